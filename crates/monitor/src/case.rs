@@ -1,0 +1,368 @@
+//! All that a control may see: who calls what, where, when, and what came back.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::reason::Reason;
+use crate::wire::canonical::Digest;
+use crate::wire::envelope::Message;
+use crate::wire::json::{Json, View};
+use crate::wire::method::Method;
+use crate::wire::version::Version;
+
+/// What a call can do to the world. The operator decides it, in the lock file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Looks, changes nothing.
+    Read,
+    /// Changes something that can be changed back.
+    Write,
+    /// Changes something that cannot.
+    Destructive,
+}
+
+impl Effect {
+    /// The name in files, policies and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Destructive => "destructive",
+        }
+    }
+
+    /// Reads a name.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        [Self::Read, Self::Write, Self::Destructive].into_iter().find(|effect| effect.name() == name)
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a caller was recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// A bearer token that this gateway issued.
+    Token,
+    /// The operating-system user at the other end of standard input.
+    LocalUser,
+}
+
+/// Somebody whose credential was verified. Its existence is the proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    principal: Arc<str>,
+    means: Means,
+    servers: Option<Arc<BTreeSet<String>>>,
+}
+
+impl Caller {
+    /// States that a credential was verified. Called in the gateway's `identity` only (tidy checks);
+    /// `servers` limits which servers the credential is good for, `None` is all of them.
+    #[must_use]
+    pub fn assertion(principal: &str, means: Means, servers: Option<BTreeSet<String>>) -> Self {
+        Self { principal: principal.into(), means, servers: servers.map(Arc::new) }
+    }
+
+    /// The stable name of who calls.
+    #[must_use]
+    pub const fn principal(&self) -> &Arc<str> {
+        &self.principal
+    }
+
+    /// How it was recognised.
+    #[must_use]
+    pub const fn means(&self) -> Means {
+        self.means
+    }
+
+    /// Whether the credential is good for this server.
+    #[must_use]
+    pub fn may_see(&self, server: &str) -> bool {
+        self.servers.as_ref().is_none_or(|servers| servers.contains(server))
+    }
+}
+
+/// What kind of definition a server offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// What the server tells the model about itself.
+    Instructions,
+    /// A tool.
+    Tool,
+    /// A prompt.
+    Prompt,
+    /// One resource.
+    Resource,
+    /// A family of resources.
+    Template,
+}
+
+impl Kind {
+    /// The kinds that have a list method.
+    pub const LISTED: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::Template];
+
+    /// The name in the lock file and the journal.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Instructions => "instructions",
+            Self::Tool => "tool",
+            Self::Prompt => "prompt",
+            Self::Resource => "resource",
+            Self::Template => "template",
+        }
+    }
+
+    /// The method that lists this kind.
+    #[must_use]
+    pub const fn list(self) -> Option<Method> {
+        match self {
+            Self::Instructions => None,
+            Self::Tool => Some(Method::ToolsList),
+            Self::Prompt => Some(Method::PromptsList),
+            Self::Resource => Some(Method::ResourcesList),
+            Self::Template => Some(Method::TemplatesList),
+        }
+    }
+
+    /// The member of the list's result that holds the definitions.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Instructions => "instructions",
+            Self::Tool => "tools",
+            Self::Prompt => "prompts",
+            Self::Resource => "resources",
+            Self::Template => "resourceTemplates",
+        }
+    }
+
+    /// The member of a definition that names it.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Instructions => "instructions",
+            Self::Tool | Self::Prompt => "name",
+            Self::Resource => "uri",
+            Self::Template => "uriTemplate",
+        }
+    }
+}
+
+/// How an approved definition compares with what its server offers now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is what was reviewed.
+    Pinned,
+    /// The server offers something else under this name.
+    Changed,
+    /// The server offers it no more.
+    Removed,
+}
+
+/// One approved thing of one server.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The server's name in the configuration.
+    pub server: Arc<str>,
+    /// What was approved.
+    pub pin: Arc<crate::lock::Pin>,
+    /// What the server offers of it now.
+    pub standing: Standing,
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// The gateway answers it itself.
+    Gateway,
+    /// One server, without a definition of its own: tasks, notifications, answers.
+    Server(Arc<str>),
+    /// An approved definition of a server.
+    Item(Item),
+}
+
+/// When and where a message arrived: what the gateway knows and the monitor cannot.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The number of the call, unique in a journal.
+    pub id: u64,
+    /// Milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// The session, or for the modern era what stands for it. Never the session id itself, which is
+    /// half a credential.
+    pub session: Arc<str>,
+    /// How the client is connected: `stdio` or `http`.
+    pub transport: &'static str,
+}
+
+/// One message of a verified caller about something that exists and was approved.
+///
+/// Made by [`crate::catalog::Catalog::case`] only.
+#[derive(Debug)]
+pub struct Case {
+    pub(crate) caller: Caller,
+    pub(crate) facts: Facts,
+    pub(crate) version: Version,
+    pub(crate) message: Message,
+    pub(crate) target: Target,
+    pub(crate) arguments: Option<Json>,
+    pub(crate) mirror: crate::wire::mirror::Mirror,
+}
+
+impl Case {
+    /// Who calls.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// When and where.
+    #[must_use]
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The protocol version of the message. For records: no control may branch on it.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The method; none for the answer to a server's request.
+    #[must_use]
+    pub const fn method(&self) -> Option<Method> {
+        match &self.message {
+            Message::Request { method, .. } | Message::Notification { method, .. } => Some(*method),
+            Message::Response { .. } => None,
+        }
+    }
+
+    /// The message, as it will be sent.
+    #[must_use]
+    pub const fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The approved definition it is about.
+    #[must_use]
+    pub const fn item(&self) -> Option<&Item> {
+        match &self.target {
+            Target::Item(item) => Some(item),
+            Target::Gateway | Target::Server(_) => None,
+        }
+    }
+
+    /// The approved tool that is called, for `tools/call` only.
+    #[must_use]
+    pub fn tool(&self) -> Option<&Item> {
+        self.item().filter(|item| item.pin.kind == Kind::Tool)
+    }
+
+    /// The server it goes to.
+    #[must_use]
+    pub const fn server(&self) -> Option<&Arc<str>> {
+        match &self.target {
+            Target::Gateway => None,
+            Target::Server(server) => Some(server),
+            Target::Item(item) => Some(&item.server),
+        }
+    }
+
+    /// What it can do to the world, as the operator decided. Reading a resource or a prompt reads.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        self.item().map_or(Effect::Read, |item| item.pin.effect)
+    }
+
+    /// The arguments of a call, always an object when present.
+    #[must_use]
+    pub fn arguments(&self) -> Option<View<'_>> {
+        self.arguments.as_ref().map(Json::view)
+    }
+
+    /// The digest of the arguments' canonical form; of `{}` when there are none.
+    #[must_use]
+    pub fn arguments_digest(&self) -> Digest {
+        self.arguments.as_ref().map_or_else(|| Digest::of_bytes(b"{}"), Digest::of_json)
+    }
+
+    /// The headers that mirror arguments.
+    #[must_use]
+    pub const fn mirror(&self) -> &crate::wire::mirror::Mirror {
+        &self.mirror
+    }
+}
+
+/// What came back for a call.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// Whether it is the `result` or the `error` member.
+    pub form: ReplyForm,
+    /// The member's value.
+    pub body: Json,
+}
+
+/// The two ways in which a request ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyForm {
+    /// `result`
+    Result,
+    /// `error`
+    Error,
+}
+
+/// Something that a server says on its own: a notification, or a request to the client.
+#[derive(Debug)]
+pub struct Event {
+    /// Who would hear it.
+    pub caller: Caller,
+    /// Who says it.
+    pub server: Arc<str>,
+    /// What it is.
+    pub method: Method,
+    /// Its parameters.
+    pub params: Option<Json>,
+    /// What the client said it can do.
+    pub capabilities: Option<Json>,
+}
+
+/// What one control said of one case, for the record.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// The control.
+    pub control: &'static str,
+    /// What it said.
+    pub mark: Mark,
+}
+
+/// A verdict without its details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// No objection.
+    Pass,
+    /// No objection after an edit.
+    Mask,
+    /// A person must agree.
+    Hold(Reason),
+    /// No.
+    Deny(Reason),
+    /// Would have been a no, in observe mode.
+    Observed(Reason),
+}

@@ -1,0 +1,244 @@
+//! What exists: the reviewed definitions, compared with what the servers offer now.
+
+mod definition;
+mod effect;
+mod uri;
+pub use definition::{Definition, Offer, Rejected};
+pub use effect::propose;
+
+use std::sync::Arc;
+
+use crate::case::{Caller, Case, Facts, Item, Kind, Standing, Target};
+use crate::lock::Lock;
+use crate::reason::{Class, Refusal, reasons};
+use crate::wire::envelope::{Message, Parsed};
+use crate::wire::json::{Edits, Json, View};
+use crate::wire::method::Method;
+
+reasons! {
+    UNKNOWN = "catalog.unknown", Class::Unknown,
+        "There is nothing of this name.",
+        "The name, URI or task does not exist, was not approved, or is not visible to this caller. The answer is the same for all three, so that nobody learns what exists by asking.",
+        "`bartizan diff` shows what is not approved yet; `bartizan token list` shows what a credential is good for.";
+    UNAPPROVED = "catalog.unapproved", Class::Denied,
+        "Nothing of this server has been approved yet. Ask the person who runs this client to run `bartizan approve`.",
+        "First contact: nobody has reviewed the server's definitions, so none is visible and none can be called.",
+        "Run `bartizan approve SERVER`; the gateway's log names the server.";
+}
+
+/// What one server behind the endpoint has to offer at this moment.
+#[derive(Debug, Clone)]
+pub struct Menu {
+    /// The server's name.
+    pub server: Arc<str>,
+    /// What it offers, or why that cannot be known.
+    pub offer: Result<Arc<Offer>, Refusal>,
+}
+
+/// The reviewed definitions, and how names are told apart where several servers share an endpoint.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    lock: Arc<Lock>,
+    separator: Arc<str>,
+}
+
+/// What an endpoint shows of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// One server: its own names.
+    Plain,
+    /// Several servers: `server__name`.
+    Prefixed,
+}
+
+impl Catalog {
+    /// A catalogue over a lock file.
+    #[must_use]
+    pub fn new(lock: Arc<Lock>, separator: &str) -> Self {
+        Self { lock, separator: separator.into() }
+    }
+
+    /// The reviewed definitions.
+    #[must_use]
+    pub const fn lock(&self) -> &Arc<Lock> {
+        &self.lock
+    }
+
+    /// Which of the endpoint's servers a message is about: all of them for a list, none for what the
+    /// gateway answers alone. Routing only; [`Self::case`] decides.
+    #[must_use]
+    pub fn concerns<'s>(&self, parsed: &Parsed, naming: Naming, servers: &'s [Arc<str>]) -> Vec<&'s Arc<str>> {
+        let Message::Request { method, params, .. } = parsed.message() else { return Vec::new() };
+        let named = |name: Option<&str>| -> Vec<&'s Arc<str>> {
+            let mine = |server: &&Arc<str>| name.is_some_and(|name| self.bare(server, naming, name).is_some());
+            servers.iter().filter(mine).collect()
+        };
+        match Reference::read(*method, params.as_ref()) {
+            Some(Reference::Name(_, name)) => named(Some(&name)),
+            Some(Reference::Uri(uri)) => servers.iter().filter(|server| self.find_uri(server, &uri).is_some()).take(1).collect(),
+            Some(Reference::Template(uri)) => servers.iter().filter(|server| self.lock.get(server, Kind::Template, &uri).is_some()).take(1).collect(),
+            None if is_list(*method).is_some() => servers.iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Makes the case of a message: its target exists, was approved, and its name is the server's own.
+    ///
+    /// `menus` are the servers of the endpoint that the message concerns; `owner` is the server of
+    /// the task that it names, as the gateway remembers it.
+    pub fn case(&self, parsed: Parsed, caller: &Caller, naming: Naming, menus: &[Menu], owner: Option<&Arc<str>>, facts: Facts) -> Result<Case, Refusal> {
+        let (version, mirror) = (parsed.version(), parsed.mirror().clone());
+        let mut message = parsed.into_message();
+        let target = match &message {
+            Message::Request { method, params, .. } => match Reference::read(*method, params.as_ref()) {
+                Some(reference) => Target::Item(self.item(&reference, naming, menus)?),
+                None if is_task(*method) => Target::Server(owner.cloned().ok_or_else(|| unknown("a task that this caller did not start"))?),
+                None => Target::Gateway,
+            },
+            Message::Notification { .. } => owner.cloned().map_or(Target::Gateway, Target::Server),
+            Message::Response { .. } => Target::Server(owner.cloned().ok_or_else(|| unknown("no such request"))?),
+        };
+        if let (Target::Item(item), Message::Request { method, params: Some(params), .. }) = (&target, &mut message) {
+            *params = with_own_name(*method, params, &item.pin.name);
+        }
+        let arguments = match &message {
+            Message::Request { method: Method::ToolsCall | Method::PromptsGet, params: Some(params), .. } => params.get("arguments"),
+            Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => None,
+        };
+        Ok(Case { caller: caller.clone(), facts, version, message, target, arguments, mirror })
+    }
+
+    /// The approved definitions of one kind that the servers still offer as reviewed, in order, with
+    /// the names of this endpoint.
+    #[must_use]
+    pub fn listed(&self, kind: Kind, naming: Naming, menus: &[Menu]) -> Vec<(Item, Json)> {
+        let mut found = Vec::new();
+        for menu in menus {
+            let Ok(offer) = &menu.offer else { continue };
+            // The server's own order, which clients and people may know; the lock file's is another.
+            for definition in offer.of(kind) {
+                let Some(pin) = self.lock.get(&menu.server, kind, &definition.name).filter(|pin| pin.digest == definition.digest) else { continue };
+                let item = Item { server: menu.server.clone(), pin: pin.clone(), standing: Standing::Pinned };
+                let shown = self.shown(&menu.server, kind, naming, definition);
+                found.push((item, shown));
+            }
+        }
+        found
+    }
+
+    fn shown(&self, server: &str, kind: Kind, naming: Naming, definition: &Definition) -> Json {
+        if naming == Naming::Plain || !matches!(kind, Kind::Tool | Kind::Prompt) {
+            return definition.json.clone();
+        }
+        let mut edits = Edits::of(&definition.json);
+        let name = format!("{server}{}{}", self.separator, definition.name);
+        edits.set(definition.json.view(), "name", &Json::string(&name));
+        edits.apply()
+    }
+
+    fn bare<'n>(&self, server: &str, naming: Naming, name: &'n str) -> Option<&'n str> {
+        match naming {
+            Naming::Plain => Some(name),
+            Naming::Prefixed => name.strip_prefix(server)?.strip_prefix(&*self.separator),
+        }
+    }
+
+    fn item(&self, reference: &Reference, naming: Naming, menus: &[Menu]) -> Result<Item, Refusal> {
+        let found = menus.iter().find_map(|menu| self.pinned(reference, naming, &menu.server).map(|pin| (menu, pin)));
+        let Some((menu, pin)) = found else {
+            let lacking = menus.iter().find(|menu| self.lock.lacks(&menu.server));
+            return Err(lacking.filter(|_| menus.len() == 1).map_or_else(
+                || unknown(&reference.to_string()),
+                |menu| Refusal::new(UNAPPROVED, format!("nothing of {} is approved; run: bartizan approve {}", menu.server, menu.server)),
+            ));
+        };
+        let offer = menu.offer.as_ref().map_err(Clone::clone)?;
+        let standing = match offer.get(pin.kind, &pin.name) {
+            Some(definition) if definition.digest == pin.digest => Standing::Pinned,
+            Some(_) => Standing::Changed,
+            None => Standing::Removed,
+        };
+        Ok(Item { server: menu.server.clone(), pin: pin.clone(), standing })
+    }
+
+    fn pinned(&self, reference: &Reference, naming: Naming, server: &str) -> Option<&Arc<crate::lock::Pin>> {
+        match reference {
+            Reference::Name(kind, name) => self.lock.get(server, *kind, self.bare(server, naming, name)?),
+            Reference::Uri(uri) => self.find_uri(server, uri),
+            Reference::Template(template) => {
+                self.lock.get(server, Kind::Template, template).or_else(|| self.lock.get(server, Kind::Resource, template))
+            }
+        }
+    }
+
+    /// The approved resource, else the first approved template, that covers a URI.
+    fn find_uri(&self, server: &str, uri: &str) -> Option<&Arc<crate::lock::Pin>> {
+        self.lock.get(server, Kind::Resource, uri).or_else(|| {
+            self.lock.of(server).find(|pin| pin.kind == Kind::Template && uri::covers(&pin.name, uri))
+        })
+    }
+}
+
+fn unknown(detail: &str) -> Refusal {
+    Refusal::new(UNKNOWN, detail)
+}
+
+fn is_task(method: Method) -> bool {
+    matches!(method, Method::TasksGet | Method::TasksResult | Method::TasksCancel | Method::TasksUpdate)
+}
+
+/// The kind that a list method lists.
+#[must_use]
+pub fn is_list(method: Method) -> Option<Kind> {
+    Kind::LISTED.into_iter().find(|kind| kind.list() == Some(method))
+}
+
+/// How a request names its target.
+#[derive(Debug)]
+enum Reference {
+    Name(Kind, String),
+    Uri(String),
+    Template(String),
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(kind, name) => write!(f, "{} {name:?}", kind.name()),
+            Self::Uri(uri) => write!(f, "resource {uri:?}"),
+            Self::Template(uri) => write!(f, "template {uri:?}"),
+        }
+    }
+}
+
+impl Reference {
+    fn read(method: Method, params: Option<&Json>) -> Option<Self> {
+        let view = params.map(Json::view)?;
+        let text = |path: &[&str]| view.at(path).and_then(View::as_str).map(std::borrow::Cow::into_owned).unwrap_or_default();
+        match method {
+            Method::ToolsCall => Some(Self::Name(Kind::Tool, text(&["name"]))),
+            Method::PromptsGet => Some(Self::Name(Kind::Prompt, text(&["name"]))),
+            Method::ResourcesRead | Method::Subscribe | Method::Unsubscribe => Some(Self::Uri(text(&["uri"]))),
+            Method::Complete if text(&["ref", "type"]) == "ref/prompt" => Some(Self::Name(Kind::Prompt, text(&["ref", "name"]))),
+            Method::Complete => Some(Self::Template(text(&["ref", "uri"]))),
+            _ => None,
+        }
+    }
+}
+
+/// Puts the server's own name where the endpoint's name stood.
+fn with_own_name(method: Method, params: &Json, name: &str) -> Json {
+    let view = params.view();
+    let place = match method {
+        Method::ToolsCall | Method::PromptsGet => view.get("name"),
+        Method::Complete => view.at(&["ref", "name"]),
+        _ => None,
+    };
+    let Some(place) = place.filter(|place| place.as_str().as_deref() != Some(name)) else { return params.clone() };
+    let mut edits = Edits::of(params);
+    edits.replace(place, &Json::string(name));
+    edits.apply()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! What a server offers, as it said it.
+
+use std::collections::BTreeMap;
+
+use crate::case::Kind;
+use crate::wire::canonical::Digest;
+use crate::wire::json::{Json, Kind as JsonKind, View};
+
+/// How long a name may be. Real ones are under 100.
+const MAX_NAME: usize = 512;
+
+/// One definition as a server sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name, URI or URI template.
+    pub name: String,
+    /// The whole definition, with every field that the server sent.
+    pub json: Json,
+    /// SHA-256 of its canonical form.
+    pub digest: Digest,
+}
+
+impl Definition {
+    /// Reads a definition; the error says why it cannot be offered.
+    pub fn read(kind: Kind, json: &Json) -> Result<Self, &'static str> {
+        let name = json.view().get(kind.key()).and_then(View::as_str).ok_or("it has no name")?.into_owned();
+        if kind != Kind::Instructions && (name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control)) {
+            return Err("its name is empty, too long, or has control characters");
+        }
+        if kind == Kind::Tool && json.view().get("inputSchema").is_none_or(|schema| schema.kind() != JsonKind::Object) {
+            return Err("its inputSchema is not an object");
+        }
+        if kind == Kind::Tool {
+            mirrored(json)?;
+        }
+        let name = if kind == Kind::Instructions { "instructions".to_owned() } else { name };
+        Ok(Self { kind, name, json: json.clone(), digest: Digest::of_json(json) })
+    }
+}
+
+/// The parameters of a tool that HTTP headers mirror (`x-mcp-header`, SEP-2243): header name and
+/// property name. An annotation that breaks the rules excludes the tool.
+pub fn mirrored(definition: &Json) -> Result<Vec<(String, String)>, &'static str> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let Some(properties) = definition.view().at(&["inputSchema", "properties"]) else { return Ok(found) };
+    for (property, schema) in properties.members() {
+        let Some(annotation) = schema.get("x-mcp-header") else { continue };
+        let header = annotation.as_str().ok_or("an x-mcp-header is not a string")?;
+        if header.is_empty() || !header.bytes().all(is_token) {
+            return Err("an x-mcp-header is not a header name");
+        }
+        let kind = schema.get("type").and_then(View::as_str);
+        if !matches!(kind.as_deref(), Some("string" | "integer" | "boolean")) {
+            return Err("an x-mcp-header is on a parameter that is not string, integer or boolean");
+        }
+        if found.iter().any(|(other, _)| other.eq_ignore_ascii_case(&header)) {
+            return Err("two parameters have the same x-mcp-header");
+        }
+        found.push((header.into_owned(), property.into_owned()));
+    }
+    Ok(found)
+}
+
+/// RFC 9110, section 5.6.2.
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
+/// A definition that cannot be offered, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name, as far as it has one.
+    pub name: String,
+    /// Why not.
+    pub why: &'static str,
+}
+
+/// Everything that one server offers at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    definitions: Vec<Definition>,
+    index: BTreeMap<(Kind, String), usize>,
+    rejected: Vec<Rejected>,
+}
+
+impl Offer {
+    /// Adds a page of a list.
+    pub fn add(&mut self, kind: Kind, json: &Json) {
+        match Definition::read(kind, json) {
+            Ok(definition) => self.insert(definition),
+            Err(why) => {
+                let name = json.view().get(kind.key()).and_then(View::as_str).unwrap_or_default().into_owned();
+                self.rejected.push(Rejected { kind, name, why });
+            }
+        }
+    }
+
+    fn insert(&mut self, definition: Definition) {
+        let key = (definition.kind, definition.name.clone());
+        let twin = self.index.get(&key).and_then(|at| self.definitions.get(*at));
+        match twin {
+            // Resources may be listed twice; the same thing twice is one thing.
+            Some(twin) if twin.digest == definition.digest => {}
+            Some(_) => {
+                // Which of two would be called is the server's secret: neither is offered.
+                let rejected = Rejected { kind: definition.kind, name: definition.name, why: "it is offered twice with different definitions" };
+                self.definitions.retain(|other| (other.kind, &other.name) != (rejected.kind, &rejected.name));
+                self.rejected.push(rejected);
+                self.reindex();
+            }
+            None if self.rejected.iter().any(|other| (other.kind, &other.name) == (key.0, &key.1)) => {}
+            None => {
+                self.index.insert(key, self.definitions.len());
+                self.definitions.push(definition);
+            }
+        }
+    }
+
+    fn reindex(&mut self) {
+        self.index = self.definitions.iter().enumerate().map(|(at, d)| ((d.kind, d.name.clone()), at)).collect();
+    }
+
+    /// One definition.
+    #[must_use]
+    pub fn get(&self, kind: Kind, name: &str) -> Option<&Definition> {
+        self.index.get(&(kind, name.to_owned())).and_then(|at| self.definitions.get(*at))
+    }
+
+    /// The definitions of one kind, in the server's order.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Definition> {
+        self.definitions.iter().filter(move |definition| definition.kind == kind)
+    }
+
+    /// All definitions, in the server's order.
+    pub fn all(&self) -> impl Iterator<Item = &Definition> {
+        self.definitions.iter()
+    }
+
+    /// What cannot be offered.
+    #[must_use]
+    pub fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
+}

@@ -1,0 +1,89 @@
+//! A proposal for the effect class. The operator decides; a server's hints may only raise it.
+
+use crate::case::{Effect, Kind};
+use crate::wire::json::View;
+
+use super::Definition;
+
+const READS: &[&str] = &[
+    "get", "list", "read", "search", "find", "show", "describe", "query", "fetch", "view", "check", "count", "lookup", "status", "diff", "log", "echo",
+    "ping", "convert", "compare", "inspect", "explain", "validate", "resolve", "tree", "info", "stat", "head",
+];
+const DESTROYS: &[&str] = &[
+    "delete", "remove", "drop", "destroy", "purge", "wipe", "erase", "truncate", "kill", "terminate", "reset", "revoke", "uninstall", "overwrite", "format",
+    "shutdown", "exec", "execute", "run", "eval", "shell", "force", "transfer", "pay",
+];
+
+/// Proposes an effect class from name and hints. What is not recognised is a write.
+#[must_use]
+pub fn propose(definition: &Definition) -> Effect {
+    if definition.kind != Kind::Tool {
+        return Effect::Read;
+    }
+    let words = words(&definition.name);
+    let by_name = if words.iter().any(|word| DESTROYS.contains(&word.as_str())) {
+        Effect::Destructive
+    } else if words.first().is_some_and(|word| READS.contains(&word.as_str())) || words.last().is_some_and(|word| READS.contains(&word.as_str())) {
+        Effect::Read
+    } else {
+        Effect::Write
+    };
+    by_name.max(by_hints(definition))
+}
+
+fn by_hints(definition: &Definition) -> Effect {
+    let hint = |name: &str| definition.json.view().at(&["annotations", name]).and_then(View::as_bool);
+    match (hint("readOnlyHint"), hint("destructiveHint")) {
+        (_, Some(true)) => Effect::Destructive,
+        (Some(false), _) => Effect::Write,
+        (Some(true) | None, _) => Effect::Read,
+    }
+}
+
+/// Splits `snake_case`, `kebab-case`, `camelCase` and `dotted.names` into lower-case words.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for symbol in name.chars() {
+        let border = !symbol.is_alphanumeric() || (symbol.is_uppercase() && before.is_lowercase());
+        if border && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| symbol.is_alphanumeric()) {
+            word.extend(symbol.to_lowercase());
+        }
+        before = symbol;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::Json;
+    use bytes::Bytes;
+
+    fn effect(name: &str, annotations: &str) -> Effect {
+        let text = format!(r#"{{"name":"{name}","inputSchema":{{}},"annotations":{annotations}}}"#);
+        propose(&Definition::read(Kind::Tool, &Json::parse(Bytes::from(text)).expect("json")).expect("tool"))
+    }
+
+    #[test]
+    fn names_propose() {
+        assert_eq!(effect("read_file", "{}"), Effect::Read);
+        assert_eq!(effect("directoryTree", "{}"), Effect::Read);
+        assert_eq!(effect("create_issue", "{}"), Effect::Write);
+        assert_eq!(effect("git_reset", "{}"), Effect::Destructive);
+        assert_eq!(effect("get_and_delete", "{}"), Effect::Destructive);
+        assert_eq!(effect("frobnicate", "{}"), Effect::Write);
+    }
+
+    #[test]
+    fn hints_only_raise() {
+        assert_eq!(effect("delete_all", r#"{"readOnlyHint":true}"#), Effect::Destructive);
+        assert_eq!(effect("frobnicate", r#"{"readOnlyHint":true}"#), Effect::Write);
+        assert_eq!(effect("read_file", r#"{"readOnlyHint":false}"#), Effect::Write);
+        assert_eq!(effect("read_file", r#"{"destructiveHint":true}"#), Effect::Destructive);
+    }
+}

@@ -1,0 +1,99 @@
+use super::*;
+use crate::case::{Effect, Means};
+use crate::lock::Pin;
+use crate::wire::envelope::{self, Arrival};
+use crate::wire::mirror::Mirror;
+use bytes::Bytes;
+
+fn definition(kind: Kind, name: &str) -> Definition {
+    let key = Json::string(name);
+    let json = Json::object([(kind.key(), key), ("inputSchema", Json::empty_object())]);
+    Definition::read(kind, &json).expect("definition")
+}
+
+fn menu(server: &str, names: &[&str]) -> Menu {
+    let mut offer = Offer::default();
+    for name in names {
+        offer.add(Kind::Tool, &definition(Kind::Tool, name).json);
+    }
+    Menu { server: server.into(), offer: Ok(Arc::new(offer)) }
+}
+
+fn catalog(pins: &[(&str, &str)]) -> Catalog {
+    let mut lock = Lock::default();
+    for (server, name) in pins {
+        let definition = definition(Kind::Tool, name);
+        let pin = Pin { kind: Kind::Tool, name: (*name).to_owned(), effect: Effect::Read, digest: definition.digest, definition: definition.json };
+        lock.put(server, pin);
+    }
+    Catalog::new(Arc::new(lock), "__")
+}
+
+fn call(name: &str) -> Parsed {
+    let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{ "name":"{name}", "arguments":{{"n":1.0}} }}}}"#);
+    match envelope::parse(Bytes::from(text), &Mirror::none(), None) {
+        Arrival::One(parsed) => parsed.expect("call"),
+        Arrival::Batch(_) => panic!("batch"),
+    }
+}
+
+fn judge(catalog: &Catalog, name: &str, naming: Naming, menus: &[Menu]) -> Result<Case, &'static str> {
+    let caller = Caller::assertion("p", Means::LocalUser, None);
+    let facts = Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio" };
+    catalog.case(call(name), &caller, naming, menus, None, facts).map_err(|refusal| refusal.reason.code())
+}
+
+#[test]
+fn what_was_not_approved_does_not_exist() {
+    let catalog = catalog(&[("a", "x")]);
+    assert!(judge(&catalog, "x", Naming::Plain, &[menu("a", &["x", "y"])]).is_ok());
+    for name in ["y", "X", " x", "a__x", "../x"] {
+        assert_eq!(judge(&catalog, name, Naming::Plain, &[menu("a", &["x", "y"])]).expect_err(name), "catalog.unknown");
+    }
+    assert_eq!(judge(&catalog, "x", Naming::Plain, &[menu("b", &["x"])]).expect_err("b"), "catalog.unapproved");
+}
+
+#[test]
+fn standing_compares_with_what_is_offered_now() {
+    let catalog = catalog(&[("a", "x")]);
+    let standing = |menu: Menu| judge(&catalog, "x", Naming::Plain, &[menu]).expect("case").item().expect("item").standing;
+    assert_eq!(standing(menu("a", &["x"])), Standing::Pinned);
+    assert_eq!(standing(menu("a", &[])), Standing::Removed);
+    let mut offer = Offer::default();
+    offer.add(Kind::Tool, &Json::object([("name", Json::string("x")), ("inputSchema", Json::empty_object()), ("title", Json::string("new"))]));
+    assert_eq!(standing(Menu { server: "a".into(), offer: Ok(Arc::new(offer)) }), Standing::Changed);
+}
+
+#[test]
+fn prefixes_route_and_the_server_gets_its_own_name() {
+    let catalog = catalog(&[("a", "x"), ("b", "x")]);
+    let menus = [menu("a", &["x"]), menu("b", &["x"])];
+    let case = judge(&catalog, "b__x", Naming::Prefixed, &menus).expect("b");
+    assert_eq!(&*case.item().expect("item").server, "b");
+    let Message::Request { params: Some(params), .. } = case.message() else { panic!("request") };
+    assert_eq!(params.to_string(), r#"{ "name":"x", "arguments":{"n":1.0} }"#);
+    assert_eq!(judge(&catalog, "x", Naming::Prefixed, &menus).expect_err("bare"), "catalog.unknown");
+    let names: Vec<_> = catalog.listed(Kind::Tool, Naming::Prefixed, &menus).iter().map(|(_, json)| json.view().get("name").expect("name").text().to_owned()).collect();
+    assert_eq!(names, ["\"a__x\"", "\"b__x\""]);
+}
+
+#[test]
+fn a_name_offered_twice_is_not_offered() {
+    let mut offer = Offer::default();
+    let one = definition(Kind::Tool, "x").json;
+    let other = Json::object([("name", Json::string("x")), ("inputSchema", Json::empty_object()), ("title", Json::string("t"))]);
+    for json in [&one, &other, &one] {
+        offer.add(Kind::Tool, json);
+    }
+    assert_eq!(offer.all().count(), 0);
+    assert_eq!(offer.rejected().len(), 1);
+}
+
+#[test]
+fn tools_with_broken_schemas_or_headers_are_not_offered() {
+    let mut offer = Offer::default();
+    for schema in ["null", r#"{"properties":{"a":{"type":"number","x-mcp-header":"N"}}}"#, r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#, r#"{"properties":{"a":{"type":"string","x-mcp-header":"R"},"b":{"type":"string","x-mcp-header":"r"}}}"#] {
+        offer.add(Kind::Tool, &Json::parse(Bytes::from(format!(r#"{{"name":"t","inputSchema":{schema}}}"#))).expect("json"));
+    }
+    assert_eq!((offer.all().count(), offer.rejected().len()), (0, 4));
+}

@@ -1,0 +1,85 @@
+//! What a control is: a pure judgement with four possible verdicts.
+
+use std::ops::Range;
+
+use crate::case::{Caller, Case, Event, Item, Reply};
+use crate::reason::{Reason, Refusal};
+use crate::wire::json::Json;
+
+/// What a control says. There is no *allow*: a control cannot overrule another.
+#[derive(Debug)]
+pub enum Verdict {
+    /// No objection.
+    Pass,
+    /// No objection once these parts are replaced. The monitor edits, never the control.
+    Mask(Vec<Mask>),
+    /// A person must agree.
+    Hold(Reason),
+    /// No.
+    Deny(Refusal),
+}
+
+/// A part of a body, a whole JSON value, and what it is replaced by.
+#[derive(Debug, Clone)]
+pub struct Mask {
+    /// Where the value stands in the body's text.
+    pub at: Range<usize>,
+    /// What comes in its place.
+    pub with: Json,
+}
+
+/// A control that could not decide. It is a denial.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(pub String);
+
+/// A verdict, or the inability to give one.
+pub type Judged = Result<Verdict, Fault>;
+
+/// One control. Pure: no I/O, no clock, no randomness; the time is in the case. What needs I/O was
+/// fetched before or is consulted after.
+pub trait Control: Send + Sync {
+    /// Judges a call before it leaves.
+    fn on_call(&self, _case: &Case) -> Judged {
+        Ok(Verdict::Pass)
+    }
+
+    /// Judges what came back.
+    fn on_reply(&self, _case: &Case, _reply: &Reply) -> Judged {
+        Ok(Verdict::Pass)
+    }
+
+    /// Judges whether a caller sees an approved definition in a list.
+    fn on_list(&self, _caller: &Caller, _item: &Item) -> Judged {
+        Ok(Verdict::Pass)
+    }
+
+    /// Judges what a server says on its own.
+    fn on_event(&self, _event: &Event) -> Judged {
+        Ok(Verdict::Pass)
+    }
+}
+
+/// A control's table of the configuration, with places for error messages.
+pub type Section<'i> = toml::Spanned<toml::de::DeValue<'i>>;
+
+/// Makes a control from its table, or from its defaults when there is none.
+pub type Build = fn(Option<Section<'_>>) -> Result<Box<dyn Control>, toml::de::Error>;
+
+/// A control's line in the registry.
+pub struct Entry {
+    /// The table `[controls.NAME]`, the area of its reasons, the name in the record.
+    pub name: &'static str,
+    /// The threat it answers, in one sentence.
+    pub threat: &'static str,
+    /// Every reason it can give.
+    pub reasons: &'static [Reason],
+    /// Makes it.
+    pub build: Build,
+}
+
+/// Reads a control's table.
+pub(crate) fn settings<T: serde::de::DeserializeOwned + Default>(section: Option<Section<'_>>) -> Result<T, toml::de::Error> {
+    use serde::de::IntoDeserializer as _;
+    section.map_or_else(|| Ok(T::default()), |section| T::deserialize(section.into_deserializer()))
+}

@@ -1,0 +1,252 @@
+//! Reason codes: the stable, documented answer to *why not*.
+//!
+//! A code is `area.word`. Codes are API: users script against them, so one is never renamed or
+//! removed (`docs/reasons.lock` is the snapshot that a test compares with). Each is declared once,
+//! beside the code that decides it, together with everything that is ever said about it.
+
+use std::fmt;
+
+/// What kind of *no* a reason is. `wire::refusal` alone turns a class into numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The bytes are not strict JSON.
+    NotJson,
+    /// JSON, but not a message this protocol knows.
+    Invalid,
+    /// Parameters that the method does not take.
+    Params,
+    /// HTTP headers and body say different things.
+    HeaderMismatch,
+    /// A protocol version that is not spoken here.
+    Version,
+    /// A method that is not known, or not in this protocol version.
+    Method,
+    /// The client lacks a capability that the call needs.
+    Capability,
+    /// No credential, or one that does not hold.
+    Unauthenticated,
+    /// The request came from a place that may not ask (`Origin`, `Host`).
+    Origin,
+    /// A session that does not exist, or not for this caller.
+    Session,
+    /// HTTP method, path or media type that has no meaning here; carries its HTTP status.
+    Http(u16),
+    /// A target that does not exist, or is not visible: the same words for both.
+    Unknown,
+    /// The target is known, and the answer is no.
+    Denied,
+    /// Too often or too much; trying later can help.
+    Limit,
+    /// More bytes than are taken.
+    TooLarge,
+    /// The server behind the gateway failed.
+    Upstream,
+    /// The server behind the gateway did not answer in time.
+    Timeout,
+    /// The gateway itself failed.
+    Fault,
+    /// The gateway is shutting down.
+    Draining,
+}
+
+/// Everything that is said about one reason.
+#[derive(Debug)]
+pub struct Page {
+    /// The stable code, `area.word`.
+    pub code: &'static str,
+    /// What kind of no it is.
+    pub class: Class,
+    /// The sentence for the caller, usually a model: fixed, never built from a request or a reply.
+    pub hint: &'static str,
+    /// For people: what it means and why the rule exists.
+    pub meaning: &'static str,
+    /// For people: what to do about it.
+    pub remedy: &'static str,
+}
+
+/// A handle to a [`Page`]; compares by code.
+#[derive(Clone, Copy)]
+pub struct Reason(&'static Page);
+
+impl Reason {
+    /// Declares a reason. Called in `static`/`const` items only, one per code.
+    #[must_use]
+    pub const fn declare(page: &'static Page) -> Self {
+        Self(page)
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.0.code
+    }
+
+    /// The part before the dot: which control or area decided.
+    #[must_use]
+    pub fn area(self) -> &'static str {
+        self.0.code.split_once('.').map_or(self.0.code, |(area, _)| area)
+    }
+
+    /// What kind of no it is.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        self.0.class
+    }
+
+    /// The whole page.
+    #[must_use]
+    pub const fn page(self) -> &'static Page {
+        self.0
+    }
+}
+
+impl PartialEq for Reason {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.code == other.0.code
+    }
+}
+impl Eq for Reason {}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.code)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.code)
+    }
+}
+
+/// Declares reasons and the list `REASONS` of a module.
+///
+/// `NAME = "code", Class, "hint", "meaning", "remedy";`
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $class:expr, $hint:literal, $meaning:literal, $remedy:literal;)+) => {
+        $(
+            #[doc = $meaning]
+            $(#[$doc])*
+            pub const $name: $crate::reason::Reason = $crate::reason::Reason::declare(&$crate::reason::Page {
+                code: $code, class: $class, hint: $hint, meaning: $meaning, remedy: $remedy,
+            });
+        )+
+        /// Every reason that this module can give.
+        pub const REASONS: &[$crate::reason::Reason] = &[$($name),+];
+    };
+}
+pub(crate) use reasons;
+
+/// A *no*: why, who said it, and what only the operator may read.
+///
+/// The caller sees the reason's code and its fixed hint; `detail` goes to the journal and the log.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The stable reason.
+    pub reason: Reason,
+    /// For the operator only. May name what was asked for; never a secret.
+    pub detail: String,
+    /// When trying again may succeed, for limits.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal with the operator's detail.
+    #[must_use]
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into(), retry_after_ms: None }
+    }
+
+    /// Says when trying again may succeed.
+    #[must_use]
+    pub fn retry_after(mut self, millis: u64) -> Self {
+        self.retry_after_ms = Some(millis);
+        self
+    }
+}
+
+/// Reasons that the gateway gives for its own effects. Declared here because a reason is part of
+/// the decision's vocabulary, and the list must be complete in one place.
+pub mod gateway {
+    use super::Class;
+    reasons! {
+        IDENTITY_MISSING = "identity.missing", Class::Unauthenticated,
+            "This gateway needs a credential.",
+            "The request carried no credential. Over HTTP nobody is anonymous.",
+            "Issue one with `bartizan token issue --label NAME` and send it as `Authorization: Bearer …`.";
+        IDENTITY_INVALID = "identity.invalid", Class::Unauthenticated,
+            "The credential is not valid.",
+            "The credential is malformed, unknown, or was sent more than once or in the wrong place.",
+            "Check the client's configuration; `bartizan token list` shows which credentials exist.";
+        IDENTITY_EXPIRED = "identity.expired", Class::Unauthenticated,
+            "The credential has expired.",
+            "Credentials expire so that a leaked one does not work for ever.",
+            "Issue a new one with `bartizan token issue`.";
+        IDENTITY_REVOKED = "identity.revoked", Class::Unauthenticated,
+            "The credential was revoked.",
+            "An operator revoked the credential. Revocation works on the next message, in running sessions too.",
+            "Ask the operator for a new credential.";
+        SESSION_UNKNOWN = "session.unknown", Class::Session,
+            "No such session. Initialize again.",
+            "The session does not exist, has ended, or belongs to another principal; the answer is the same for all three.",
+            "Clients start a new session by themselves; if this repeats, look for two clients sharing a session id.";
+        SESSION_MISSING = "session.missing", Class::Http(400),
+            "Send the session id that initialize returned.",
+            "A request of the session-based protocol came without `Mcp-Session-Id`.",
+            "The client must echo the header that the answer to `initialize` carried.";
+        SESSION_LIMIT = "session.limit", Class::Limit,
+            "Too many open sessions.",
+            "The principal, or the gateway, has as many open sessions as it may have.",
+            "End sessions that are not used, or raise `limits.sessions`.";
+        UPSTREAM_UNREACHABLE = "upstream.unreachable", Class::Upstream,
+            "The server behind this tool cannot be reached.",
+            "The server did not start, closed the connection, or refused it.",
+            "`bartizan log` has the server's own words; `bartizan check` tries it.";
+        UPSTREAM_INVALID = "upstream.invalid", Class::Upstream,
+            "The server's answer was not understood.",
+            "The server answered something that is not a strict protocol message. It is not passed on.",
+            "Report it to the server's author; the journal says what was wrong with it.";
+        UPSTREAM_TIMEOUT = "upstream.timeout", Class::Timeout,
+            "The server did not answer in time. The call may still have had its effect.",
+            "The call's deadline passed. For a write the effect is unknown: look before trying again.",
+            "Raise `timeout` of this server if its calls are legitimately slow.";
+        UPSTREAM_TOO_LARGE = "upstream.too-large", Class::Upstream,
+            "The server's answer was too large.",
+            "The server sent more bytes in one message than the gateway takes.",
+            "Ask for less, or raise `limits.message_bytes`.";
+        UPSTREAM_CANCELLED = "upstream.cancelled", Class::Upstream,
+            "The call was cancelled.",
+            "The client cancelled the call, or disconnected where the protocol treats that as cancellation.",
+            "Nothing to do.";
+        UPSTREAM_ERA = "upstream.era", Class::Method,
+            "The server does not speak this protocol version.",
+            "The server behind this endpoint does not speak the protocol era of the client.",
+            "Use a client that falls back to `initialize`, as the specification asks.";
+        SERVE_DRAINING = "serve.draining", Class::Draining,
+            "The gateway is shutting down.",
+            "The gateway takes no new calls while it finishes the running ones.",
+            "Try again in a few seconds.";
+        SERVE_BUSY = "serve.busy", Class::Limit,
+            "Too many calls at once.",
+            "As many calls are running as are allowed at the same time.",
+            "Wait for running calls, or raise `limits.concurrent_calls`.";
+        MONITOR_JOURNAL = "monitor.journal", Class::Fault,
+            "The gateway could not record the call, so it did not make it.",
+            "No record, no call: the journal could not be written.",
+            "Check the disk and the permissions of the state directory.";
+        MONITOR_FAULT = "monitor.fault", Class::Fault,
+            "The gateway could not decide, so the answer is no.",
+            "A control failed or panicked. What cannot be judged does not pass.",
+            "This is a bug: report it with the record's id.";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn area_is_what_stands_before_the_dot() {
+        assert_eq!(gateway::UPSTREAM_TOO_LARGE.area(), "upstream");
+    }
+}

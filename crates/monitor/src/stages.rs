@@ -1,0 +1,200 @@
+//! The proofs. A call moves through these types and through no other door; each can only be made
+//! from the one before it, and only the monitor makes them.
+//!
+//! `Case → Admitted → Recorded → Answer → Released`, or `Case → Held → Admitted` when a person must
+//! agree. No `Clone`, no `Default`, no public fields: a stage that was not earned does not compile.
+
+mod judge;
+pub use judge::{Mode, Monitor};
+
+use std::sync::Arc;
+
+use crate::case::{Case, Event, Reply, ReplyForm, Step};
+use crate::journal::{Outcome, Receipt, Ticket};
+use crate::reason::gateway::MONITOR_JOURNAL;
+use crate::reason::{Reason, Refusal};
+use crate::wire::canonical::Digest;
+use crate::wire::envelope;
+use crate::wire::json::Json;
+
+/// Nobody objected.
+#[derive(Debug)]
+pub struct Admitted {
+    case: Case,
+    ticket: Ticket,
+    decision: Json,
+}
+
+/// Nobody denied, and somebody must agree.
+#[derive(Debug)]
+pub struct Held {
+    admitted: Admitted,
+    reason: Reason,
+}
+
+/// What the controls said together.
+#[derive(Debug)]
+pub enum Ruling {
+    /// Go on.
+    Admitted(Admitted),
+    /// Ask a person.
+    Held(Held),
+}
+
+impl Held {
+    /// Why a person is asked.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The call that waits.
+    #[must_use]
+    pub const fn case(&self) -> &Case {
+        &self.admitted.case
+    }
+
+    /// Nobody agreed.
+    #[must_use]
+    pub fn refused(self) -> Refusal {
+        let refusal = Refusal::new(self.reason, "nobody agreed");
+        self.admitted.ticket.refuse(&refusal);
+        refusal
+    }
+}
+
+impl Admitted {
+    /// The decision as it must be recorded before anything happens.
+    #[must_use]
+    pub const fn decision(&self) -> &Json {
+        &self.decision
+    }
+
+    /// The call.
+    #[must_use]
+    pub const fn case(&self) -> &Case {
+        &self.case
+    }
+
+    /// Takes the receipt of this very decision; without it nothing is sent.
+    pub fn record(mut self, receipt: Result<Receipt, String>) -> Result<Recorded, Refusal> {
+        let refusal = match receipt {
+            Ok(receipt) if receipt.is_for(&Digest::of_bytes(self.decision.bytes())) => {
+                self.ticket.decided();
+                return Ok(Recorded { case: self.case, ticket: self.ticket });
+            }
+            Ok(_) => Refusal::new(MONITOR_JOURNAL, "the receipt is for another decision"),
+            Err(detail) => Refusal::new(MONITOR_JOURNAL, detail),
+        };
+        self.ticket.refuse(&refusal);
+        Err(refusal)
+    }
+}
+
+/// The decision is in the journal. The only thing that an upstream takes: one permit, one call.
+#[derive(Debug)]
+pub struct Recorded {
+    case: Case,
+    ticket: Ticket,
+}
+
+impl Recorded {
+    /// What was judged, which is what is sent.
+    #[must_use]
+    pub const fn case(&self) -> &Case {
+        &self.case
+    }
+
+    /// Ties a reply to the call that caused it.
+    #[must_use]
+    pub fn answered(self, outcome: envelope::Outcome) -> Answer {
+        let reply = match outcome {
+            envelope::Outcome::Result(body) => Reply { form: ReplyForm::Result, body },
+            envelope::Outcome::Error(body) => Reply { form: ReplyForm::Error, body },
+        };
+        Answer { case: self.case, ticket: self.ticket, reply }
+    }
+
+    /// The call failed on the way.
+    #[must_use]
+    pub fn failed(self, refusal: Refusal) -> Refusal {
+        self.ticket.refuse(&refusal);
+        refusal
+    }
+
+    /// A notification or an answer of the client went out; nothing comes back.
+    pub fn sent(self) {
+        self.ticket.close(Outcome::Sent, &[]);
+    }
+
+    /// Something the server says in the course of this call.
+    #[must_use]
+    pub fn heard(&self, event: Event) -> Heard {
+        Heard { event, call: Some(self.case.facts.id) }
+    }
+}
+
+/// A reply, tied to its call. Nobody has seen it yet.
+#[derive(Debug)]
+pub struct Answer {
+    case: Case,
+    ticket: Ticket,
+    reply: Reply,
+}
+
+/// Something a server said on its own. Nobody has seen it yet.
+#[derive(Debug)]
+pub struct Heard {
+    event: Event,
+    call: Option<u64>,
+}
+
+impl Heard {
+    /// Said outside of any call.
+    #[must_use]
+    pub const fn unsolicited(event: Event) -> Self {
+        Self { event, call: None }
+    }
+
+    /// What was said.
+    #[must_use]
+    pub const fn event(&self) -> &Event {
+        &self.event
+    }
+}
+
+/// Every control saw it. The only thing that a client is sent, beside a refusal.
+#[derive(Debug)]
+pub struct Released {
+    body: Json,
+    kind: ReleasedKind,
+}
+
+/// What a released body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleasedKind {
+    /// The reply to a request.
+    Reply(ReplyForm),
+    /// The parameters of something a server said on its own; `null` stands for none.
+    Event(crate::wire::method::Method),
+}
+
+impl Released {
+    /// The body, edited where a control asked for it.
+    #[must_use]
+    pub const fn body(&self) -> &Json {
+        &self.body
+    }
+
+    /// What it is.
+    #[must_use]
+    pub const fn kind(&self) -> ReleasedKind {
+        self.kind
+    }
+}
+
+/// The trail of a judgement.
+pub(crate) type Trail = Vec<Step>;
+
+/// What the journal of a gateway can do for a ticket.
+pub type SharedLedger = Arc<dyn crate::journal::Ledger>;

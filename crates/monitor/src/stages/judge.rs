@@ -1,0 +1,180 @@
+//! The monitor: asks every control, in order, and believes none of them blindly.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::case::{Caller, Case, Event, Item, Mark, Step};
+use crate::control::{Control, Entry, Judged, Mask, Verdict};
+use crate::controls::REGISTRY;
+use crate::journal::{self, Outcome, Ticket};
+use crate::reason::gateway::MONITOR_FAULT;
+use crate::reason::{Reason, Refusal};
+use crate::wire::canonical::Digest;
+use crate::wire::json::{Edits, Json};
+
+use super::{Admitted, Answer, Heard, Held, Released, ReleasedKind, Ruling, Trail};
+
+/// Whether a control's objections count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They do.
+    Enforce,
+    /// They are recorded and shown, not enforced. A weakening: only `dangerous` can ask for it.
+    Observe,
+}
+
+struct Seat {
+    entry: &'static Entry,
+    mode: Mode,
+    control: Box<dyn Control>,
+}
+
+/// All controls, built from one configuration.
+pub struct Monitor {
+    seats: Vec<Seat>,
+    policy: Digest,
+}
+
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Monitor({} controls, {})", self.seats.len(), self.policy)
+    }
+}
+
+impl Monitor {
+    /// Seats every control of the registry, in its order. `make` builds one and says its mode;
+    /// `policy` is the digest of everything that the controls were built from.
+    pub fn new<E>(policy: Digest, mut make: impl FnMut(&'static Entry) -> Result<(Box<dyn Control>, Mode), E>) -> Result<Self, Vec<E>> {
+        let (mut seats, mut errors) = (Vec::new(), Vec::new());
+        for entry in REGISTRY {
+            match make(entry) {
+                Ok((control, mode)) => seats.push(Seat { entry, mode, control }),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(Self { seats, policy }) } else { Err(errors) }
+    }
+
+    /// A monitor with every control at its default.
+    pub fn defaults() -> Result<Self, Vec<toml::de::Error>> {
+        Self::new(Digest::of_bytes(b""), |entry| Ok(((entry.build)(None)?, Mode::Enforce)))
+    }
+
+    /// The digest of what the controls were built from.
+    #[must_use]
+    pub const fn policy(&self) -> Digest {
+        self.policy
+    }
+
+    /// Names of the controls that only observe.
+    pub fn observing(&self) -> impl Iterator<Item = &'static str> {
+        self.seats.iter().filter(|seat| seat.mode == Mode::Observe).map(|seat| seat.entry.name)
+    }
+
+    /// Asks every control whether the call may leave.
+    pub fn admit(&self, case: Case, ticket: Ticket) -> Result<Ruling, Refusal> {
+        let mut trail = Trail::with_capacity(self.seats.len());
+        let asked = self.ask(&mut trail, |control| control.on_call(&case));
+        let decision = journal::decision(&case, self.policy, &trail, asked.is_ok());
+        match asked {
+            Ok(heard) => {
+                let admitted = Admitted { case, ticket, decision };
+                Ok(match heard.hold {
+                    None => Ruling::Admitted(admitted),
+                    Some(reason) => Ruling::Held(Held { admitted, reason }),
+                })
+            }
+            Err(refusal) => {
+                ticket.deny(&decision, &refusal);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Asks every control whether the reply may come back.
+    pub fn release(&self, answer: Answer) -> Result<Released, Refusal> {
+        let Answer { case, ticket, reply } = answer;
+        let mut trail = Trail::new();
+        let asked = self.ask(&mut trail, |control| control.on_reply(&case, &reply));
+        trail.retain(|step| step.mark != Mark::Pass);
+        match asked {
+            Ok(heard) => {
+                let body = edited(&reply.body, heard.masks);
+                ticket.close(Outcome::Answered { form: reply.form, bytes: body.bytes().len() }, &trail);
+                Ok(Released { body, kind: ReleasedKind::Reply(reply.form) })
+            }
+            Err(refusal) => {
+                ticket.withhold(&refusal, &trail);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Asks every control whether a client may hear what a server says on its own.
+    pub fn relay(&self, heard: Heard) -> Result<(Event, Released), Refusal> {
+        let Heard { event, .. } = heard;
+        let asked = self.ask(&mut Trail::new(), |control| control.on_event(&event))?;
+        let body = event.params.as_ref().map_or_else(Json::null, |params| edited(params, asked.masks));
+        let released = Released { body, kind: ReleasedKind::Event(event.method) };
+        Ok((event, released))
+    }
+
+    /// Whether a caller sees an approved definition. A control that cannot decide hides it.
+    #[must_use]
+    pub fn lists(&self, caller: &Caller, item: &Item) -> bool {
+        self.ask(&mut Trail::new(), |control| control.on_list(caller, item)).is_ok()
+    }
+
+    /// Asks in order; the first denial ends it, holds wait for the end, masks add up.
+    fn ask(&self, trail: &mut Trail, judge: impl Fn(&dyn Control) -> Judged) -> Result<Consent, Refusal> {
+        let mut consent = Consent::default();
+        for seat in &self.seats {
+            // A control that panics has not agreed. Its state is only its own counters.
+            let judged = catch_unwind(AssertUnwindSafe(|| judge(&*seat.control)));
+            let verdict = match judged {
+                Ok(Ok(verdict)) => verdict,
+                Ok(Err(fault)) => Verdict::Deny(Refusal::new(MONITOR_FAULT, format!("{}: {fault}", seat.entry.name))),
+                Err(_) => Verdict::Deny(Refusal::new(MONITOR_FAULT, format!("{}: panicked", seat.entry.name))),
+            };
+            let mark = seat.weigh(verdict, &mut consent);
+            trail.push(Step { control: seat.entry.name, mark: mark.as_ref().map_or_else(|refusal| Mark::Deny(refusal.reason), |mark| *mark) });
+            mark?;
+        }
+        Ok(consent)
+    }
+}
+
+/// What the controls asked for without objecting.
+#[derive(Default)]
+struct Consent {
+    hold: Option<Reason>,
+    masks: Vec<Mask>,
+}
+
+impl Seat {
+    fn weigh(&self, verdict: Verdict, consent: &mut Consent) -> Result<Mark, Refusal> {
+        match (self.mode, verdict) {
+            (_, Verdict::Pass) => Ok(Mark::Pass),
+            (Mode::Observe, Verdict::Mask(_)) => Ok(Mark::Mask),
+            (Mode::Observe, Verdict::Hold(reason)) => Ok(Mark::Observed(reason)),
+            // A control that cannot decide is not a control that was told to look on.
+            (Mode::Observe, Verdict::Deny(refusal)) if refusal.reason != MONITOR_FAULT => Ok(Mark::Observed(refusal.reason)),
+            (Mode::Enforce, Verdict::Mask(masks)) => {
+                consent.masks.extend(masks);
+                Ok(Mark::Mask)
+            }
+            (Mode::Enforce, Verdict::Hold(reason)) => {
+                consent.hold.get_or_insert(reason);
+                Ok(Mark::Hold(reason))
+            }
+            (_, Verdict::Deny(refusal)) => Err(refusal),
+        }
+    }
+}
+
+fn edited(body: &Json, masks: Vec<Mask>) -> Json {
+    let mut edits = Edits::of(body);
+    for mask in masks {
+        edits.replace_span(mask.at, &mask.with);
+    }
+    edits.apply()
+}
