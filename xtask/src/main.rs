@@ -1,1 +1,106 @@
-fn main() {}
+//! The project's own commands, so that a checkout and the pinned toolchain are all anybody needs:
+//! `cargo xtask` lists them.
+
+mod bench;
+mod conformance;
+mod docs;
+mod fuzz;
+mod gateway;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+/// One command: its name, its line in the list, and what it does with the arguments after its name.
+struct Command {
+    name: &'static str,
+    usage: &'static str,
+    what: &'static str,
+    run: fn(&[String]) -> Result<()>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "test",
+        usage: "[--only A,B] [--skip A,B] [--full]",
+        what: "everything that must hold before a change is merged; what continuous integration runs",
+        run: test::main,
+    },
+    Command {
+        name: "tidy",
+        usage: "",
+        what: "house rules: who imports whom, sizes, unsafe, licences (seconds, no compiling)",
+        run: tidy::main,
+    },
+    Command {
+        name: "fuzz",
+        usage: "[SECONDS] [TARGET]...",
+        what: "builds the fuzz targets on the stable compiler and runs each (10 s unless told otherwise)",
+        run: fuzz::main,
+    },
+    Command {
+        name: "conformance",
+        usage: "[--bartizan PATH] [--direct-only]",
+        what: "the official MCP suite against a server, direct and through Bartizan: same results",
+        run: conformance::main,
+    },
+    Command {
+        name: "bench",
+        usage: "[--quick] [--rounds N] [--only NAME,NAME]",
+        what: "latency, throughput, CPU and memory against a direct connection and nginx",
+        run: bench::main,
+    },
+    Command {
+        name: "docs",
+        usage: "[--check] [--bartizan PATH]",
+        what: "writes docs/reasons.md from the reasons in the code",
+        run: docs::main,
+    },
+];
+
+fn list() {
+    println!("Usage: cargo xtask COMMAND\n");
+    for c in COMMANDS {
+        println!("  {:<12} {}", c.name, c.what);
+        if !c.usage.is_empty() {
+            println!("  {:<12}   cargo xtask {} {}", "", c.name, c.usage);
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    let Some((name, rest)) = args.split_first() else {
+        list();
+        return Ok(());
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        list();
+        return Ok(());
+    }
+    let Some(command) = COMMANDS.iter().find(|c| c.name == name) else {
+        list();
+        bail!("there is no command `{name}`");
+    };
+    if rest.iter().any(|a| a == "--help" || a == "-h") {
+        println!(
+            "cargo xtask {} {}\n\n  {}",
+            command.name, command.usage, command.what
+        );
+        return Ok(());
+    }
+    (command.run)(rest)
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

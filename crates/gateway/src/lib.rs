@@ -1,1 +1,14 @@
-//! x
+//! Bartizan's gateway: it *acts* — sockets, processes, files, time — and decides nothing.
+//!
+//! Start at [`serve::handle`]: the life of a call in ten steps.
+
+pub mod clock;
+pub mod config;
+pub mod consult;
+pub mod front;
+pub mod identity;
+pub mod journal;
+pub mod serve;
+pub mod session;
+pub mod snapshot;
+pub mod upstream;

@@ -3,6 +3,7 @@
 mod definition;
 mod effect;
 mod uri;
+pub use crate::wire::mirror::mirrored;
 pub use definition::{Definition, Offer, Rejected};
 pub use effect::propose;
 
@@ -169,6 +170,12 @@ impl Catalog {
                 self.lock.get(server, Kind::Template, template).or_else(|| self.lock.get(server, Kind::Resource, template))
             }
         }
+    }
+
+    /// Whether a resource of a server was approved.
+    #[must_use]
+    pub fn approves(&self, server: &str, uri: &str) -> bool {
+        self.find_uri(server, uri).is_some()
     }
 
     /// The approved resource, else the first approved template, that covers a URI.

@@ -74,6 +74,12 @@ impl Ticket {
         Self { id, about: Vec::new(), decided: false, ledger: Some(ledger) }
     }
 
+    /// The number of the call.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Notes something about the call for a refusal that comes before there is a case.
     pub fn note(&mut self, key: &'static str, value: Json) {
         self.about.push((key, value));

@@ -130,7 +130,7 @@ impl Recorded {
     /// Something the server says in the course of this call.
     #[must_use]
     pub fn heard(&self, event: Event) -> Heard {
-        Heard { event, call: Some(self.case.facts.id) }
+        Heard { event }
     }
 }
 
@@ -146,14 +146,13 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Heard {
     event: Event,
-    call: Option<u64>,
 }
 
 impl Heard {
     /// Said outside of any call.
     #[must_use]
     pub const fn unsolicited(event: Event) -> Self {
-        Self { event, call: None }
+        Self { event }
     }
 
     /// What was said.

@@ -1,1 +1,83 @@
-//! x
+//! Starts a local server so that it can do little and never outlives the gateway.
+//!
+//! Every server runs under a *guard*: this very program again, in a tiny role. The guard watches the
+//! gateway through a pidfd, so that it notices even a SIGKILL, and it is the subreaper of everything
+//! that the server starts, so that no grandchild gets away. The server has a process group of its
+//! own, no inherited environment beyond what is given, cannot gain privileges, and dumps no core.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("there is no way yet to confine a server on this system; use Linux (on Windows: WSL2)");
+
+pub mod guard;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+
+/// The hidden subcommand under which the program plays the guard.
+pub const GUARD: &str = "__guard";
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+    /// The whole environment. Nothing is inherited.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The working directory; the gateway's when absent.
+    pub directory: Option<PathBuf>,
+}
+
+/// A running server and the three pipes to it.
+#[derive(Debug)]
+pub struct Process {
+    guard: Child,
+    /// Its standard input.
+    pub stdin: Option<ChildStdin>,
+    /// Its standard output: the protocol, and nothing else if it behaves.
+    pub stdout: Option<ChildStdout>,
+    /// Its standard error: for the log.
+    pub stderr: Option<ChildStderr>,
+}
+
+impl Launch {
+    /// Starts the server.
+    pub fn start(&self) -> io::Result<Process> {
+        #[expect(clippy::disallowed_methods, reason = "the one place that starts processes, beside the guard itself")]
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("bartizan").arg(GUARD).arg("--parent").arg(std::process::id().to_string()).arg("--").args(&self.command);
+        command.env_clear().envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        let mut guard = command.spawn()?;
+        Ok(Process { stdin: guard.stdin.take(), stdout: guard.stdout.take(), stderr: guard.stderr.take(), guard })
+    }
+}
+
+impl Process {
+    /// Waits until the server and all that it started are gone.
+    pub async fn wait(&mut self) -> io::Result<()> {
+        self.guard.wait().await.map(|_| ())
+    }
+
+    /// Asks the guard to end the server and all that it started. Returns at once.
+    pub fn end(&self) {
+        let pid = self.guard.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may be gone already; then there is nothing to end.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

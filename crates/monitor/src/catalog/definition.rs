@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::case::Kind;
 use crate::wire::canonical::Digest;
 use crate::wire::json::{Json, Kind as JsonKind, View};
+use crate::wire::mirror;
 
 /// How long a name may be. Real ones are under 100.
 const MAX_NAME: usize = 512;
@@ -33,39 +34,11 @@ impl Definition {
             return Err("its inputSchema is not an object");
         }
         if kind == Kind::Tool {
-            mirrored(json)?;
+            mirror::mirrored(json)?;
         }
         let name = if kind == Kind::Instructions { "instructions".to_owned() } else { name };
         Ok(Self { kind, name, json: json.clone(), digest: Digest::of_json(json) })
     }
-}
-
-/// The parameters of a tool that HTTP headers mirror (`x-mcp-header`, SEP-2243): header name and
-/// property name. An annotation that breaks the rules excludes the tool.
-pub fn mirrored(definition: &Json) -> Result<Vec<(String, String)>, &'static str> {
-    let mut found: Vec<(String, String)> = Vec::new();
-    let Some(properties) = definition.view().at(&["inputSchema", "properties"]) else { return Ok(found) };
-    for (property, schema) in properties.members() {
-        let Some(annotation) = schema.get("x-mcp-header") else { continue };
-        let header = annotation.as_str().ok_or("an x-mcp-header is not a string")?;
-        if header.is_empty() || !header.bytes().all(is_token) {
-            return Err("an x-mcp-header is not a header name");
-        }
-        let kind = schema.get("type").and_then(View::as_str);
-        if !matches!(kind.as_deref(), Some("string" | "integer" | "boolean")) {
-            return Err("an x-mcp-header is on a parameter that is not string, integer or boolean");
-        }
-        if found.iter().any(|(other, _)| other.eq_ignore_ascii_case(&header)) {
-            return Err("two parameters have the same x-mcp-header");
-        }
-        found.push((header.into_owned(), property.into_owned()));
-    }
-    Ok(found)
-}
-
-/// RFC 9110, section 5.6.2.
-const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }
 
 /// A definition that cannot be offered, and why.

@@ -1,10 +1,204 @@
-//! placeholder
-use crate::control::Control;
-pub const THREAT: &str = "Arguments nobody declared.";
-pub const REASONS: &[crate::reason::Reason] = &[];
+//! Arguments: a call may carry what the reviewed schema declares, and nothing else.
+//!
+//! Threat: a field that nobody reviewed and the server obeys all the same (mass assignment, a second
+//! spelling, a "debug" switch), a value of the wrong type, an argument made to exhaust whoever reads
+//! it. Source: the tool's `inputSchema` as it stands in the lock file, never as the server says it
+//! now (JSON Schema 2020-12 unless `$schema` names another draft; 2026-07-28, server/tools).
+//!
+//! The schema is made strict: where it is silent about undeclared fields they are refused, and where
+//! it says something about them it is believed. A schema that cannot be checked refuses the call,
+//! nothing is ever fetched to complete one, and formats are annotations, as the drafts have them.
+
+mod bounds;
+mod declared;
+mod rules;
+pub use rules::Rules;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, RwLock};
+
+use crate::case::{Case, Item};
+use crate::control::{Control, Fault, Judged, Verdict};
+use crate::reason::{Class, Reason, Refusal, reasons};
+use crate::wire::canonical::Digest;
+use crate::wire::json::{Json, View};
+use crate::wire::mirror;
+
+use bounds::Bounds;
+
+/// The threat, in one sentence.
+pub const THREAT: &str = "An argument that nobody reviewed and the server obeys all the same.";
+
+reasons! {
+    UNKNOWN_FIELD = "schema.unknown-field", Class::Denied,
+        "The call has an argument that this tool does not declare. Use only the fields of its input schema, spelled exactly as there.",
+        "The arguments hold a field that the reviewed schema does not declare. Schemas that are silent about undeclared fields refuse them here.",
+        "The journal names the field. If the published schema is wrong, list the tool in `controls.schema.dangerous.allow_undeclared`.";
+    INVALID = "schema.invalid", Class::Denied,
+        "The arguments do not match the input schema of this tool. Compare them with the schema and try again.",
+        "A value breaks a rule of the reviewed schema: its type, range, pattern, or a field that is required.",
+        "The journal names the place and the rule. If the published schema is wrong, list the tool in `controls.schema.dangerous.unvalidated`.";
+    UNCOMPILABLE = "schema.uncompilable", Class::Denied,
+        "The input schema of this tool cannot be checked, so the tool cannot be called. Tell the operator.",
+        "The reviewed schema is not valid, is of an unknown draft, has a pattern that is not one, or refers to another document. What cannot be checked does not pass.",
+        "`bartizan check` says what is wrong. Report it to the server's author, or list the tool in `controls.schema.dangerous.unvalidated`.";
+    BOUNDS = "schema.bounds", Class::Denied,
+        "An argument is too long, has too many parts, or is nested too deeply. Send less.",
+        "The arguments exceed what any tool may be sent, whatever its schema says.",
+        "Send less, or raise the bound in `[controls.schema]`. The journal names the place.";
+    HEADER_MISMATCH = "schema.header-mismatch", Class::HeaderMismatch,
+        "The HTTP headers and the arguments disagree.",
+        "An `Mcp-Param-…` header does not say what the argument says that the tool's schema ties to it (`x-mcp-header`), so somebody on the way may have decided on another call.",
+        "Fix the client, or whatever stands between it and the gateway.";
+}
+
+/// What arguments may be, whatever the tool's schema says.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Characters in one string, names of fields included.
+    pub max_string_chars: usize,
+    /// Items in one array.
+    pub max_items: usize,
+    /// Fields in one object.
+    pub max_members: usize,
+    /// Levels of nesting; the arguments themselves are the first.
+    pub max_depth: usize,
+    /// Weakenings, for tools whose published schema is wrong.
+    pub dangerous: Dangerous,
+}
+
+/// Tools, as `server/tool`, that are held to less than their schema.
 #[derive(Debug, Default, serde::Deserialize)]
-pub struct Config {}
-pub fn build(_config: Config) -> Result<Schema, toml::de::Error> { Ok(Schema) }
+#[serde(deny_unknown_fields, default)]
+pub struct Dangerous {
+    /// Undeclared fields pass where the schema is silent about them.
+    pub allow_undeclared: BTreeSet<String>,
+    /// The schema is not looked at. The bounds still hold.
+    pub unvalidated: BTreeSet<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { max_string_chars: 1_048_576, max_items: 10_000, max_members: 1_000, max_depth: 32, dangerous: Dangerous::default() }
+    }
+}
+
+/// Builds the control.
+pub fn build(config: Config) -> Result<Schema, toml::de::Error> {
+    let bounds = Bounds { string_chars: config.max_string_chars, items: config.max_items, members: config.max_members, depth: config.max_depth };
+    if bounds.forbid_everything() {
+        return Err(serde::de::Error::custom("a bound is at least 1"));
+    }
+    let mut tools = config.dangerous.allow_undeclared.iter().chain(&config.dangerous.unvalidated);
+    if let Some(stray) = tools.find(|tool| tool.split_once('/').is_none_or(|(server, name)| server.is_empty() || name.is_empty())) {
+        return Err(serde::de::Error::custom(format!("{stray:?} is not of the form \"server/tool\"")));
+    }
+    Ok(Schema { bounds, dangerous: config.dangerous, contracts: RwLock::new(HashMap::new()) })
+}
+
+/// Whether the schema of a tool's definition can be checked at all, and if not, why.
+pub fn compiles(definition: &Json) -> Result<(), String> {
+    Contract::read(definition).rules.map(|_| ())
+}
+
+/// The control.
 #[derive(Debug)]
-pub struct Schema;
-impl Control for Schema {}
+pub struct Schema {
+    bounds: Bounds,
+    dangerous: Dangerous,
+    contracts: RwLock<HashMap<Digest, Arc<Contract>>>,
+}
+
+/// How many compiled schemas are kept. One lock file rarely has more tools; beyond it they are
+/// compiled again, so that memory has an end.
+const MAX_CONTRACTS: usize = 4096;
+
+/// What a definition says of the arguments, compiled once.
+#[derive(Debug)]
+struct Contract {
+    mirrored: Vec<(String, String)>,
+    rules: Result<Rules, String>,
+}
+
+impl Contract {
+    fn read(definition: &Json) -> Self {
+        let schema = definition.get("inputSchema").unwrap_or_else(Json::null);
+        let (mirrored, rules) = match mirror::mirrored(definition) {
+            Ok(mirrored) => (mirrored, Rules::compile(&schema)),
+            Err(why) => (Vec::new(), Err(why.to_owned())),
+        };
+        Self { mirrored, rules }
+    }
+}
+
+impl Schema {
+    fn contract(&self, tool: &Item) -> Result<Arc<Contract>, Fault> {
+        let poisoned = || Fault("a call panicked while a schema was kept".to_owned());
+        let kept = self.contracts.read().map_err(|_| poisoned())?.get(&tool.pin.digest).cloned();
+        if let Some(contract) = kept {
+            return Ok(contract);
+        }
+        // Compiled outside the lock: a slow schema delays its own tool only, and two at once agree.
+        let contract = Arc::new(Contract::read(&tool.pin.definition));
+        let mut contracts = self.contracts.write().map_err(|_| poisoned())?;
+        if contracts.len() >= MAX_CONTRACTS {
+            contracts.clear();
+        }
+        contracts.insert(tool.pin.digest, contract.clone());
+        Ok(contract)
+    }
+
+    fn objection(&self, tool: &Item, case: &Case, contract: &Contract) -> Option<(Reason, String)> {
+        let arguments = case.arguments().map_or_else(|| serde_json::Value::Object(serde_json::Map::new()), View::to_value);
+        if let Some(place) = self.bounds.exceeded(&arguments) {
+            return Some((BOUNDS, format!("arguments{place}")));
+        }
+        if let Err(refusal) = case.mirror().confirm_params(&contract.mirrored, case.arguments()) {
+            return Some((HEADER_MISMATCH, refusal.detail));
+        }
+        if lists(&self.dangerous.unvalidated, tool) {
+            return None;
+        }
+        let rules = match &contract.rules {
+            Ok(rules) => rules,
+            Err(why) => return Some((UNCOMPILABLE, why.clone())),
+        };
+        let undeclared = rules.undeclared(&arguments).filter(|_| !lists(&self.dangerous.allow_undeclared, tool));
+        if let Some(place) = undeclared {
+            return Some((UNKNOWN_FIELD, format!("arguments{place}")));
+        }
+        let broken = rules.broken(&arguments)?;
+        Some((if broken.is_undeclared() { UNKNOWN_FIELD } else { INVALID }, format!("arguments{broken}")))
+    }
+}
+
+/// Whether a list of `server/tool` names this one.
+fn lists(tools: &BTreeSet<String>, tool: &Item) -> bool {
+    tools.iter().any(|listed| listed.split_once('/').is_some_and(|(server, name)| server == &*tool.server && name == tool.pin.name))
+}
+
+impl Control for Schema {
+    fn on_call(&self, case: &Case) -> Judged {
+        let Some(tool) = case.tool() else { return Ok(Verdict::Pass) };
+        let contract = self.contract(tool)?;
+        Ok(match self.objection(tool, case, &contract) {
+            None => Verdict::Pass,
+            Some((reason, place)) => Verdict::Deny(Refusal::new(reason, format!("{}/{}: {place}", tool.server, tool.pin.name))),
+        })
+    }
+}
+
+/// A JSON pointer, or other text that may hold words of a request, made fit for a log: one line, no
+/// control characters, not endless.
+fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    let mut out: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MOST).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

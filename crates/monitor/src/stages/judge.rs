@@ -111,7 +111,7 @@ impl Monitor {
 
     /// Asks every control whether a client may hear what a server says on its own.
     pub fn relay(&self, heard: Heard) -> Result<(Event, Released), Refusal> {
-        let Heard { event, .. } = heard;
+        let Heard { event } = heard;
         let asked = self.ask(&mut Trail::new(), |control| control.on_event(&event))?;
         let body = event.params.as_ref().map_or_else(Json::null, |params| edited(params, asked.masks));
         let released = Released { body, kind: ReleasedKind::Event(event.method) };

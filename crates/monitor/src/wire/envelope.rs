@@ -122,7 +122,7 @@ impl Parsed {
         self.version
     }
 
-    /// The headers it came with, for what only the target's schema can check.
+    /// The headers that mirror it, for what only the target's schema can check.
     #[must_use]
     pub const fn mirror(&self) -> &Mirror {
         &self.mirror
@@ -249,7 +249,9 @@ fn from_client(json: &Json, mirror: &Mirror, negotiated: Option<Version>) -> Res
         envelope.confirm(mirror, version)?;
         let message = envelope.message()?;
         may_send(&message, version)?;
-        Ok(Parsed { message, version, mirror: mirror.clone() })
+        // Before 2026-07-28 no header mirrors the body, so none can disagree with it.
+        let mirror = if version.era() == Era::Modern { mirror.clone() } else { Mirror::none() };
+        Ok(Parsed { message, version, mirror })
     });
     parsed.map_err(|refusal| Misread { id, era, refusal })
 }

@@ -4,11 +4,12 @@
 //! headers, so headers that disagree with the body are refused.
 
 use base64::Engine as _;
+use bytes::Bytes;
 
 use crate::reason::Refusal;
 
 use super::HEADER_MISMATCH;
-use super::json::{Kind, View};
+use super::json::{Json, Kind, View};
 use super::version::Version;
 
 /// One header: absent, given once, or unusable (given twice, or not visible ASCII).
@@ -89,18 +90,49 @@ impl Mirror {
     }
 }
 
+/// The parameters of a tool that HTTP headers mirror (`x-mcp-header`, SEP-2243): header name and
+/// property name. An annotation that breaks the rules excludes the tool.
+pub fn mirrored(definition: &Json) -> Result<Vec<(String, String)>, &'static str> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let Some(properties) = definition.view().at(&["inputSchema", "properties"]) else { return Ok(found) };
+    for (property, schema) in properties.members() {
+        let Some(annotation) = schema.get("x-mcp-header") else { continue };
+        let header = annotation.as_str().ok_or("an x-mcp-header is not a string")?;
+        if header.is_empty() || !header.bytes().all(is_token) {
+            return Err("an x-mcp-header is not a header name");
+        }
+        let kind = schema.get("type").and_then(View::as_str);
+        if !matches!(kind.as_deref(), Some("string" | "integer" | "boolean")) {
+            return Err("an x-mcp-header is on a parameter that is not string, integer or boolean");
+        }
+        if found.iter().any(|(other, _)| other.eq_ignore_ascii_case(&header)) {
+            return Err("two parameters have the same x-mcp-header");
+        }
+        found.push((header.into_owned(), property.into_owned()));
+    }
+    Ok(found)
+}
+
+/// RFC 9110, section 5.6.2.
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
 /// Whether a parameter header says what the argument says; integers are compared as numbers.
 fn says(text: &str, value: View<'_>) -> bool {
     let Some(text) = decode(text) else { return false };
     match value.kind() {
         Kind::String => value.as_str().is_some_and(|value| value == text),
         Kind::Bool => value.text() == text,
-        Kind::Number => match (value.text().parse::<f64>(), text.parse::<f64>()) {
-            (Ok(a), Ok(b)) => a.total_cmp(&b).is_eq(),
-            _ => false,
-        },
+        Kind::Number => number(value.text()).is_some_and(|value| number(&text) == Some(value)),
         Kind::Object | Kind::Array | Kind::Null => false,
     }
+}
+
+/// The canonical text of a JSON number: `1`, `1.0` and `1e0` are the same, and no digit is lost.
+fn number(text: &str) -> Option<String> {
+    let json = Json::parse(Bytes::copy_from_slice(text.as_bytes())).ok()?;
+    (json.view().kind() == Kind::Number).then(|| super::canonical::text(&json))
 }
 
 fn same(name: &str, header: &Header, expected: &str) -> Result<(), Refusal> {
@@ -151,8 +183,6 @@ pub fn encode(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::Json;
-    use bytes::Bytes;
 
     fn once(text: &str) -> Header {
         Header::Once(text.to_owned())
@@ -192,5 +222,15 @@ mod tests {
         assert!(confirm(vec![("region".into(), once("eu")), ("other".into(), once("x"))]));
         assert!(!confirm(vec![("region".into(), once("us"))]));
         assert!(!confirm(vec![]));
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers_and_to_the_last_digit() {
+        let says = |text: &str, value: &str| says(text, Json::parse(Bytes::copy_from_slice(value.as_bytes())).expect("json").view());
+        assert!(says("42", "42") && says("42.0", "42") && says("42", "4.2e1") && says("0", "-0"));
+        assert!(!says("9007199254740992", "9007199254740993"));
+        for text in ["", "inf", "+42", "0x2a", "42 43", "\"42\"", "forty-two"] {
+            assert!(!says(text, "42"), "{text}");
+        }
     }
 }

@@ -116,3 +116,14 @@ fn error(refusal: &Refusal, call: u64, code: i32) -> Json {
     }
     Json::object([("code", Json::of(&code)), ("message", Json::string(refusal.reason.page().hint)), ("data", Json::object(data))])
 }
+
+/// The HTTP status that goes with an error of a server (2026-07-28, transports): the specification
+/// ties a few codes to statuses; everything else is an answer like any other.
+#[must_use]
+pub const fn status_of_error(code: Option<i64>, era: Era) -> u16 {
+    match (era, code) {
+        (Era::Modern, Some(-32601)) => 404,
+        (Era::Modern, Some(-32700 | -32600 | -32020 | -32021 | -32022)) => 400,
+        (Era::Modern | Era::Legacy, _) => 200,
+    }
+}

@@ -1,0 +1,170 @@
+//! Configuration: what was written (`File`) becomes what can be used ([`Settings`]) and the monitor,
+//! or all problems at once, each with its place. Nothing is started and nothing is made here, so
+//! `bartizan check` runs the very same code.
+
+mod controls;
+mod credential;
+mod file;
+pub mod files;
+mod judge;
+pub mod places;
+mod problem;
+mod secret;
+pub mod seen;
+mod server;
+mod settings;
+
+pub use places::{Places, PlacesArgs};
+pub use problem::{ConfigErrors, Problem};
+pub use secret::Secret;
+pub use settings::{How, Limits, Listen, Names, ServerSettings, Settings};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bartizan_monitor::stages::Monitor;
+use toml::Spanned;
+use toml::de::DeTable;
+
+use controls::Material;
+use file::File;
+use judge::PlainHttp;
+use problem::Problems;
+use secret::Lookup;
+use server::Surroundings;
+
+/// How large a configuration may be.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The values.
+    pub settings: Settings,
+    /// The controls, built.
+    pub monitor: Monitor,
+    /// What makes the gateway weaker than its defaults, in words.
+    pub weakenings: Vec<String>,
+}
+
+/// Reads a configuration: all of it, or the defaults and no server when there is no file.
+pub fn load(path: Option<&Path>, places: PlacesArgs) -> Result<Loaded, ConfigErrors> {
+    read(&Request { path, places, only: None }, &variable)
+}
+
+/// Reads the configuration of one server that is started by `command`, for `run` and `approve`.
+///
+/// Controls, policy and limits are the file's. So is what it says of a server of this name, except
+/// how it is started; the other servers are left out.
+pub fn single(name: &str, command: Vec<String>, places: PlacesArgs, config: Option<&Path>) -> Result<Loaded, ConfigErrors> {
+    read(&Request { path: config, places, only: Some((name.to_owned(), command)) }, &variable)
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    #[expect(clippy::disallowed_methods, reason = "configuration is what may refer to the environment")]
+    std::env::var_os(name)
+}
+
+struct Request<'a> {
+    path: Option<&'a Path>,
+    places: PlacesArgs,
+    only: Option<(String, Vec<String>)>,
+}
+
+fn read(request: &Request<'_>, variables: Lookup<'_>) -> Result<Loaded, ConfigErrors> {
+    let name = request.path.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
+    let alone = |what: String, help: &str| ConfigErrors::alone(&name, what, help);
+    let text = match request.path {
+        None => String::new(),
+        Some(path) => files::read(path, MAX_FILE).map_err(|error| alone(format!("it cannot be read: {error}"), "name another with --config FILE"))?,
+    };
+    let places = Places::find(&request.places, request.path).map_err(|error| alone(error.to_string(), ""))?;
+    let mut problems = Problems::default();
+    let parsed = parse(&text, &mut problems);
+    let made = parsed.and_then(|table| Judging { request, variables, places }.judge(table, &mut problems));
+    problems.into_result(&name, &text)?;
+    // For the compiler: where nothing was made there was a problem, which was returned just now.
+    made.ok_or_else(|| alone("it cannot be used".to_owned(), ""))
+}
+
+/// The table of a text; `None` when it is not TOML at all, because what is read from broken text
+/// would only add problems that are none.
+fn parse<'t>(text: &'t str, problems: &mut Problems) -> Option<DeTable<'t>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let table = table.into_inner();
+    for at in values(&table) {
+        problems.blank(at);
+    }
+    errors.iter().for_each(|error| problems.add_error(error));
+    errors.is_empty().then_some(table)
+}
+
+/// Where values stand that may be secrets by mistake: all of `env` and `headers` but references.
+fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
+    let servers = table.get("servers").and_then(|servers| servers.get_ref().as_table());
+    let servers = servers.into_iter().flat_map(DeTable::values).filter_map(|server| server.get_ref().as_table());
+    let tables = servers.flat_map(|server| ["env", "headers"].into_iter().filter_map(|key| server.get(key)));
+    let entries = tables.filter_map(|table| table.get_ref().as_table()).flat_map(DeTable::values);
+    entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
+}
+
+struct Judging<'a> {
+    request: &'a Request<'a>,
+    variables: Lookup<'a>,
+    places: Places,
+}
+
+impl Judging<'_> {
+    fn judge(self, mut table: DeTable<'_>, problems: &mut Problems) -> Option<Loaded> {
+        let mut material = Material::new(table.remove("controls"), problems);
+        let mut file: File = file::salvage(table, problems);
+        let weakenings = self.narrow(&mut file);
+        let plain = if file.dangerous.plain_http_beyond_loopback { PlainHttp::Anywhere } else { PlainHttp::Loopback };
+        let base: PathBuf = self.places.config.as_deref().and_then(Path::parent).unwrap_or(&self.places.state).to_owned();
+        let names = judge::names(file.names, problems);
+        let listen = judge::listen(file.listen, plain, problems);
+        let limits = judge::limits(file.limits, problems);
+        let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
+        let surroundings = Surroundings { base: &base, variables: self.variables, plain };
+        for (name, written) in file.servers {
+            judge::server_name(&name, &names.separator, problems);
+            if written.get_ref().sampling {
+                sampling.insert(name.get_ref().clone());
+            }
+            servers.extend(surroundings.server(name.get_ref(), written.into_inner(), name.span(), problems).map(Arc::new));
+        }
+        material.observe(&file.dangerous.observe, problems);
+        material.allow_sampling(sampling);
+        material.policy(file.policy, &base, problems);
+        let monitor = material.monitor(problems)?;
+        let policy_digest = monitor.policy();
+        let settings = Settings { listen, names, servers, limits, places: self.places, policy_digest };
+        Some(Loaded { settings, monitor, weakenings })
+    }
+
+    /// Leaves only what the request is about, and says what weakens that.
+    fn narrow(&self, file: &mut File) -> Vec<String> {
+        let mut weakenings = Vec::new();
+        if let Some((name, command)) = &self.request.only {
+            file.listen = file::Listen::default();
+            let key = Spanned::new(0..0, name.clone());
+            let mut server = file.servers.remove(&key).unwrap_or_else(|| Spanned::new(0..0, file::Server::default()));
+            server.get_mut().given = Some(command.clone());
+            weakenings.extend(server::shown_by(command));
+            file.servers = BTreeMap::from([(key, server)]);
+        }
+        if file.dangerous.plain_http_beyond_loopback {
+            weakenings.push("`dangerous.plain_http_beyond_loopback`: tokens and calls may leave this machine in clear text".to_owned());
+        }
+        for control in &file.dangerous.observe {
+            weakenings.push(format!("`dangerous.observe`: the objections of `{}` are recorded and not enforced", control.get_ref()));
+        }
+        weakenings
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! The configuration as it was written.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _, IntoDeserializer as _};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::clock;
+
+use super::problem::Problems;
+
+/// Everything but `[controls]`, which the controls read themselves.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    /// Where `serve` listens.
+    pub(super) listen: Listen,
+    /// How the names of several servers are told apart.
+    pub(super) names: Names,
+    /// The servers behind the gateway.
+    pub(super) servers: BTreeMap<Spanned<String>, Spanned<Server>>,
+    /// How much is taken.
+    pub(super) limits: Limits,
+    /// Who may do what.
+    pub(super) policy: Policy,
+    /// What weakens the gateway. The only place where that can be asked for.
+    pub(super) dangerous: Dangerous,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Listen {
+    /// Address and port.
+    pub(super) address: Option<Spanned<SocketAddr>>,
+    /// Names, beside this machine's own, under which clients reach it.
+    pub(super) allowed_hosts: Vec<Spanned<String>>,
+    /// Web pages that may talk to it.
+    pub(super) allowed_origins: Vec<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Names {
+    /// What stands between a server's name and a tool's.
+    pub(super) separator: Option<Spanned<String>>,
+}
+
+/// One server: `command` or `url`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    /// The program to start, and its arguments.
+    pub(super) command: Option<Spanned<Vec<Spanned<String>>>>,
+    /// The command line that was given instead of written; takes the place of `command` and `url`.
+    #[serde(skip)]
+    pub(super) given: Option<Vec<String>>,
+    /// Its environment; nothing else is inherited that is not harmless.
+    pub(super) env: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Where it is started.
+    pub(super) directory: Option<Spanned<PathBuf>>,
+    /// The address of a server that runs already.
+    pub(super) url: Option<Spanned<String>>,
+    /// What is sent with every request to it.
+    pub(super) headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// How long a call may take.
+    pub(super) timeout: Option<Spanned<Length>>,
+    /// How long starting and first contact may take.
+    pub(super) start_timeout: Option<Spanned<Length>>,
+    /// Whether it may use the client's model.
+    pub(super) sampling: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    /// Bytes of one message, in either direction.
+    pub(super) message_bytes: Option<Spanned<usize>>,
+    /// Open sessions.
+    pub(super) sessions: Option<Spanned<usize>>,
+    /// Open sessions of one principal.
+    pub(super) sessions_per_principal: Option<Spanned<usize>>,
+    /// How long a session may rest.
+    pub(super) session_idle: Option<Spanned<Length>>,
+    /// Calls that run at the same time.
+    pub(super) concurrent_calls: Option<Spanned<usize>>,
+    /// How long running calls may take to end when the gateway stops.
+    pub(super) drain: Option<Spanned<Length>>,
+    /// Processes of one server.
+    pub(super) children_per_server: Option<Spanned<usize>>,
+    /// How long a client may take to send a request's headers.
+    pub(super) header_timeout: Option<Spanned<Length>>,
+    /// How long a client may take to send a request's body.
+    pub(super) body_timeout: Option<Spanned<Length>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Policy {
+    /// Cedar files, relative to the configuration. They take the place of the built-in policy.
+    pub(super) files: Option<Spanned<Vec<Spanned<PathBuf>>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Dangerous {
+    /// Controls whose objections are recorded and not enforced.
+    pub(super) observe: Vec<Spanned<String>>,
+    /// Whether to speak plain HTTP with other machines.
+    pub(super) plain_http_beyond_loopback: bool,
+}
+
+/// A duration with its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Length(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        clock::read_duration(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Reads what can be read of a table. What cannot is a problem and left out, so that one mistake does
+/// not hide the next.
+pub(super) fn salvage<T: DeserializeOwned + Default>(table: DeTable<'_>, problems: &mut Problems) -> T {
+    let mut rest = Spanned::new(0..0, DeValue::Table(table));
+    loop {
+        match T::deserialize(rest.clone().into_deserializer()) {
+            Ok(value) => return value,
+            Err(error) => {
+                problems.add_error(&error);
+                let removed = match (rest.get_mut(), error.span()) {
+                    (DeValue::Table(table), Some(at)) => remove(table, &at),
+                    _ => false,
+                };
+                if !removed {
+                    return T::default();
+                }
+            }
+        }
+    }
+}
+
+/// Removes the innermost entry that covers a place.
+pub(super) fn remove(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
+    let inner = table.iter_mut().any(|(_, value)| match value.get_mut() {
+        DeValue::Table(inner) => remove(inner, at),
+        _ => false,
+    });
+    if inner {
+        return true;
+    }
+    let covers = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
+    let found = table.iter().find(|(key, value)| covers(key.span()) || covers(value.span()));
+    let Some(key) = found.map(|(key, _)| key.clone()) else { return false };
+    table.remove(key.get_ref().as_ref()).is_some()
+}

@@ -1,0 +1,142 @@
+//! From what was written to what can be used: `listen`, `names`, `limits`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use toml::Spanned;
+use url::{Host, Url};
+
+use super::file::{self, Length};
+use super::problem::Problems;
+use super::settings::{Limits, Listen, Names};
+
+const PORT: u16 = 7300;
+const SEPARATOR: &str = "__";
+
+/// Whether plain HTTP may leave this machine. Only `dangerous` can say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlainHttp {
+    /// Only between programs of this machine.
+    Loopback,
+    /// Everywhere.
+    Anywhere,
+}
+
+/// Judges where to listen.
+pub(super) fn listen(written: file::Listen, plain: PlainHttp, problems: &mut Problems) -> Listen {
+    let usual = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
+    if let Some(address) = &written.address
+        && !address.get_ref().ip().is_loopback()
+        && plain == PlainHttp::Loopback
+    {
+        let what = format!("{} is not an address of this machine alone, and this version speaks no TLS: tokens would travel in clear text", address.get_ref());
+        let help = "listen on 127.0.0.1 and put a TLS proxy in front; `dangerous.plain_http_beyond_loopback = true` accepts the risk";
+        problems.add(Some(address.span()), what, help);
+    }
+    let mut judged = |values: Vec<Spanned<String>>, judge: fn(&str) -> Option<String>, what: &str| -> Vec<String> {
+        let mut good = Vec::new();
+        for value in values {
+            match judge(value.get_ref()) {
+                Some(value) => good.push(value),
+                None => problems.add(Some(value.span()), what, ""),
+            }
+        }
+        good
+    };
+    Listen {
+        address: written.address.map_or(usual, Spanned::into_inner),
+        allowed_hosts: judged(written.allowed_hosts, host, "a host is a name or an address, with or without a port: \"mcp.example.com\""),
+        allowed_origins: judged(written.allowed_origins, origin, "an origin is a scheme and a host, without a path: \"https://app.example.com\""),
+    }
+}
+
+fn host(text: &str) -> Option<String> {
+    let url = Url::parse(&format!("http://{text}/")).ok()?;
+    let plain = url.username().is_empty() && url.path() == "/" && !text.contains(['/', '@', '?', '#', '*']);
+    // Compared as text with what clients send, so it must be written as they write it.
+    plain.then(|| text.to_ascii_lowercase())
+}
+
+fn origin(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let lower = text.to_ascii_lowercase();
+    (url.origin().is_tuple() && url.origin().ascii_serialization() == lower).then_some(lower)
+}
+
+/// Whether an address names this machine and no other.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Judges how names are told apart.
+pub(super) fn names(written: file::Names, problems: &mut Problems) -> Names {
+    let Some(separator) = written.separator else { return Names { separator: SEPARATOR.to_owned() } };
+    let text = separator.get_ref();
+    if text.is_empty() || text.len() > 8 || !text.chars().all(|symbol| matches!(symbol, '_' | '-' | '.')) {
+        let what = "a separator is one to eight of the characters `_`, `-` and `.`, because all clients take those in a tool's name";
+        problems.add(Some(separator.span()), what, "");
+    }
+    Names { separator: separator.into_inner() }
+}
+
+/// Judges a server's name: `[a-z0-9][a-z0-9_-]{0,63}`, and `name` + separator can be read in one way only.
+pub(super) fn server_name(name: &Spanned<String>, separator: &str, problems: &mut Problems) {
+    let text = name.get_ref();
+    let known = |symbol: char| matches!(symbol, 'a'..='z' | '0'..='9' | '_' | '-');
+    if text.is_empty() || text.len() > 64 || !text.chars().all(known) || text.starts_with(['_', '-']) {
+        let what = format!("{text:?} cannot be a server's name");
+        problems.add(Some(name.span()), what, "a name is 1 to 64 of a-z, 0-9, `_` and `-`, and begins with a letter or digit");
+        return;
+    }
+    // `a_` + `__x` and `a` + `___x` would be the same tool.
+    if format!("{text}{separator}").find(separator) != Some(text.len()) {
+        let what = format!("{text:?} runs into the separator {separator:?}, so that a tool's name could belong to two servers");
+        problems.add(Some(name.span()), what, "choose another name, or another `names.separator`");
+    }
+}
+
+/// Judges the limits.
+pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
+    let usual = Limits::default();
+    let mut count = |value: Option<Spanned<usize>>, usual: usize, least: usize, most: usize| {
+        let Some(value) = value else { return usual };
+        if !(least..=most).contains(value.get_ref()) {
+            problems.add(Some(value.span()), format!("{} is not between {least} and {most}", value.get_ref()), "");
+        }
+        value.into_inner()
+    };
+    let message_bytes = count(written.message_bytes, usual.message_bytes, 1024, 1 << 30);
+    let sessions = count(written.sessions, usual.sessions, 1, 1_000_000);
+    let sessions_per_principal = count(written.sessions_per_principal, usual.sessions_per_principal, 1, 1_000_000);
+    let concurrent_calls = count(written.concurrent_calls, usual.concurrent_calls, 1, 1_000_000);
+    let children_per_server = count(written.children_per_server, usual.children_per_server, 1, 100_000);
+    Limits {
+        message_bytes,
+        sessions,
+        sessions_per_principal,
+        concurrent_calls,
+        children_per_server,
+        session_idle: time(written.session_idle, usual.session_idle, problems),
+        drain: time(written.drain, usual.drain, problems),
+        header_timeout: time(written.header_timeout, usual.header_timeout, problems),
+        body_timeout: time(written.body_timeout, usual.body_timeout, problems),
+    }
+}
+
+/// How long anything here may take at most: what waits longer has been forgotten.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Judges a time limit.
+pub(super) fn time(written: Option<Spanned<Length>>, usual: Duration, problems: &mut Problems) -> Duration {
+    let Some(written) = written else { return usual };
+    let length = written.get_ref().0;
+    if length.is_zero() || length > LONGEST {
+        problems.add(Some(written.span()), "a time limit is more than nothing and at most a year", "");
+    }
+    length
+}

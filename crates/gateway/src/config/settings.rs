@@ -1,0 +1,127 @@
+//! The configuration as it is used: values that cannot be wrong.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_monitor::wire::canonical::Digest;
+
+use super::places::Places;
+use super::secret::Secret;
+
+/// Everything that the gateway needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where `serve` listens.
+    pub listen: Listen,
+    /// How the names of several servers are told apart.
+    pub names: Names,
+    /// The servers, sorted by name.
+    pub servers: Vec<Arc<ServerSettings>>,
+    /// How much is taken.
+    pub limits: Limits,
+    /// Where things are.
+    pub places: Places,
+    /// The digest of everything that the controls were built from.
+    pub policy_digest: Digest,
+}
+
+impl Settings {
+    /// One server.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<&Arc<ServerSettings>> {
+        self.servers.iter().find(|server| &*server.name == name)
+    }
+}
+
+/// Where `serve` listens, and who may come from where.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Values of `Host`, beside those of this machine, lower case, with or without a port.
+    pub allowed_hosts: Vec<String>,
+    /// Values of `Origin`, lower case: `https://example.com`.
+    pub allowed_origins: Vec<String>,
+}
+
+/// How the names of several servers are told apart.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// What stands between a server's name and a tool's. No server's name can be misread across it.
+    pub separator: String,
+}
+
+/// One server.
+#[derive(Debug)]
+pub struct ServerSettings {
+    /// Its name, as the operator gave it.
+    pub name: Arc<str>,
+    /// How to get to it.
+    pub how: How,
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// How long starting and first contact may take.
+    pub start_timeout: Duration,
+}
+
+/// How to get to a server.
+#[derive(Debug)]
+pub enum How {
+    /// By starting it and talking over its standard input and output.
+    Stdio {
+        /// Program and arguments; at least the program.
+        command: Vec<String>,
+        /// Its environment, beside the harmless variables that every server gets.
+        env: Vec<(String, Secret)>,
+        /// Where it is started.
+        directory: Option<PathBuf>,
+    },
+    /// By Streamable HTTP.
+    Http {
+        /// Its endpoint: `http` or `https`, with a host, without credentials.
+        url: url::Url,
+        /// What is sent with every request: valid names and values, none that the gateway sets itself.
+        headers: Vec<(String, Secret)>,
+    },
+}
+
+/// How much is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one message, in either direction.
+    pub message_bytes: usize,
+    /// Open sessions.
+    pub sessions: usize,
+    /// Open sessions of one principal.
+    pub sessions_per_principal: usize,
+    /// How long a session may rest.
+    pub session_idle: Duration,
+    /// Calls that run at the same time.
+    pub concurrent_calls: usize,
+    /// How long running calls may take to end when the gateway stops.
+    pub drain: Duration,
+    /// Processes of one server.
+    pub children_per_server: usize,
+    /// How long a client may take to send a request's headers.
+    pub header_timeout: Duration,
+    /// How long a client may take to send a request's body.
+    pub body_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 16 * 1024 * 1024,
+            sessions: 1000,
+            sessions_per_principal: 100,
+            session_idle: Duration::from_secs(30 * 60),
+            concurrent_calls: 1024,
+            drain: Duration::from_secs(10),
+            children_per_server: 64,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+use super::*;
+use std::time::Duration;
+
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("dir"))
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, text).expect("write");
+        path
+    }
+
+    fn args(&self) -> PlacesArgs {
+        PlacesArgs { state: Some(self.0.path().join("state")), lock: None }
+    }
+
+    fn load(&self, text: &str) -> Result<Loaded, ConfigErrors> {
+        let path = self.write("bartizan.toml", text);
+        read(&Request { path: Some(&path), places: self.args(), only: None }, &variables)
+    }
+
+    /// `line: what` of every problem.
+    fn problems(&self, text: &str) -> Vec<String> {
+        let errors = self.load(text).expect_err(text);
+        let shown = |problem: &Problem| format!("{}: {}", errors.line(problem).unwrap_or(0), problem.what());
+        errors.problems().iter().map(shown).collect()
+    }
+}
+
+fn variables(name: &str) -> Option<OsString> {
+    match name {
+        "API_KEY" => Some("k3y".into()),
+        "UPSTREAM_AUTH" => Some("Bearer b34rer".into()),
+        "BROKEN" => Some("a\nb".into()),
+        _ => None,
+    }
+}
+
+const EVERYTHING: &str = r#"
+[listen]
+address = "127.0.0.1:7301"
+allowed_hosts = ["MCP.example.com", "gateway:8080"]
+allowed_origins = ["https://app.example.com"]
+[servers.remote]
+url = "http://127.0.0.1:9100/mcp"
+headers = { Authorization = "${env:UPSTREAM_AUTH}" }
+sampling = true
+[servers.files]
+command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", "/data"]
+env = { API_KEY = "${env:API_KEY}", LOG = "debug" }
+directory = "."
+timeout = "90s"
+start_timeout = "2min"
+[names]
+separator = "--"
+[policy]
+files = ["policy.cedar"]
+[limits]
+message_bytes = 1048576
+session_idle = "1h"
+[controls.quota]
+read_per_minute = 30
+[dangerous]
+observe = ["quota"]
+"#;
+
+#[test]
+fn everything_that_can_be_said() {
+    let bench = Bench::new();
+    bench.write("policy.cedar", "permit (principal, action, resource);");
+    let Loaded { settings, monitor, weakenings } = bench.load(EVERYTHING).expect("good");
+    assert_eq!(settings.listen.address.to_string(), "127.0.0.1:7301");
+    assert_eq!(settings.listen.allowed_hosts, ["mcp.example.com", "gateway:8080"]);
+    assert_eq!(settings.servers.iter().map(|server| &*server.name).collect::<Vec<_>>(), ["files", "remote"]);
+    let files = settings.server("files").expect("files");
+    assert_eq!((files.timeout, files.start_timeout), (Duration::from_secs(90), Duration::from_secs(120)));
+    let How::Stdio { env, directory, .. } = &files.how else { panic!("stdio") };
+    assert_eq!(env.iter().map(|(key, value)| (key.as_str(), value.expose())).collect::<Vec<_>>(), [("API_KEY", "k3y"), ("LOG", "debug")]);
+    assert!(directory.as_ref().expect("directory").is_dir());
+    let How::Http { headers, .. } = &settings.server("remote").expect("remote").how else { panic!("http") };
+    assert_eq!(headers[0].1.expose(), "Bearer b34rer");
+    assert_eq!(settings.limits, Limits { message_bytes: 1_048_576, session_idle: Duration::from_secs(3600), ..Limits::default() });
+    assert_eq!(settings.places.lock, bench.0.path().join("bartizan.lock"));
+    assert_eq!(monitor.observing().collect::<Vec<_>>(), ["quota"]);
+    assert_eq!(weakenings.len(), 1);
+    assert!(!format!("{settings:?}").contains("k3y"));
+    assert!(!bench.0.path().join("state").exists(), "nothing is made");
+}
+
+#[test]
+fn no_file_is_the_defaults() {
+    let bench = Bench::new();
+    let loaded = load(None, bench.args()).expect("defaults");
+    assert_eq!(loaded.settings.listen.address.to_string(), "127.0.0.1:7300");
+    assert!(loaded.settings.servers.is_empty() && loaded.weakenings.is_empty());
+    assert_eq!(loaded.settings.limits, Limits::default());
+}
+
+#[test]
+fn all_problems_at_once_each_with_its_place() {
+    let text = r#"
+[listen]
+address = "0.0.0.0:7300"
+allowed_hosts = ["https://x/", 7]
+[servers.Files]
+command = ["x"]
+timeout = "soon"
+[servers.both]
+command = []
+url = "http://127.0.0.1/"
+[servers.neither]
+colour = "red"
+[limits]
+sessions = 0
+mesage_bytes = 1
+[controls.quota]
+read_per_minute = "many"
+client_per_minute = -1
+write_per_hour = 1
+[controls.nonsense]
+[dangerous]
+observe = ["everything"]
+"#;
+    let found = Bench::new().problems(text);
+    let expected = [
+        (3, "not an address of this machine alone"),
+        (4, "invalid type: integer `7`"),
+        (5, "\"Files\" cannot be a server's name"),
+        (7, "write a duration"),
+        (10, "both a `command` and a `url`"),
+        (11, "neither a `command` nor a `url`"),
+        (12, "unknown field `colour`"),
+        (14, "0 is not between 1 and"),
+        (15, "unknown field `mesage_bytes`"),
+        (17, "invalid type: a string"),
+        (18, "invalid value: integer `-1`"),
+        (19, "unknown field `write_per_hour`"),
+        (20, "no control \"nonsense\""),
+        (22, "no control \"everything\""),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for ((line, what), found) in expected.iter().zip(&found) {
+        assert!(found.starts_with(&format!("{line}: ")) && found.contains(what), "{found} is not {line}: {what}");
+    }
+}
+
+#[test]
+fn broken_toml_says_where_and_nothing_else() {
+    let found = Bench::new().problems("[listen]\naddress = \n[names\nseparator = \"x\"\n");
+    assert!(found.len() >= 2 && found.iter().all(|problem| problem.starts_with("2: ") || problem.starts_with("3: ")), "{found:#?}");
+}
+
+#[test]
+fn credentials_in_the_file_are_errors_and_never_shown() {
+    let bench = Bench::new();
+    let text = r#"
+[servers.a]
+command = ["npx", "x", "--token=ghp_16C7e42F292c6912E7710c838347Ae178B4a"]
+env = { PASSWORD = "hunter2", DB = "postgres://me:hunter3@db/x", OK = "1" }
+[servers.b]
+url = "https://example.com/mcp?key=AKIAIOSFODNN7EXAMPLE"
+headers = { X-Api-Key = "hunter4", Host = "x", X-Fine = "${env:BROKEN}" }
+[servers.c]
+command = ["x", "${env:API_KEY}"]
+env = "hunter5"
+"#;
+    let errors = bench.load(text).expect_err("credentials");
+    let found = bench.problems(text);
+    for (line, what) in [
+        (3, "a GitHub token"),
+        (4, "PASSWORD is made for a credential"),
+        (4, "a password in a URL"),
+        (6, "what looks like a credential"),
+        (7, "X-Api-Key is made for a credential"),
+        (7, "sets this header itself"),
+        (7, "no header may have"),
+        (9, "not replaced in a command"),
+        (10, "invalid type: a string, expected a map"),
+    ] {
+        assert!(found.iter().any(|problem| problem.starts_with(&format!("{line}: ")) && problem.contains(what)), "{line} {what}: {found:#?}");
+    }
+    assert_eq!(found.len(), 9, "{found:#?}");
+    let mut shown = String::new();
+    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()).render_report(&mut shown, &errors).expect("rendered");
+    for secret in ["hunter2", "hunter3", "hunter4", "ghp_", "AKIA", "\na\nb"] {
+        assert!(!shown.contains(secret), "{secret}: {shown}");
+    }
+    assert!(shown.contains("PASSWORD"), "{shown}");
+}
+
+#[test]
+fn a_secret_in_broken_toml_is_not_shown() {
+    let errors = Bench::new().load("[servers.a]\nenv = { K = \"ghp_16C7e42F292c6912E7710c838347Ae178B4a\", P = \"hunter2\" }\nx = \n").expect_err("broken");
+    let mut shown = String::new();
+    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()).render_report(&mut shown, &errors).expect("rendered");
+    assert!(shown.contains("env =") && !shown.contains("hunter2") && !shown.contains("ghp_"), "{shown}");
+}
+
+#[test]
+fn dangerous_opens_what_is_closed_and_says_so() {
+    let bench = Bench::new();
+    let text = "[listen]\naddress = \"0.0.0.0:7300\"\n[servers.a]\nurl = \"http://backend:9000/mcp\"\n";
+    assert_eq!(bench.problems(text).len(), 2);
+    let loaded = bench.load(&format!("{text}[dangerous]\nplain_http_beyond_loopback = true\n")).expect("asked for");
+    assert_eq!(loaded.weakenings.len(), 1);
+}
+
+#[test]
+fn names_cannot_be_misread() {
+    let bench = Bench::new();
+    for name in ["a_", "a__b", "_a", "-", "a/b", "a.b", "\"\"", "\"ä\""] {
+        let name = if name.contains(['/', '.']) { format!("{name:?}") } else { name.to_owned() };
+        assert_eq!(bench.problems(&format!("[servers.{name}]\ncommand = [\"x\"]\n")).len(), 1, "{name}");
+    }
+    assert!(bench.load("[servers.a_b-1]\ncommand = [\"x\"]\n").is_ok());
+}
+
+#[test]
+fn policies_are_read_and_errors_name_their_file() {
+    let bench = Bench::new();
+    bench.write("good.cedar", "permit (principal, action, resource);");
+    bench.write("bad.cedar", "permit (principal, action, resource) when { resource.nope };");
+    let found = bench.problems("[policy]\nfiles = [\n\"good.cedar\",\n\"bad.cedar\",\n\"none.cedar\"]\n");
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("4: ") && found[0].contains("bad.cedar") && found[0].contains("nope"), "{found:#?}");
+    assert!(found[1].starts_with("5: ") && found[1].contains("cannot be read"));
+    assert_eq!(bench.problems("[policy]\nfiles = [\"good.cedar\"]\n[controls.policy]\ntext = \"\"\n").len(), 1);
+    assert_eq!(bench.problems("[policy]\nfiles = []\n").len(), 1);
+}
+
+#[test]
+fn the_digest_follows_the_meaning() {
+    let bench = Bench::new();
+    bench.write("p.cedar", "permit (principal, action, resource);");
+    let digest = |text: &str| bench.load(text).expect(text).settings.policy_digest;
+    let plain = digest("");
+    assert_eq!(plain, digest("[limits]\nsessions = 5\n"));
+    let quota = digest("[controls.quota]\nread_per_minute = 30\nwrite_per_minute = 5\n");
+    assert_eq!(quota, digest("controls = { quota = { write_per_minute = 0x5, 'read_per_minute' = 30 } }"));
+    let all = [
+        plain,
+        quota,
+        digest("[dangerous]\nobserve = [\"quota\"]\n"),
+        digest("[policy]\nfiles = [\"p.cedar\"]\n"),
+        digest("[servers.a]\ncommand = [\"x\"]\nsampling = true\n"),
+    ];
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+    assert_eq!(all[4], digest("[controls.request]\nsampling = [\"a\"]\n"));
+}
+
+#[test]
+fn one_server_takes_its_part_of_a_file() {
+    let bench = Bench::new();
+    let path = bench.write(
+        "c.toml",
+        "[listen]\naddress = \"0.0.0.0:1\"\n[servers.a]\ncommand = [\"old\"]\nenv = { K = \"${env:API_KEY}\" }\ntimeout = \"5s\"\n[servers.b]\nurl = \"https://x/\"\nheaders = { K = \"${env:UNSET}\" }\n[limits]\nsessions = 5\n[controls.quota]\nread_per_minute = 1\n",
+    );
+    let only = Some(("a".to_owned(), vec!["new".to_owned()]));
+    let loaded = read(&Request { path: Some(&path), places: bench.args(), only }, &variables).expect("single");
+    assert_eq!((loaded.settings.servers.len(), loaded.settings.limits.sessions), (1, 5));
+    let server = loaded.settings.server("a").expect("a");
+    assert_eq!(server.timeout, Duration::from_secs(5));
+    let How::Stdio { command, env, .. } = &server.how else { panic!("stdio") };
+    assert_eq!((command.as_slice(), env.len()), (["new".to_owned()].as_slice(), 1));
+    let shown = vec!["x".to_owned(), "--key".to_owned(), "AKIAIOSFODNN7EXAMPLE".to_owned()];
+    assert_eq!(single("z", shown, bench.args(), None).expect("plain").weakenings.len(), 1);
+    assert!(single("a__b", vec!["x".to_owned()], bench.args(), None).is_err());
+    assert!(single("a", Vec::new(), bench.args(), None).is_err());
+}
+
+#[test]
+fn a_missing_file_is_an_error() {
+    let bench = Bench::new();
+    let errors = load(Some(&bench.0.path().join("none.toml")), bench.args()).expect_err("missing");
+    assert!(errors.problems()[0].what().contains("cannot be read"));
+}

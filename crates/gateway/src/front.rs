@@ -1,0 +1,63 @@
+//! Where clients come in: Streamable HTTP and standard input.
+//!
+//! A front turns bytes into messages and [`Released`] values or refusals into bytes. It decides
+//! nothing; what it writes was released or refused by the monitor.
+
+pub mod http;
+pub mod stdio;
+
+use bartizan_monitor::case::ReplyForm;
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::UPSTREAM_CANCELLED;
+use bartizan_monitor::stages::{Released, ReleasedKind};
+use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::refusal::{self, Refused};
+use bartizan_monitor::wire::version::Era;
+use bytes::Bytes;
+
+use crate::serve::Asked;
+
+/// The answer to one message.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The JSON-RPC response.
+    pub message: Bytes,
+    /// The HTTP status, where the front has one.
+    pub status: u16,
+    /// Whether it is a result (and not a refusal or an error).
+    pub succeeded: bool,
+    /// Whether the client waits for it on a transport without status: not for refused notifications.
+    pub awaited: bool,
+}
+
+/// Step 10: what the client is told. The only way from an outcome to bytes.
+pub(crate) fn reply(asked: &Asked, outcome: Result<Option<Released>, Refusal>) -> Option<Reply> {
+    match outcome {
+        Ok(None) => None,
+        Ok(Some(released)) => Some(answer(asked, &released)),
+        // Cancelled: the client said that it does not want an answer.
+        Err(refusal) if refusal.reason == UPSTREAM_CANCELLED => None,
+        Err(refusal) => {
+            tracing::info!(reason = %refusal.reason, detail = %refusal.detail, "refused");
+            let refused = Refused { id: asked.id.as_ref(), method: asked.method, era: asked.era, call: asked.call };
+            let encoded = refusal::encode(&refusal, refused);
+            Some(Reply { message: encoded.message.bytes().clone(), status: encoded.status, succeeded: false, awaited: asked.awaited })
+        }
+    }
+}
+
+fn answer(asked: &Asked, released: &Released) -> Reply {
+    let form = match released.kind() {
+        ReleasedKind::Reply(form) => form,
+        // An event is never the answer to a request; were it one, it would not look like a success.
+        ReleasedKind::Event(_) => ReplyForm::Error,
+    };
+    let member = if form == ReplyForm::Result { "result" } else { "error" };
+    let id = asked.id.as_ref().map_or_else(Json::null, |id| id.json().clone());
+    let message = Json::object([("jsonrpc", Json::string("2.0")), ("id", id), (member, released.body().clone())]);
+    let status = if form == ReplyForm::Error { refusal::status_of_error(released.body().view().get("code").and_then(View::as_i64), asked.era) } else { 200 };
+    Reply { message: message.bytes().clone(), status, succeeded: form == ReplyForm::Result, awaited: asked.awaited }
+}
+
+/// The era in which an error without a readable message is answered.
+pub(crate) const UNREAD: Era = Era::Legacy;

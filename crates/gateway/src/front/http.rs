@@ -1,0 +1,315 @@
+//! Clients over Streamable HTTP: both eras on one endpoint.
+
+mod body;
+mod door;
+mod sessions;
+mod tape;
+
+use std::sync::Arc;
+
+use bartizan_monitor::case::Caller;
+use bartizan_monitor::reason::gateway::{SESSION_LIMIT, SESSION_UNKNOWN};
+use bartizan_monitor::reason::{Reason, Refusal};
+use bartizan_monitor::wire::envelope::{self, Arrival, Misread, Parsed};
+use bartizan_monitor::wire::json::Json;
+use bartizan_monitor::wire::method::Method;
+use bartizan_monitor::wire::refusal::{self, Refused};
+use bartizan_monitor::wire::{HTTP_METHOD, MEDIA_TYPE, NOT_ACCEPTABLE};
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Reply, UNREAD, stdio};
+use crate::serve::{House, Visit, handle};
+use crate::session::{Endpoint, Interim, Talk};
+use crate::upstream::Pulse;
+use body::Body;
+use sessions::{Session, Sessions};
+use tape::Tape;
+
+const SESSION: &str = "mcp-session-id";
+const LAST_EVENT: &str = "last-event-id";
+/// How many interim messages of one request wait for a slow client.
+const BACKLOG: usize = 256;
+
+/// The HTTP front of a house.
+#[derive(Debug)]
+pub struct Front {
+    house: Arc<House>,
+    merged: Arc<Endpoint>,
+    single: Vec<Arc<Endpoint>>,
+    sessions: Sessions,
+}
+
+type Answer = Response<Body>;
+
+impl Front {
+    /// A front for these endpoints.
+    #[must_use]
+    pub fn new(house: Arc<House>, merged: Arc<Endpoint>, single: Vec<Arc<Endpoint>>) -> Arc<Self> {
+        let sessions = Sessions::new(&house.settings.limits);
+        Arc::new(Self { house, merged, single, sessions })
+    }
+
+    /// Ends sessions that nobody uses, and in the end all of them.
+    pub async fn sweep(&self) {
+        self.sessions.sweep().await;
+    }
+
+    /// Ends all sessions.
+    pub async fn close(&self) {
+        self.sessions.close().await;
+    }
+
+    /// Answers one HTTP request. Step 1 of the life of a call.
+    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let answered = async {
+            door::place(&self.house.settings.listen, &parts)?;
+            let caller = self.house.identity.resolve(&door::credentials(&parts.headers), crate::clock::now_ms())?;
+            let endpoint = door::endpoint(parts.uri.path(), &self.merged, &self.single, &caller)?;
+            match parts.method {
+                HttpMethod::POST => {
+                    postable(&parts.headers)?;
+                    let body = door::collect(body, &self.house.settings.limits).await?;
+                    self.post(&caller, &endpoint, &parts.headers, body).await
+                }
+                HttpMethod::GET => self.get(&caller, &endpoint, &parts.headers),
+                HttpMethod::DELETE => self.delete(&caller, &endpoint, &parts.headers).await,
+                _ => Err(Refusal::new(HTTP_METHOD, parts.method.to_string())),
+            }
+        };
+        match answered.await {
+            Ok(answer) => answer,
+            Err(refusal) => self.refuse(&refusal),
+        }
+    }
+
+    /// Answers what did not become a message, and records it.
+    fn refuse(&self, refusal: &Refusal) -> Answer {
+        let mut ticket = self.house.journal.ticket();
+        ticket.note("transport", Json::string("http"));
+        let refused = Refused { id: None, method: None, era: UNREAD, call: ticket.id() };
+        let encoded = refusal::encode(refusal, refused);
+        ticket.refuse(refusal);
+        tracing::info!(reason = %refusal.reason, detail = %refusal.detail, "refused");
+        let mut answer = json(encoded.status, encoded.message.bytes().clone());
+        label(&mut answer, refusal.reason);
+        answer
+    }
+
+    async fn post(self: &Arc<Self>, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap, body: Bytes) -> Result<Answer, Refusal> {
+        let mirror = door::mirror(headers);
+        let named = self.session(caller, endpoint, headers)?;
+        let negotiated = named.as_ref().and_then(|session| session.talk.negotiated()).map(|settled| settled.version);
+        match envelope::parse(body, &mirror, negotiated) {
+            Arrival::Batch(messages) => Ok(self.batch(caller, endpoint, named, messages).await),
+            Arrival::One(message) if opens_session(&message) && named.is_none() => self.initialize(caller, endpoint, *message).await,
+            Arrival::One(message) => Ok(match named.filter(|_| is_legacy(&message)) {
+                Some(session) => self.within(session, *message).await,
+                None => self.alone(self.sessions.standing(caller, endpoint), *message).await,
+            }),
+        }
+    }
+
+    /// The session that a request names: the caller's own, at this endpoint, or none at all.
+    fn session(&self, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Result<Option<Arc<Session>>, Refusal> {
+        let Some(id) = door::once(headers, SESSION).map_err(|what| Refusal::new(SESSION_UNKNOWN, what))? else { return Ok(None) };
+        // A modern request has no session; a session id that it carries is ignored (2026-07-28, transports).
+        if door::is_modern(headers) {
+            return Ok(None);
+        }
+        let session = self.sessions.find(id).filter(|session| {
+            session.talk.caller.principal() == caller.principal() && Arc::ptr_eq(&session.talk.endpoint, endpoint)
+        });
+        session.map(Some).ok_or_else(|| Refusal::new(SESSION_UNKNOWN, "not a session of this caller at this endpoint"))
+    }
+
+    async fn initialize(self: &Arc<Self>, caller: &Caller, endpoint: &Arc<Endpoint>, message: Result<Parsed, Misread>) -> Result<Answer, Refusal> {
+        let (id, session) = self.sessions.open(caller, endpoint).ok_or_else(|| Refusal::new(SESSION_LIMIT, "").retry_after(1000))?;
+        let (interim, _early) = mpsc::channel(1);
+        let reply = handle(&self.house, Visit { talk: &session.talk, interim }, message).await;
+        let Some(reply) = reply.filter(|reply| reply.succeeded) else {
+            self.sessions.end(&id).await;
+            return Ok(plain(None));
+        };
+        let mut answer = json(reply.status, reply.message);
+        if let Ok(value) = HeaderValue::try_from(id.as_str()) {
+            answer.headers_mut().insert(SESSION, value);
+        }
+        Ok(answer)
+    }
+
+    /// A request that stands alone: it lives as long as its connection.
+    async fn alone(self: &Arc<Self>, talk: Arc<Talk>, message: Result<Parsed, Misread>) -> Answer {
+        let house = self.house.clone();
+        let (interim, early) = mpsc::channel(BACKLOG);
+        let work = Box::pin(async move { handle(&house, Visit { talk: &talk, interim }, message).await });
+        match body::first(work, early).await {
+            body::First::Reply(reply) => plain(reply),
+            body::First::Stream(live) => stream(Body::Live(Box::new(live))),
+        }
+    }
+
+    /// A request of a session: it goes on when the connection breaks, and its stream can be resumed.
+    async fn within(self: &Arc<Self>, session: Arc<Session>, message: Result<Parsed, Misread>) -> Answer {
+        let (decided, decision) = oneshot::channel();
+        let house = self.house.clone();
+        tokio::spawn(async move { run_within(&house, &session, message, decided).await });
+        match decision.await {
+            Ok(Decision::Reply(reply)) => plain(reply),
+            Ok(Decision::Stream(events)) => stream(Body::Tape(events)),
+            // The task panicked; its ticket has closed the record.
+            Err(_) => plain_status(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    async fn batch(self: &Arc<Self>, caller: &Caller, endpoint: &Arc<Endpoint>, named: Option<Arc<Session>>, messages: Vec<Result<Parsed, Misread>>) -> Answer {
+        let talk = named.map_or_else(|| self.sessions.standing(caller, endpoint), |session| session.talk.clone());
+        let (interim, mut early) = mpsc::channel(BACKLOG);
+        let handled = async {
+            let visits = messages.into_iter().map(|message| handle(&self.house, Visit { talk: &talk, interim: interim.clone() }, message));
+            let replies = futures_util::future::join_all(visits).await;
+            drop(interim);
+            replies
+        };
+        // What comes early in a batch has no stream of its own: it goes where unsolicited messages go.
+        let forward = async {
+            while let Some(item) = early.recv().await {
+                if let Interim::Message(message) = item {
+                    talk.post(message);
+                }
+            }
+        };
+        let (replies, ()) = tokio::join!(handled, forward);
+        stdio::array(replies).map_or_else(|| plain(None), |array| json(200, array))
+    }
+
+    fn get(&self, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Result<Answer, Refusal> {
+        let Some(session) = self.session(caller, endpoint, headers)? else {
+            return Err(Refusal::new(HTTP_METHOD, "GET without a session"));
+        };
+        if !door::accepts(headers, "text/event-stream") {
+            return Err(Refusal::new(NOT_ACCEPTABLE, "GET without text/event-stream"));
+        }
+        session.talk.touch();
+        let last = door::once(headers, LAST_EVENT).map_err(|what| Refusal::new(SESSION_UNKNOWN, what))?;
+        Ok(stream(Body::Tape(session.resume(last))))
+    }
+
+    async fn delete(&self, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Result<Answer, Refusal> {
+        if self.session(caller, endpoint, headers)?.is_none() {
+            return Err(Refusal::new(HTTP_METHOD, "DELETE without a session"));
+        }
+        if let Some(id) = headers.get(SESSION).and_then(|id| id.to_str().ok()) {
+            self.sessions.end(id).await;
+        }
+        Ok(plain_status(StatusCode::OK))
+    }
+}
+
+fn opens_session(message: &Result<Parsed, Misread>) -> bool {
+    message.as_ref().is_ok_and(|parsed| parsed.method() == Some(Method::Initialize))
+}
+
+fn is_legacy(message: &Result<Parsed, Misread>) -> bool {
+    let era = message.as_ref().map_or_else(|misread| misread.era, |parsed| parsed.version().era());
+    era == bartizan_monitor::wire::version::Era::Legacy
+}
+
+enum Decision {
+    Reply(Option<Reply>),
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+/// Handles a message of a session. The answer is plain JSON when nothing comes before it, and a
+/// stream otherwise.
+async fn run_within(house: &Arc<House>, session: &Arc<Session>, message: Result<Parsed, Misread>, decided: oneshot::Sender<Decision>) {
+    let (interim, early) = mpsc::channel(BACKLOG);
+    let house = house.clone();
+    let talk = session.talk.clone();
+    let work = Box::pin(async move { handle(&house, Visit { talk: &talk, interim }, message).await });
+    match body::first(work, early).await {
+        body::First::Reply(reply) => {
+            // The connection broke before anything was said: there is no stream to resume.
+            let _ = decided.send(Decision::Reply(reply));
+        }
+        body::First::Stream(mut live) => {
+            let tape = session.tape();
+            let _ = decided.send(Decision::Stream(tape.attach(None)));
+            while let Some(item) = live.next_item().await {
+                play(&tape, item);
+            }
+            tape.end();
+        }
+    }
+}
+
+fn play(tape: &Tape, item: Interim) {
+    match item {
+        Interim::Message(message) => tape.push(message),
+        Interim::Pulse(Pulse::Primed { retry_ms }) => tape.prime(retry_ms),
+        Interim::Pulse(Pulse::HungUp) => tape.hang_up(),
+    }
+}
+
+/// What a POST must say of itself.
+fn postable(headers: &HeaderMap) -> Result<(), Refusal> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") || headers.contains_key(CONTENT_ENCODING) {
+        return Err(Refusal::new(MEDIA_TYPE, format!("Content-Type {kind:?}")));
+    }
+    if door::accepts(headers, "application/json") && door::accepts(headers, "text/event-stream") {
+        return Ok(());
+    }
+    Err(Refusal::new(NOT_ACCEPTABLE, format!("Accept {:?}", headers.get(ACCEPT))))
+}
+
+fn json(status: u16, message: Bytes) -> Answer {
+    let mut answer = Response::new(Body::Full(Full::new(message)));
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// An answer without a stream: JSON, or 202 where there is nothing to say.
+fn plain(reply: Option<Reply>) -> Answer {
+    reply.map_or_else(|| plain_status(StatusCode::ACCEPTED), |reply| json(reply.status, reply.message))
+}
+
+fn plain_status(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Body::Full(Full::default()));
+    *answer.status_mut() = status;
+    answer
+}
+
+fn stream(body: Body) -> Answer {
+    let mut answer = Response::new(body);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert("cache-control", HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
+/// Headers that say what a client can do about a refusal.
+fn label(answer: &mut Answer, reason: Reason) {
+    use bartizan_monitor::reason::Class;
+    let headers = answer.headers_mut();
+    match reason.class() {
+        Class::Unauthenticated => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"bartizan\""));
+        }
+        Class::Draining => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        Class::Http(405) => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,148 @@
+//! Bodies of answers: whole, live, or played from a tape.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bartizan_monitor::wire::sse::{self, Event};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::mpsc;
+use tokio::time::Interval;
+
+use super::Reply;
+use crate::session::Interim;
+
+/// A comment that keeps an idle stream from being cut on the way.
+const KEEP_ALIVE: &[u8] = b":\n\n";
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// The work on one message.
+pub(super) type Work = Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
+
+/// An answer's body.
+#[derive(Debug)]
+pub(super) enum Body {
+    Full(Full<Bytes>),
+    Live(Box<Live>),
+    Tape(mpsc::Receiver<Bytes>),
+}
+
+/// A stream that works while it is read, and stops working when nobody reads: in the modern era,
+/// disconnecting is cancelling.
+pub(super) struct Live {
+    work: Option<Work>,
+    early: mpsc::Receiver<Interim>,
+    ready: VecDeque<Interim>,
+    pause: Interval,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Live")
+    }
+}
+
+/// What happened first.
+pub(super) enum First {
+    /// The answer, and nothing before it.
+    Reply(Option<Reply>),
+    /// Something before the answer.
+    Stream(Live),
+}
+
+/// Works until there is something to tell.
+pub(super) async fn first(mut work: Work, mut early: mpsc::Receiver<Interim>) -> First {
+    let mut ready = VecDeque::new();
+    let work = tokio::select! {
+        biased;
+        item = early.recv() => {
+            ready.extend(item);
+            Some(work)
+        }
+        reply = &mut work => {
+            while let Ok(item) = early.try_recv() {
+                ready.push_back(item);
+            }
+            if ready.is_empty() {
+                return First::Reply(reply);
+            }
+            ready.extend(reply.map(|reply| Interim::Message(reply.message)));
+            None
+        }
+    };
+    let mut pause = tokio::time::interval(KEEP_ALIVE_EVERY);
+    pause.reset();
+    First::Stream(Live { work, early, ready, pause })
+}
+
+impl Live {
+    /// The next item; the last one is the answer.
+    pub(super) async fn next_item(&mut self) -> Option<Interim> {
+        std::future::poll_fn(|cx| self.poll_item(cx)).await
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Interim>> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Poll::Ready(Some(item));
+            }
+            if let Poll::Ready(Some(item)) = self.early.poll_recv(cx) {
+                return Poll::Ready(Some(item));
+            }
+            let Some(work) = self.work.as_mut() else { return Poll::Ready(None) };
+            let Poll::Ready(reply) = work.as_mut().poll(cx) else { return Poll::Pending };
+            self.work = None;
+            while let Ok(item) = self.early.try_recv() {
+                self.ready.push_back(item);
+            }
+            self.ready.extend(reply.map(|reply| Interim::Message(reply.message)));
+        }
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match self.poll_item(cx) {
+                Poll::Ready(Some(Interim::Message(data))) => return Poll::Ready(Some(sse::encode(&Event { data, ..Event::default() }))),
+                // A stream that cannot be resumed has no use for pulses.
+                Poll::Ready(Some(Interim::Pulse(_))) => {}
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    return match self.pause.poll_tick(cx) {
+                        Poll::Ready(_) => Poll::Ready(Some(Bytes::from_static(KEEP_ALIVE))),
+                        Poll::Pending => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let framed = |data: Option<Bytes>| data.map(|data| Ok(Frame::data(data)));
+        match self.get_mut() {
+            Self::Full(full) => Pin::new(full).poll_frame(cx),
+            Self::Live(live) => live.poll_bytes(cx).map(framed),
+            Self::Tape(events) => events.poll_recv(cx).map(framed),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Full(full) if full.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(full) => full.size_hint(),
+            Self::Live(_) | Self::Tape(_) => SizeHint::default(),
+        }
+    }
+}

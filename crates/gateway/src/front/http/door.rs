@@ -1,0 +1,141 @@
+//! What is looked at before a request becomes a message: where it comes from, what it carries, how
+//! large it is.
+
+use std::sync::Arc;
+
+use bartizan_monitor::case::Caller;
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::wire::mirror::{Header, Mirror};
+use bartizan_monitor::wire::version::{Era, Version};
+use bartizan_monitor::wire::{HTTP, NOT_FOUND, ORIGIN, SIZE};
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN as ORIGIN_HEADER};
+use http::uri::Authority;
+use http::{HeaderMap, request};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use crate::config::{Limits, Listen};
+use crate::session::Endpoint;
+
+/// Checks `Host`, the request target and `Origin`: a page or a name that is not this gateway's may
+/// not speak to it (DNS rebinding; 2025-11-25, transports, security warning).
+pub(super) fn place(listen: &Listen, parts: &request::Parts) -> Result<(), Refusal> {
+    let host = once(&parts.headers, HOST.as_str()).map_err(|what| Refusal::new(HTTP, what))?;
+    let host = host.ok_or_else(|| Refusal::new(HTTP, "no Host"))?;
+    if !is_own(listen, host) || parts.uri.authority().is_some_and(|authority| !is_own(listen, authority.as_str())) {
+        return Err(Refusal::new(ORIGIN, format!("Host {host:?}")));
+    }
+    let origins: Vec<&HeaderValue> = parts.headers.get_all(ORIGIN_HEADER).iter().collect();
+    match origins.as_slice() {
+        [] => Ok(()),
+        [origin] if origin.to_str().is_ok_and(|origin| is_own_origin(listen, origin)) => Ok(()),
+        _ => Err(Refusal::new(ORIGIN, format!("Origin {origins:?}"))),
+    }
+}
+
+fn is_own_origin(listen: &Listen, origin: &str) -> bool {
+    if listen.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    rest.is_some_and(|authority| is_own(listen, authority))
+}
+
+/// Whether an authority names this gateway: loopback when it listens there, its own address, or a
+/// configured name.
+fn is_own(listen: &Listen, authority: &str) -> bool {
+    let Ok(parsed) = authority.parse::<Authority>() else { return false };
+    if authority.contains('@') {
+        return false;
+    }
+    let host = parsed.host();
+    let configured = |allowed: &String| allowed.eq_ignore_ascii_case(authority) || allowed.eq_ignore_ascii_case(host);
+    if listen.allowed_hosts.iter().any(configured) {
+        return true;
+    }
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let loopback = listen.address.ip().is_loopback();
+    (loopback && host.eq_ignore_ascii_case("localhost"))
+        || address.is_ok_and(|address: std::net::IpAddr| address == listen.address.ip() || (loopback && address.is_loopback()))
+}
+
+/// All values of `Authorization`: more than one is not a credential.
+pub(super) fn credentials(headers: &HeaderMap) -> Vec<&[u8]> {
+    headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect()
+}
+
+/// The endpoint of a path. One that the caller may not see does not exist.
+pub(super) fn endpoint(path: &str, merged: &Arc<Endpoint>, single: &[Arc<Endpoint>], caller: &Caller) -> Result<Arc<Endpoint>, Refusal> {
+    let unknown = || Refusal::new(NOT_FOUND, format!("path {path:?}"));
+    if path == "/mcp" {
+        return Ok(merged.clone());
+    }
+    let name = path.strip_prefix("/mcp/").ok_or_else(unknown)?;
+    let found = single.iter().find(|endpoint| endpoint.name.as_deref() == Some(name) && caller.may_see(name));
+    found.cloned().ok_or_else(unknown)
+}
+
+/// A header that may be given once.
+pub(super) fn once<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, String> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| format!("{name} is not readable")),
+        (Some(_), Some(_)) => Err(format!("{name} is given twice")),
+    }
+}
+
+fn header(headers: &HeaderMap, name: &HeaderName) -> Header {
+    match once(headers, name.as_str()) {
+        Ok(None) => Header::Absent,
+        Ok(Some(value)) => Header::Once(value.to_owned()),
+        Err(_) => Header::Unusable,
+    }
+}
+
+/// The headers that mirror the message.
+pub(super) fn mirror(headers: &HeaderMap) -> Mirror {
+    let named = |name: &'static str| header(headers, &HeaderName::from_static(name));
+    let params = headers.keys().filter_map(|name| Some((name.as_str().strip_prefix("mcp-param-")?.to_owned(), header(headers, name))));
+    Mirror { http: true, version: named("mcp-protocol-version"), method: named("mcp-method"), name: named("mcp-name"), params: params.collect() }
+}
+
+/// Whether a request says that it belongs to the modern era.
+pub(super) fn is_modern(headers: &HeaderMap) -> bool {
+    once(headers, "mcp-protocol-version").ok().flatten().and_then(Version::read).is_some_and(|version| version.era() == Era::Modern)
+}
+
+/// Whether the client takes this media type.
+pub(super) fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    let family = kind.split('/').next().unwrap_or_default();
+    let takes = |range: &str| {
+        let essence = range.split(';').next().unwrap_or_default().trim();
+        essence == "*/*" || essence.eq_ignore_ascii_case(kind) || essence.strip_suffix("/*").is_some_and(|own| own.eq_ignore_ascii_case(family))
+    };
+    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(takes)
+}
+
+/// Reads a body, as far as one may be long and as long as one may take.
+pub(super) async fn collect(body: Incoming, limits: &Limits) -> Result<Bytes, Refusal> {
+    let most = limits.message_bytes;
+    let declared = hyper::body::Body::size_hint(&body).exact();
+    if declared.is_some_and(|size| size > u64::try_from(most).unwrap_or(u64::MAX)) {
+        return Err(Refusal::new(SIZE, format!("a body of more than {most} bytes")));
+    }
+    let read = tokio::time::timeout(limits.body_timeout, frames(body, most)).await;
+    read.unwrap_or_else(|_| Err(Refusal::new(HTTP, "the body took too long")))
+}
+
+async fn frames(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::new(HTTP, error.to_string()))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if whole.len().saturating_add(data.len()) > most {
+            return Err(Refusal::new(SIZE, format!("a body of more than {most} bytes")));
+        }
+        whole.extend_from_slice(data);
+    }
+    Ok(whole.freeze())
+}

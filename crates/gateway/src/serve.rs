@@ -1,0 +1,290 @@
+//! START HERE: [`handle`] is the life of a call. Both fronts enter it, and nothing else reaches a
+//! server or a client.
+
+mod local;
+mod run;
+pub use run::{ServeError, run_http, run_stdio};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_monitor::case::{Effect, Facts};
+use bartizan_monitor::catalog::{Menu, is_list};
+use bartizan_monitor::journal::Ticket;
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_DRAINING};
+use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released};
+use bartizan_monitor::wire::UNSOLICITED;
+use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
+use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::method::Method;
+use bartizan_monitor::wire::version::Era;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::config::Settings;
+use crate::consult;
+use crate::front::{self, Reply};
+use crate::identity::Identity;
+use crate::journal::{Durability, Journal};
+use crate::session::{Ask, Ear, InterimSender, Running, Talk};
+use crate::snapshot::{Current, Snapshot};
+use crate::upstream::{Link, Listener};
+
+/// How old a server's list may be when a client asks for lists.
+const FRESH: Duration = Duration::from_secs(1);
+/// How old a server's list may be when something of it is called.
+const KNOWN: Duration = Duration::from_secs(60);
+
+/// Everything that serves.
+#[derive(Debug)]
+pub struct House {
+    /// The configuration.
+    pub settings: Settings,
+    /// Policy and reviewed definitions, as of now.
+    pub current: Current,
+    /// Who may come in.
+    pub identity: Identity,
+    /// The record.
+    pub journal: Arc<Journal>,
+    places: Arc<Semaphore>,
+    draining: CancellationToken,
+}
+
+/// One message from a client on its way through the house.
+pub struct Visit<'a> {
+    /// The conversation that it belongs to.
+    pub talk: &'a Arc<Talk>,
+    /// Where to send what comes before the answer.
+    pub interim: InterimSender,
+}
+
+/// The life of a call. Step 1, bytes within limits, and step 2, [`envelope::parse`], are done by the
+/// fronts, which both end here; what they could not read arrives as its refusal.
+///
+/// [`envelope::parse`]: bartizan_monitor::wire::envelope::parse
+pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed, Misread>) -> Option<Reply> {
+    let (asked, ticket) = open(house, visit.talk, &arrival);
+    let outcome = live(house, &visit, ticket, arrival).await;
+    front::reply(&asked, outcome) // 10
+}
+
+async fn live(house: &Arc<House>, visit: &Visit<'_>, ticket: Ticket, arrival: Result<Parsed, Misread>) -> Result<Option<Released>, Refusal> {
+    let (talk, snapshot) = (visit.talk, house.snapshot());
+    let facts = facts(talk, &ticket);
+    let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
+    let (guest, ticket) = closing(house.enter(talk, &parsed), ticket)?; // 3
+    let menus = talk.menus(house, &snapshot, &parsed, age(&parsed)).await;
+    let case = snapshot.catalog.case(parsed, &talk.caller, talk.endpoint.naming, &menus, guest.owner.as_ref(), facts); // 4
+    let (case, ticket) = closing(case, ticket)?;
+    let ruling = snapshot.monitor.admit(case, ticket)?; // 5
+    let admitted = consult::ask(ruling)?; // 6
+    let recorded = record(house, admitted).await?; // 7
+    let server = recorded.case().server().cloned();
+    let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, guest).await? else { return Ok(None) }; // 8
+    let released = snapshot.monitor.release(answer)?; // 9
+    learn_task(talk, server, &released);
+    Ok(Some(released))
+}
+
+/// What is needed to answer a message, whatever becomes of it.
+#[derive(Debug)]
+pub struct Asked {
+    /// The id to answer.
+    pub id: Option<Id>,
+    /// The method, where it was understood.
+    pub method: Option<Method>,
+    /// The era of the answer.
+    pub era: Era,
+    /// The number of the call.
+    pub call: u64,
+    /// Whether an answer is expected: not for notifications and responses.
+    pub awaited: bool,
+}
+
+/// Opens the record of a message and notes what is known of it before it is a case.
+fn open(house: &House, talk: &Talk, arrival: &Result<Parsed, Misread>) -> (Asked, Ticket) {
+    let mut ticket = house.journal.ticket();
+    let asked = match arrival {
+        Ok(parsed) => {
+            let (id, method) = (parsed.id().cloned(), parsed.method());
+            Asked { awaited: id.is_some(), id, method, era: parsed.version().era(), call: ticket.id() }
+        }
+        Err(misread) => Asked { id: misread.id.clone(), method: None, era: misread.era, call: ticket.id(), awaited: true },
+    };
+    ticket.note("principal", Json::string(talk.caller.principal()));
+    ticket.note("session", Json::string(&talk.label));
+    ticket.note("transport", Json::string(talk.transport));
+    if let Some(method) = asked.method {
+        ticket.note("method", Json::string(method.name()));
+    }
+    if let Some(server) = &talk.endpoint.name {
+        ticket.note("server", Json::string(server));
+    }
+    (asked, ticket)
+}
+
+/// A refusal closes the record; anything else carries it on.
+fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket), Refusal> {
+    match result {
+        Ok(value) => Ok((value, ticket)),
+        Err(refusal) => {
+            ticket.refuse(&refusal);
+            Err(refusal)
+        }
+    }
+}
+
+fn facts(talk: &Talk, ticket: &Ticket) -> Facts {
+    Facts { id: ticket.id(), now_ms: clock::now_ms(), session: talk.label.clone(), transport: talk.transport }
+}
+
+fn age(parsed: &Parsed) -> Duration {
+    if parsed.method().and_then(is_list).is_some() { FRESH } else { KNOWN }
+}
+
+/// What a message brings along and holds while it is in the house.
+struct Guest {
+    owner: Option<Arc<str>>,
+    ask: Option<Ask>,
+    running: Option<Running>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl House {
+    /// Puts everything that serves together.
+    #[must_use]
+    pub fn new(settings: Settings, current: Current, identity: Identity, journal: Arc<Journal>) -> Arc<Self> {
+        let places = Arc::new(Semaphore::new(settings.limits.concurrent_calls));
+        Arc::new(Self { settings, current, identity, journal, places, draining: CancellationToken::new() })
+    }
+
+    /// The snapshot of this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load()
+    }
+
+    /// Takes no new calls from now on.
+    pub fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    /// Resolves when no new calls are taken.
+    pub async fn drained(&self) {
+        self.draining.cancelled().await;
+    }
+
+    /// Waits until all running calls have ended.
+    pub async fn empty(&self) {
+        let all = u32::try_from(self.settings.limits.concurrent_calls).unwrap_or(u32::MAX);
+        // Fails only when the semaphore is closed, and nobody closes it.
+        let _ = self.places.acquire_many(all).await;
+    }
+
+    /// Lets a message in: the credential still holds, there is room, and it says who it belongs to.
+    fn enter(&self, talk: &Arc<Talk>, parsed: &Parsed) -> Result<Guest, Refusal> {
+        talk.touch();
+        self.identity.still(&talk.caller, clock::now_ms())?;
+        if self.draining.is_cancelled() {
+            return Err(Refusal::new(SERVE_DRAINING, ""));
+        }
+        let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::new(SERVE_BUSY, "").retry_after(1000))?;
+        let mut guest = Guest { owner: None, ask: None, running: None, _place: place };
+        match parsed.message() {
+            Message::Request { id, method, params } => {
+                guest.running = Some(talk.start(id)?);
+                guest.owner = task_owner(talk, *method, params.as_ref());
+            }
+            Message::Response { id, .. } => {
+                let ask = talk.answered(id).ok_or_else(|| Refusal::new(UNSOLICITED, "no server waits for it"))?;
+                guest.owner = ask.link.upgrade().map(|link| link.server().name().clone());
+                guest.ask = Some(ask);
+            }
+            Message::Notification { .. } => {}
+        }
+        Ok(guest)
+    }
+
+    /// Notes that a server said something of its own accord that is worth a record.
+    pub(crate) fn heard(&self, talk: &Talk, link: &Link, method: Method, outcome: Result<(), &str>) {
+        let (outcome, why) = match outcome {
+            Ok(()) => ("relayed", None),
+            Err(why) => ("refused", Some(("detail", Json::string(why)))),
+        };
+        let members = [
+            ("event", Json::string("heard")),
+            ("server", Json::string(link.server().name())),
+            ("session", Json::string(&talk.label)),
+            ("method", Json::string(method.name())),
+            ("outcome", Json::string(outcome)),
+        ];
+        self.journal.note(&Json::object(members.into_iter().chain(why)));
+    }
+
+    /// Notes a message of a server that fits nothing and was dropped.
+    pub(crate) fn stray(&self, talk: &Talk, link: &Link, refusal: &Refusal) {
+        tracing::warn!(server = %link.server().name(), reason = %refusal.reason, detail = %refusal.detail, "a server's message was dropped");
+        self.journal.note(&Json::object([
+            ("event", Json::string("stray")),
+            ("server", Json::string(link.server().name())),
+            ("session", Json::string(&talk.label)),
+            ("reason", Json::string(refusal.reason.code())),
+            ("detail", Json::string(&refusal.detail)),
+        ]));
+    }
+}
+
+fn task_owner(talk: &Talk, method: Method, params: Option<&Json>) -> Option<Arc<str>> {
+    if method == Method::TasksList {
+        // Tasks of several servers cannot be told apart in one list.
+        return talk.endpoint.sole().map(|server| server.name().clone());
+    }
+    let id = params?.view().get("taskId").and_then(View::as_str)?;
+    talk.task_owner(&id)
+}
+
+/// Remembers the task that an answer announces (2025-11-25: `task.taskId`; tasks extension: `taskId`).
+fn learn_task(talk: &Talk, server: Option<Arc<str>>, released: &Released) {
+    let body = released.body().view();
+    let task = body.at(&["task", "taskId"]).or_else(|| body.get("taskId")).and_then(View::as_str);
+    if let (Some(task), Some(server)) = (task, server) {
+        if talk.task_owner(&task).is_none() {
+            talk.remember_task(task.into_owned(), server);
+        }
+    }
+}
+
+/// Writes the decision down before anything happens; on disk for what changes the world.
+async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> {
+    let durability = if admitted.case().effect() == Effect::Read { Durability::Written } else { Durability::OnDisk };
+    let receipt = house.journal.record(admitted.decision(), durability).await;
+    admitted.record(receipt)
+}
+
+/// Sends the call where it goes, and waits.
+async fn send(house: &Arc<House>, visit: &Visit<'_>, (snapshot, menus): (&Snapshot, &[Menu]), recorded: Recorded, guest: Guest) -> Result<Option<Answer>, Refusal> {
+    let talk = visit.talk;
+    let Some(name) = recorded.case().server().cloned() else {
+        let cancel = guest.running.as_ref().map(|running| running.cancel.clone()).unwrap_or_default();
+        return local::answer(house, visit, (snapshot, menus), recorded, &cancel).await;
+    };
+    let link = match (&guest.ask, talk.endpoint.server(&name)) {
+        (Some(ask), _) => ask.link.upgrade().ok_or_else(|| Refusal::new(UNSOLICITED, "the server that asked is gone")),
+        (None, Some(server)) => talk.link(house, server, recorded.case().version().era()).await,
+        (None, None) => Err(Refusal::new(UNSOLICITED, "no such server at this endpoint")),
+    };
+    let link = match link {
+        Ok(link) => link,
+        Err(refusal) => return Err(recorded.failed(refusal)),
+    };
+    match (&guest.ask, &guest.running) {
+        (Some(ask), _) => link.reply(recorded, &ask.id).await.map(|()| None),
+        (None, Some(running)) => {
+            let ear: Ear = Ear::for_request(house, talk, visit.interim.clone());
+            link.send(recorded, &ear as &dyn Listener, &running.cancel).await.map(Some)
+        }
+        (None, None) => Err(recorded.failed(Refusal::new(UNSOLICITED, "nothing to send"))),
+    }
+}

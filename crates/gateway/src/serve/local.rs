@@ -1,0 +1,174 @@
+//! What the gateway answers itself: introductions, lists, and what concerns the conversation.
+
+use std::sync::Arc;
+
+use bartizan_monitor::case::Kind;
+use bartizan_monitor::catalog::{Menu, UNAPPROVED, is_list};
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::UPSTREAM_CANCELLED;
+use bartizan_monitor::stages::{Answer, Recorded};
+use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
+use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::method::Method;
+use bartizan_monitor::wire::version::{Era, Version};
+use bartizan_monitor::wire::{METHOD, PARAMS};
+use tokio_util::sync::CancellationToken;
+
+use super::{House, Visit};
+use crate::session::{Ear, ListenEar, Negotiated, Talk};
+use crate::snapshot::Snapshot;
+use crate::upstream::{self, Level, Link, Probe, Watch};
+
+mod welcome;
+
+/// How many definitions one page of a list holds.
+const PAGE: usize = 1000;
+
+/// Answers a call that goes to no single server.
+pub(super) async fn answer(house: &Arc<House>, visit: &Visit<'_>, (snapshot, menus): (&Snapshot, &[Menu]), recorded: Recorded, cancel: &CancellationToken) -> Result<Option<Answer>, Refusal> {
+    let talk = visit.talk;
+    let era = recorded.case().version().era();
+    let result = match recorded.case().message() {
+        Message::Request { method, params, id } => match method {
+            Method::Ping => Ok(Json::empty_object()),
+            Method::Initialize => initialize(house, talk, snapshot, params.as_ref()).await,
+            Method::Discover => discover(house, talk, snapshot).await,
+            Method::SetLevel => set_level(house, talk, params.as_ref()).await,
+            Method::Listen => listen(house, visit, snapshot, (id, params.as_ref()), cancel).await,
+            method => match is_list(*method) {
+                Some(kind) => list(talk, snapshot, menus, (kind, era), params.as_ref()),
+                None => Err(Refusal::new(METHOD, format!("{method} has no answer here"))),
+            },
+        },
+        Message::Notification { method, params } => {
+            notice(talk, *method, params.as_ref()).await;
+            recorded.sent();
+            return Ok(None);
+        }
+        Message::Response { .. } => Err(Refusal::new(METHOD, "a response goes to a server")),
+    };
+    match result {
+        Ok(result) => Ok(Some(recorded.answered(Outcome::Result(result)))),
+        Err(refusal) => Err(recorded.failed(refusal)),
+    }
+}
+
+async fn notice(talk: &Arc<Talk>, method: Method, params: Option<&Json>) {
+    match method {
+        Method::Cancelled => {
+            if let Some(id) = params.and_then(|params| params.view().get("requestId")) {
+                talk.cancel(id);
+            }
+        }
+        Method::RootsChanged => {
+            for link in talk.open_links(Era::Legacy) {
+                // A server that is gone needs not be told.
+                let _ = link.tell(&Probe::RootsChanged).await;
+            }
+        }
+        // `initialized` was told when the link was opened; progress on a server's request is not relayed.
+        _ => {}
+    }
+}
+
+async fn links(house: &Arc<House>, talk: &Arc<Talk>, era: Era) -> Vec<Result<Arc<Link>, Refusal>> {
+    futures_util::future::join_all(talk.endpoint.servers.iter().map(|server| talk.link(house, server, era))).await
+}
+
+async fn initialize(house: &Arc<House>, talk: &Arc<Talk>, snapshot: &Snapshot, params: Option<&Json>) -> Result<Json, Refusal> {
+    if talk.negotiated().is_some() {
+        return Err(Refusal::new(PARAMS, "this session was initialized before"));
+    }
+    let wanted = params.and_then(|params| params.view().get("protocolVersion")).and_then(View::as_str).unwrap_or_default();
+    let version = Version::read(&wanted).filter(|version| version.era() == Era::Legacy).unwrap_or(Version::NEWEST_LEGACY);
+    let capabilities = params.and_then(|params| params.get("capabilities"));
+    talk.negotiate(Negotiated { version, capabilities: capabilities.clone() });
+    let links = links(house, talk, Era::Legacy).await;
+    let version = match (talk.endpoint.sole(), links.as_slice()) {
+        (Some(_), [Ok(link)]) => link.version(),
+        (Some(_), [Err(refusal)]) => return Err(refusal.clone()),
+        _ => version,
+    };
+    talk.negotiate(Negotiated { version, capabilities });
+    let links: Vec<_> = links.into_iter().flatten().collect();
+    Ok(welcome::initialized(&talk.endpoint, snapshot, version, &links))
+}
+
+async fn discover(house: &Arc<House>, talk: &Arc<Talk>, snapshot: &Snapshot) -> Result<Json, Refusal> {
+    // The modern era is offered only where every server speaks it; clients fall back to the legacy
+    // one, which then reaches all of them.
+    let links = links(house, talk, Era::Modern).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(welcome::discovered(&talk.endpoint, snapshot, &links))
+}
+
+fn list(talk: &Arc<Talk>, snapshot: &Snapshot, menus: &[Menu], (kind, era): (Kind, Era), params: Option<&Json>) -> Result<Json, Refusal> {
+    if let (Some(_), [Menu { offer: Err(refusal), .. }]) = (talk.endpoint.sole(), menus) {
+        return Err(refusal.clone());
+    }
+    let mut visible = snapshot.catalog.listed(kind, talk.endpoint.naming, menus);
+    visible.retain(|(item, _)| snapshot.monitor.lists(&talk.caller, item));
+    let start = match params.and_then(|params| params.view().get("cursor")) {
+        None => 0,
+        Some(cursor) => read_cursor(cursor).filter(|start| *start < visible.len()).ok_or_else(|| Refusal::new(PARAMS, "not a cursor that was given here"))?,
+    };
+    let more = visible.len().saturating_sub(start) > PAGE;
+    let page = visible.into_iter().skip(start).take(PAGE).map(|(_, definition)| definition);
+    let mut members = vec![(kind.plural(), Json::array(page))];
+    if more {
+        members.push(("nextCursor", Json::string(&format!("{CURSOR}{}", start.saturating_add(PAGE)))));
+    }
+    if era == Era::Modern {
+        // Lists depend on who asks, so no shared cache may keep them.
+        members.extend([("resultType", Json::string("complete")), ("ttlMs", Json::number(0)), ("cacheScope", Json::string("private"))]);
+    }
+    Ok(Json::object(members))
+}
+
+const CURSOR: &str = "from-";
+
+fn read_cursor(cursor: View<'_>) -> Option<usize> {
+    cursor.as_str()?.strip_prefix(CURSOR)?.parse().ok()
+}
+
+async fn set_level(house: &Arc<House>, talk: &Arc<Talk>, params: Option<&Json>) -> Result<Json, Refusal> {
+    let name = params.and_then(|params| params.view().get("level")).and_then(View::as_str).unwrap_or_default();
+    let level = Level::read(&name).ok_or_else(|| Refusal::new(PARAMS, "not a log level"))?;
+    for link in links(house, talk, Era::Legacy).await.into_iter().flatten() {
+        if link.hello().view().at(&["capabilities", "logging"]).is_some() {
+            // A server that does not take it logs as it likes; the client has lost nothing.
+            let _ = link.probe(&Probe::SetLevel(level)).await;
+        }
+    }
+    Ok(Json::empty_object())
+}
+
+async fn listen(house: &Arc<House>, visit: &Visit<'_>, snapshot: &Snapshot, (id, params): (&Id, Option<&Json>), cancel: &CancellationToken) -> Result<Json, Refusal> {
+    let talk = visit.talk;
+    let filter = params.and_then(|params| params.get("notifications")).unwrap_or_else(Json::empty_object);
+    let links = links(house, talk, Era::Modern).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let approved = |link: &Link, uri: &str| snapshot.catalog.approves(link.server().name(), uri);
+    let watches: Vec<Watch> = links.iter().map(|link| Watch::read(filter.view(), |uri| approved(link, uri))).collect();
+    let granted = Watch::read(filter.view(), |uri| links.iter().any(|link| approved(link, uri)));
+    let ear = ListenEar::new(Ear::for_request(house, talk, visit.interim.clone()), id, links.len(), granted.json());
+    let asked = links.iter().zip(watches).map(|(link, watch)| {
+        let ear = &ear;
+        async move { link.subscribe(&Probe::Listen(watch), ear).await }
+    });
+    let ended = tokio::select! {
+        ended = futures_util::future::join_all(asked) => ended,
+        () = cancel.cancelled() => return Err(Refusal::new(UPSTREAM_CANCELLED, "the client cancelled")),
+        () = house.drained() => Vec::new(),
+    };
+    match ended.into_iter().next() {
+        Some(Err(refusal)) if links.len() == 1 => Err(refusal),
+        _ => {
+            let tag = Json::object([("io.modelcontextprotocol/subscriptionId", id.json().clone())]);
+            Ok(Json::object([("resultType", Json::string("complete")), ("_meta", tag)]))
+        }
+    }
+}
+
+/// What a model is told about a server of which nothing was approved.
+fn unapproved(server: &upstream::Server) -> String {
+    format!("{} To approve it, run: bartizan approve {}", UNAPPROVED.page().hint, server.name())
+}

@@ -1,0 +1,95 @@
+//! How the gateway introduces the servers behind it. What a model reads of it was approved.
+
+use std::sync::Arc;
+
+use bartizan_monitor::case::Kind;
+use bartizan_monitor::wire::json::{Json, Kind as JsonKind, View};
+use bartizan_monitor::wire::version::Version;
+
+use super::unapproved;
+use crate::session::Endpoint;
+use crate::snapshot::Snapshot;
+use crate::upstream::{Link, identity};
+
+/// Server capabilities that are judged and relayed here. Others are not announced: a client would
+/// rely on what is then refused.
+const CAPABILITIES: &[&str] = &["tools", "prompts", "resources", "logging", "completions", "tasks"];
+
+/// The result of `initialize`.
+pub(super) fn initialized(endpoint: &Endpoint, snapshot: &Snapshot, version: Version, links: &[Arc<Link>]) -> Json {
+    let mut members = vec![
+        ("protocolVersion", Json::string(version.name())),
+        ("capabilities", capabilities(links)),
+        ("serverInfo", server_info(endpoint, links, &["serverInfo"])),
+    ];
+    members.extend(instructions(endpoint, snapshot, links).map(|text| ("instructions", Json::string(&text))));
+    Json::object(members)
+}
+
+/// The result of `server/discover`.
+pub(super) fn discovered(endpoint: &Endpoint, snapshot: &Snapshot, links: &[Arc<Link>]) -> Json {
+    let key = "io.modelcontextprotocol/serverInfo";
+    let mut members = vec![
+        ("supportedVersions", Json::array([Json::string(Version::NEWEST.name())])),
+        ("capabilities", capabilities(links)),
+    ];
+    members.extend(instructions(endpoint, snapshot, links).map(|text| ("instructions", Json::string(&text))));
+    members.extend([
+        ("resultType", Json::string("complete")),
+        ("ttlMs", Json::number(0)),
+        ("cacheScope", Json::string("private")),
+        ("_meta", Json::object([(key, server_info(endpoint, links, &["_meta", key]))])),
+    ]);
+    Json::object(members)
+}
+
+fn server_info(endpoint: &Endpoint, links: &[Arc<Link>], path: &[&str]) -> Json {
+    let own = endpoint.sole().and(links.first()).and_then(|link| {
+        let hello = link.hello();
+        hello.view().at(path).map(|info| hello.share(info))
+    });
+    own.unwrap_or_else(identity)
+}
+
+/// The capabilities of all servers together.
+fn capabilities(links: &[Arc<Link>]) -> Json {
+    Json::object(CAPABILITIES.iter().filter_map(|name| {
+        let offered: Vec<View<'_>> = links.iter().filter_map(|link| link.hello().view().at(&["capabilities", name])).collect();
+        match offered.as_slice() {
+            [] => None,
+            [one] => Some((*name, Json::of(&one.to_value()))),
+            several => Some((*name, union(several))),
+        }
+    }))
+}
+
+/// An option is there when one server has it; options that are objects are joined by name.
+fn union(several: &[View<'_>]) -> Json {
+    let mut options: Vec<(String, Json)> = Vec::new();
+    for (key, value) in several.iter().flat_map(|one| one.members()) {
+        let on = value.kind() == JsonKind::Object || value.as_bool() == Some(true);
+        if on && !options.iter().any(|(other, _)| *other == key) {
+            options.push((key.into_owned(), Json::of(&value.to_value())));
+        }
+    }
+    Json::object(options.iter().map(|(key, value)| (key.as_str(), value.clone())))
+}
+
+/// The approved instructions, and what to do where nothing was approved.
+fn instructions(endpoint: &Endpoint, snapshot: &Snapshot, links: &[Arc<Link>]) -> Option<String> {
+    let lock = snapshot.catalog.lock();
+    let mut texts = Vec::new();
+    for server in &endpoint.servers {
+        if lock.lacks(server.name()) {
+            texts.push(unapproved(server));
+            continue;
+        }
+        let Some(link) = links.iter().find(|link| link.server().name() == server.name()) else { continue };
+        let said = link.hello().view().get("instructions").and_then(View::as_str);
+        let pinned = lock.get(server.name(), Kind::Instructions, "instructions").and_then(|pin| pin.definition.view().get("instructions")?.as_str());
+        if let Some(text) = pinned.filter(|pinned| said.as_ref() == Some(pinned)) {
+            texts.push(if endpoint.sole().is_some() { text.into_owned() } else { format!("{}: {text}", server.name()) });
+        }
+    }
+    (!texts.is_empty()).then(|| texts.join("\n\n"))
+}

@@ -1,0 +1,210 @@
+//! Starting, running and ending a gateway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::House;
+use crate::config::Loaded;
+use crate::front;
+use crate::front::http::Front;
+use crate::front::stdio::Lines;
+use crate::identity::{Identity, local_user};
+use crate::journal::{Journal, JournalError};
+use crate::session::{Endpoint, Ids, Opening, Talk};
+use crate::snapshot::{Current, OpenError};
+use crate::upstream::Server;
+use bartizan_monitor::wire::json::Json;
+
+/// Why a gateway did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The lock file cannot be used.
+    #[error(transparent)]
+    Lock(#[from] OpenError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The client's pipe broke.
+    #[error("the client's pipe broke: {0}")]
+    Pipe(std::io::Error),
+    /// Signals cannot be received.
+    #[error("cannot wait for signals: {0}")]
+    Signal(std::io::Error),
+    /// No server of that name.
+    #[error("no server is configured")]
+    NoServer,
+}
+
+/// How often idle sessions are looked for.
+const SWEEP: Duration = Duration::from_secs(20);
+
+fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
+    let Loaded { settings, monitor, weakenings } = loaded;
+    for weakening in &weakenings {
+        tracing::warn!(%weakening, "configured as dangerous");
+    }
+    let current = Current::open(monitor, &settings.places.lock, &settings.names.separator)?;
+    let journal = Journal::open(&settings.places.state)?;
+    let identity = Identity::open(&settings.places.state);
+    let limits = &settings.limits;
+    let servers = settings.servers.iter().map(|server| Server::new(server.clone(), limits.message_bytes, limits.children_per_server)).collect();
+    let house = House::new(settings, current, identity, journal);
+    house.journal.note(&Json::object([
+        ("event", Json::string("start")),
+        ("version", Json::string(env!("CARGO_PKG_VERSION"))),
+        ("policy", Json::string(&house.snapshot().monitor.policy().to_string())),
+        ("weakenings", Json::of(&weakenings)),
+    ]));
+    Ok((house, servers))
+}
+
+fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) {
+    let house = house.clone();
+    tokio::spawn(async move {
+        let note = || {
+            house.journal.note(&Json::object([("event", Json::string("lock")), ("detail", Json::string("the lock file changed and was read again"))]));
+            changed();
+        };
+        house.current.watch(note).await;
+    });
+}
+
+/// Resolves when the process is asked to end.
+async fn asked_to_end() -> Result<(), ServeError> {
+    let mut term = signal(SignalKind::terminate()).map_err(ServeError::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Ends: no new calls, running ones get until the deadline, then the record is closed.
+async fn drain(house: &Arc<House>) {
+    house.drain();
+    if tokio::time::timeout(house.settings.limits.drain, house.empty()).await.is_err() {
+        tracing::warn!("the deadline passed: running calls are cut off");
+    }
+}
+
+/// One stdio server behind the gateway, the client at standard input and output (`bartizan run`).
+pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
+    let (house, servers) = build(loaded)?;
+    let server = servers.into_iter().next().ok_or(ServeError::NoServer)?;
+    let (lines, writer) = Lines::to(tokio::io::stdout());
+    let opening = Opening {
+        caller: local_user(),
+        endpoint: Endpoint::single(server),
+        transport: "stdio",
+        label: format!("pid {}", std::process::id()).into(),
+        ids: Ids::Own,
+        outbox: Box::new(lines.clone()),
+    };
+    let talk = Talk::begin(opening);
+    let outbox = lines.clone();
+    watch_lock(&house, move || announce(&outbox));
+    let ended = tokio::select! {
+        ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines) => ended.map_err(ServeError::Pipe),
+        asked = asked_to_end() => asked,
+    };
+    drain(&house).await;
+    talk.end().await;
+    drop((talk, lines));
+    // Whatever is still to be said is said, unless the client does not read.
+    let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
+    house.journal.finish();
+    ended
+}
+
+/// What a person approves or revokes changes the lists: the client is told to look again.
+fn announce(lines: &Lines) {
+    use crate::session::Outbox as _;
+    for list in ["tools", "prompts", "resources"] {
+        lines.post(bytes::Bytes::from(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/{list}/list_changed\"}}")));
+    }
+}
+
+/// Many servers behind one HTTP endpoint per gateway and per server (`bartizan serve`). `ready` is
+/// told the address when the gateway listens.
+pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) -> Result<(), ServeError> {
+    let (house, servers) = build(loaded)?;
+    let wanted = house.settings.listen.address;
+    let failed = |source| ServeError::Listen { address: wanted, source };
+    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let single = servers.iter().map(|server| Endpoint::single(server.clone())).collect();
+    let front = Front::new(house.clone(), Endpoint::merged(servers), single);
+    watch_lock(&house, || {});
+    let sweeper = front.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            sweeper.sweep().await;
+        }
+    });
+    ready(address);
+    let ending = house.clone();
+    let asked = tokio::spawn(async move {
+        let asked = asked_to_end().await;
+        ending.drain();
+        asked
+    });
+    let mut connections = accept(&house, &front, &listener).await;
+    drop(listener);
+    drain(&house).await;
+    front.close().await;
+    // The last answers leave; connections that are merely kept open do not hold up the end.
+    let _ = tokio::time::timeout(Duration::from_millis(500), async { while connections.join_next().await.is_some() {} }).await;
+    house.journal.finish();
+    asked.await.unwrap_or(Ok(()))
+}
+
+/// Accepts connections until the house drains.
+async fn accept(house: &Arc<House>, front: &Arc<Front>, listener: &TcpListener) -> JoinSet<()> {
+    let mut connections = JoinSet::new();
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(house.settings.limits.header_timeout).max_buf_size(64 * 1024);
+    loop {
+        while connections.try_join_next().is_some() {}
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of descriptors, mostly: wait for some to come back instead of spinning.
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = house.drained() => return connections,
+        };
+        // Answers are small and written whole; waiting to fill a segment only adds latency.
+        let _ = stream.set_nodelay(true);
+        let front = front.clone();
+        let service = service_fn(move |request| {
+            let front = front.clone();
+            async move { Ok::<_, std::convert::Infallible>(front.answer(request).await) }
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        connections.spawn(async move {
+            // A connection that breaks is the client's business.
+            let _ = connection.await;
+        });
+    }
+}

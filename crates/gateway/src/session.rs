@@ -1,0 +1,345 @@
+//! Conversations with clients: what must be remembered between one message and the next.
+//!
+//! A [`Talk`] is one legacy session, one pipe, or, for requests that stand alone, everything that
+//! one principal says at one endpoint. Links to servers belong to a talk, so that nothing that a
+//! server says to one client can reach another.
+
+mod ear;
+pub use ear::{Ear, Interim, InterimSender, ListenEar};
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bartizan_monitor::case::Caller;
+use bartizan_monitor::catalog::{Menu, Naming};
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::wire::ID_IN_USE;
+use bartizan_monitor::wire::envelope::{Id, Parsed};
+use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::version::{Era, Version};
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::serve::House;
+use crate::snapshot::Snapshot;
+use crate::upstream::{Capabilities, Hello, Link, Listener, Server};
+
+/// Where clients knock: all servers, or one of them.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The server's name, for an endpoint of one server.
+    pub name: Option<Arc<str>>,
+    /// How names are shown.
+    pub naming: Naming,
+    /// The servers behind it, sorted by name.
+    pub servers: Vec<Arc<Server>>,
+    names: Vec<Arc<str>>,
+}
+
+impl Endpoint {
+    /// An endpoint of one server, with the server's own names.
+    #[must_use]
+    pub fn single(server: Arc<Server>) -> Arc<Self> {
+        let name = server.name().clone();
+        Arc::new(Self { name: Some(name.clone()), naming: Naming::Plain, servers: vec![server], names: vec![name] })
+    }
+
+    /// An endpoint of several servers, with prefixed names.
+    #[must_use]
+    pub fn merged(servers: Vec<Arc<Server>>) -> Arc<Self> {
+        let names = servers.iter().map(|server| server.name().clone()).collect();
+        Arc::new(Self { name: None, naming: Naming::Prefixed, servers, names })
+    }
+
+    /// The only server, where there is only one.
+    #[must_use]
+    pub fn sole(&self) -> Option<&Arc<Server>> {
+        match self.servers.as_slice() {
+            [server] if self.naming == Naming::Plain => Some(server),
+            _ => None,
+        }
+    }
+
+    /// A server of this endpoint.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
+        self.servers.iter().find(|server| &**server.name() == name)
+    }
+}
+
+/// Takes messages for the client that belong to no request of its.
+pub trait Outbox: Send + Sync {
+    /// Takes one message, or drops it where nobody listens.
+    fn post(&self, message: Bytes);
+}
+
+/// What `initialize` settled.
+#[derive(Debug, Clone)]
+pub struct Negotiated {
+    /// The version of the session.
+    pub version: Version,
+    /// What the client declared that it can do.
+    pub capabilities: Option<Json>,
+}
+
+/// Whether request ids mean something in a talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// One client: an id names one running request.
+    Own,
+    /// Requests that stand alone, perhaps of several clients: ids may repeat and cancel nothing.
+    Shared,
+}
+
+/// A request of a server that the client has not answered.
+#[derive(Debug)]
+pub struct Ask {
+    /// Who asked.
+    pub link: Weak<Link>,
+    /// Under which id.
+    pub id: Id,
+}
+
+/// How many requests of servers may wait for one client.
+const MAX_ASKS: usize = 64;
+/// How many tasks are remembered for one client.
+const MAX_TASKS: usize = 1024;
+
+type LinkCell = Arc<OnceCell<Arc<Link>>>;
+
+/// What a conversation begins with.
+pub struct Opening {
+    /// Who is at the other end.
+    pub caller: Caller,
+    /// Where it takes place.
+    pub endpoint: Arc<Endpoint>,
+    /// `stdio` or `http`.
+    pub transport: &'static str,
+    /// What stands for the session in the journal.
+    pub label: Arc<str>,
+    /// Whether request ids mean something.
+    pub ids: Ids,
+    /// Where messages go that belong to no request.
+    pub outbox: Box<dyn Outbox>,
+}
+
+/// One conversation.
+pub struct Talk {
+    /// Who is at the other end.
+    pub caller: Caller,
+    /// Where it takes place.
+    pub endpoint: Arc<Endpoint>,
+    /// `stdio` or `http`.
+    pub transport: &'static str,
+    /// What stands for the session in the journal: never the session id itself.
+    pub label: Arc<str>,
+    ids: Ids,
+    outbox: Box<dyn Outbox>,
+    negotiated: Mutex<Option<Negotiated>>,
+    links: Mutex<HashMap<(Arc<str>, Era), LinkCell>>,
+    running: Mutex<HashMap<String, CancellationToken>>,
+    asks: Mutex<HashMap<u64, Ask>>,
+    next_ask: AtomicU64,
+    tasks: Mutex<VecDeque<(String, Arc<str>)>>,
+    last_used: AtomicU64,
+}
+
+impl std::fmt::Debug for Talk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Talk({} of {})", self.label, self.caller.principal())
+    }
+}
+
+/// Maps here are whole after every statement, so a panic elsewhere does not spoil them.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Talk {
+    /// Begins a conversation.
+    #[must_use]
+    pub fn begin(opening: Opening) -> Arc<Self> {
+        let Opening { caller, endpoint, transport, label, ids, outbox } = opening;
+        Arc::new(Self {
+            caller,
+            endpoint,
+            transport,
+            label,
+            ids,
+            outbox,
+            negotiated: Mutex::default(),
+            links: Mutex::default(),
+            running: Mutex::default(),
+            asks: Mutex::default(),
+            next_ask: AtomicU64::new(1),
+            tasks: Mutex::default(),
+            last_used: AtomicU64::new(clock::now_ms()),
+        })
+    }
+
+    /// Notes that it is in use.
+    pub fn touch(&self) {
+        self.last_used.store(clock::now_ms(), Ordering::Relaxed);
+    }
+
+    /// How long nobody has used it. One with a running request is in use.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        if !held(&self.running).is_empty() {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(clock::now_ms().saturating_sub(self.last_used.load(Ordering::Relaxed)))
+    }
+
+    /// What `initialize` settled.
+    #[must_use]
+    pub fn negotiated(&self) -> Option<Negotiated> {
+        held(&self.negotiated).clone()
+    }
+
+    /// Settles version and capabilities.
+    pub fn negotiate(&self, negotiated: Negotiated) {
+        *held(&self.negotiated) = Some(negotiated);
+    }
+
+    /// Posts a message that belongs to no request.
+    pub fn post(&self, message: Bytes) {
+        self.outbox.post(message);
+    }
+
+    /// The link to a server, opened when it is needed, opened anew when it died.
+    pub async fn link(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era) -> Result<Arc<Link>, Refusal> {
+        let cell = self.cell(server, era);
+        let open = || {
+            let hello = match era {
+                Era::Modern => Hello::Modern,
+                Era::Legacy => self.legacy_hello(),
+            };
+            let listener: Arc<dyn Listener> = Arc::new(Ear::of(house, self));
+            async move { Link::open(server, &hello, listener).await }
+        };
+        cell.get_or_try_init(open).await.cloned()
+    }
+
+    fn cell(&self, server: &Arc<Server>, era: Era) -> LinkCell {
+        let mut links = held(&self.links);
+        let cell = links.entry((server.name().clone(), era)).or_default();
+        if cell.get().is_some_and(|link| !link.is_alive()) {
+            *cell = LinkCell::default();
+        }
+        cell.clone()
+    }
+
+    fn legacy_hello(&self) -> Hello {
+        let settled = self.negotiated();
+        let capabilities = Capabilities::read(settled.as_ref().and_then(|settled| settled.capabilities.as_ref()).map(Json::view));
+        Hello::Legacy(settled.map_or(Version::NEWEST_LEGACY, |settled| settled.version), capabilities)
+    }
+
+    /// The links of one era that are open.
+    #[must_use]
+    pub fn open_links(&self, era: Era) -> Vec<Arc<Link>> {
+        held(&self.links).iter().filter(|((_, other), _)| *other == era).filter_map(|(_, cell)| cell.get().cloned()).collect()
+    }
+
+    /// What the servers that a message concerns offer, no older than `age`.
+    pub async fn menus(self: &Arc<Self>, house: &Arc<House>, snapshot: &Snapshot, parsed: &Parsed, age: Duration) -> Vec<Menu> {
+        let concerned = snapshot.catalog.concerns(parsed, self.endpoint.naming, &self.endpoint.names);
+        let era = parsed.version().era();
+        let servers = concerned.into_iter().filter_map(|name| self.endpoint.server(name));
+        futures_util::future::join_all(servers.map(|server| self.menu(house, server, era, age))).await
+    }
+
+    async fn menu(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era, age: Duration) -> Menu {
+        match self.link(house, server, era).await {
+            Ok(link) => link.menu(age).await,
+            Err(refusal) => Menu { server: server.name().clone(), offer: Err(refusal) },
+        }
+    }
+
+    /// Notes that a request is running; one id runs once.
+    pub fn start(self: &Arc<Self>, id: &Id) -> Result<Running, Refusal> {
+        let own = self.ids == Ids::Own;
+        let key = if own { id.key() } else { format!("shared {}", self.next_ask.fetch_add(1, Ordering::Relaxed)) };
+        let mut running = held(&self.running);
+        if running.contains_key(&key) {
+            return Err(Refusal::new(ID_IN_USE, "the id of a running request"));
+        }
+        let cancel = CancellationToken::new();
+        running.insert(key.clone(), cancel.clone());
+        Ok(Running { talk: self.clone(), key, cancel })
+    }
+
+    /// Cancels a running request.
+    pub fn cancel(&self, id: View<'_>) {
+        let key = bartizan_monitor::wire::canonical::text(&Json::of(&id.to_value()));
+        if let Some(cancel) = held(&self.running).get(&key) {
+            cancel.cancel();
+        }
+    }
+
+    /// Notes a request of a server; returns the id under which the client sees it.
+    pub fn ask(&self, ask: Ask) -> Option<u64> {
+        let mut asks = held(&self.asks);
+        if asks.len() >= MAX_ASKS {
+            return None;
+        }
+        let id = self.next_ask.fetch_add(1, Ordering::Relaxed);
+        asks.insert(id, ask);
+        Some(id)
+    }
+
+    /// Takes the request that a client's response answers: each is answered once.
+    pub fn answered(&self, id: &Id) -> Option<Ask> {
+        held(&self.asks).remove(&id.as_number()?)
+    }
+
+    /// The id under which the client sees a request of a server.
+    pub fn asked_as(&self, link: &Arc<Link>, id: View<'_>) -> Option<u64> {
+        let same = |ask: &Ask| std::ptr::eq(ask.link.as_ptr(), Arc::as_ptr(link)) && ask.id.json().view().text() == id.text();
+        held(&self.asks).iter().find(|(_, ask)| same(ask)).map(|(id, _)| *id)
+    }
+
+    /// Remembers whose task it is.
+    pub fn remember_task(&self, id: String, server: Arc<str>) {
+        let mut tasks = held(&self.tasks);
+        tasks.push_back((id, server));
+        if tasks.len() > MAX_TASKS {
+            tasks.pop_front();
+        }
+    }
+
+    /// Whose task it is.
+    #[must_use]
+    pub fn task_owner(&self, id: &str) -> Option<Arc<str>> {
+        held(&self.tasks).iter().find(|(task, _)| task == id).map(|(_, server)| server.clone())
+    }
+
+    /// Ends it: running requests are given up, servers are told.
+    pub async fn end(&self) {
+        held(&self.running).values().for_each(CancellationToken::cancel);
+        let cells: Vec<LinkCell> = held(&self.links).drain().map(|(_, cell)| cell).collect();
+        let links: Vec<Arc<Link>> = cells.iter().filter_map(|cell| cell.get().cloned()).collect();
+        futures_util::future::join_all(links.iter().map(|link| link.end())).await;
+    }
+}
+
+/// A request that is running; it ends by being dropped.
+#[derive(Debug)]
+pub struct Running {
+    talk: Arc<Talk>,
+    key: String,
+    /// Cancelled when the client cancels.
+    pub cancel: CancellationToken,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        held(&self.talk.running).remove(&self.key);
+        self.talk.touch();
+    }
+}

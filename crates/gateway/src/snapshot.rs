@@ -1,0 +1,105 @@
+//! One immutable view of policy and reviewed definitions per call, and how it is renewed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use bartizan_monitor::catalog::Catalog;
+use bartizan_monitor::lock::{Lock, LockError};
+use bartizan_monitor::stages::Monitor;
+
+/// How often the lock file is looked at.
+const LOOK: Duration = Duration::from_millis(400);
+
+/// What a call is judged by, from its first step to its last.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The controls.
+    pub monitor: Arc<Monitor>,
+    /// The reviewed definitions.
+    pub catalog: Catalog,
+}
+
+/// A lock file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not a lock file.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: LockError,
+    },
+}
+
+/// Reads a lock file. One that does not exist approves nothing.
+pub fn read_lock(path: &Path) -> Result<Lock, OpenError> {
+    #[expect(clippy::disallowed_methods, reason = "the lock file is read here, and only here")]
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::default()),
+        Err(source) => return Err(OpenError::Read { path: path.to_owned(), source }),
+    };
+    Lock::read(&text).map_err(|source| OpenError::Format { path: path.to_owned(), source })
+}
+
+/// The current snapshot.
+#[derive(Debug)]
+pub struct Current {
+    path: PathBuf,
+    separator: String,
+    current: ArcSwap<Snapshot>,
+}
+
+impl Current {
+    /// Reads the lock file for the first time; nothing starts with one that cannot be used.
+    pub fn open(monitor: Monitor, path: &Path, separator: &str) -> Result<Self, OpenError> {
+        let catalog = Catalog::new(Arc::new(read_lock(path)?), separator);
+        let current = ArcSwap::from_pointee(Snapshot { monitor: Arc::new(monitor), catalog });
+        Ok(Self { path: path.to_owned(), separator: separator.to_owned(), current })
+    }
+
+    /// The snapshot of this moment. A call holds on to the one it began with.
+    #[must_use]
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Looks at the lock file from time to time and tells `changed` after taking a new one. A file
+    /// that became unusable approves nothing: what cannot be read cannot be relied on.
+    pub async fn watch(&self, changed: impl Fn()) {
+        let mut seen = mark(&self.path);
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = mark(&self.path);
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            let lock = read_lock(&self.path).unwrap_or_else(|error| {
+                tracing::error!(%error, "the lock file cannot be used: nothing is approved until it is mended");
+                Lock::default()
+            });
+            let monitor = self.current.load().monitor.clone();
+            self.current.store(Arc::new(Snapshot { monitor, catalog: Catalog::new(Arc::new(lock), &self.separator) }));
+            changed();
+        }
+    }
+}
+
+/// What changes when the file does.
+fn mark(path: &Path) -> Option<(SystemTime, u64)> {
+    #[expect(clippy::disallowed_methods, reason = "one look at the lock file's date and size")]
+    let data = std::fs::metadata(path).ok()?;
+    Some((data.modified().ok()?, data.len()))
+}

@@ -1,0 +1,445 @@
+//! Servers behind the gateway, and the links to them.
+//!
+//! [`Link::send`] takes a [`Recorded`] and nothing else: the proof that the monitor judged the call
+//! and that the decision is in the journal. What the gateway asks on its own account is a
+//! [`Probe`], a closed list that cannot carry a client's data.
+
+mod desk;
+mod dial;
+mod http;
+mod probe;
+mod shelf;
+mod stdio;
+mod survey;
+
+pub use probe::{Capabilities, Level, Probe, Watch, identity};
+pub use survey::{Surveyed, survey};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use bartizan_monitor::case::Target;
+use bartizan_monitor::catalog::{Menu, Offer};
+use bartizan_monitor::reason::gateway::{UPSTREAM_CANCELLED, UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE};
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::stages::{Answer, Recorded};
+use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
+use bartizan_monitor::wire::json::{Edits, Json, View};
+use bartizan_monitor::wire::method::Method;
+use bartizan_monitor::wire::version::{Era, Version};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{How, ServerSettings};
+use desk::{Desk, Slot};
+
+/// A configured server and what is known about it across all links.
+#[derive(Debug)]
+pub struct Server {
+    /// Its configuration.
+    pub settings: Arc<ServerSettings>,
+    /// How large one of its messages may be.
+    pub message_bytes: usize,
+    modern: AtomicU8,
+    children: Arc<tokio::sync::Semaphore>,
+    http: dial::Client,
+    backoff: stdio::Backoff,
+}
+
+const UNKNOWN: u8 = 0;
+const NO: u8 = 2;
+
+impl Server {
+    /// A server that nobody has talked to yet.
+    #[must_use]
+    pub fn new(settings: Arc<ServerSettings>, message_bytes: usize, children: usize) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            message_bytes,
+            modern: AtomicU8::new(UNKNOWN),
+            children: Arc::new(tokio::sync::Semaphore::new(children)),
+            http: dial::client(),
+            backoff: stdio::Backoff::default(),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+
+    pub(crate) fn unreachable(&self, detail: impl std::fmt::Display) -> Refusal {
+        Refusal::new(UPSTREAM_UNREACHABLE, format!("{}: {detail}", self.name()))
+    }
+
+    pub(crate) fn invalid(&self, detail: impl std::fmt::Display) -> Refusal {
+        Refusal::new(UPSTREAM_INVALID, format!("{}: {detail}", self.name()))
+    }
+}
+
+/// Who hears what a server says before, beside and instead of an answer.
+pub trait Listener: Send + Sync {
+    /// Something the server says on its own: in the course of `call`, or outside of any.
+    fn hear(&self, link: &Arc<Link>, call: Option<&Recorded>, message: Message);
+
+    /// Something the server said that fits nothing: it is dropped, and this is the reason.
+    fn stray(&self, link: &Link, refusal: &Refusal);
+
+    /// The stream of the call says how it will go on.
+    fn pulse(&self, pulse: Pulse);
+}
+
+/// Signs of life on the stream of a call (SSE polling, 2025-11-25).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// The server primed the stream for resumption, and says how long to wait before that.
+    Primed {
+        /// Milliseconds, when the server gave them.
+        retry_ms: Option<u64>,
+    },
+    /// The server hung up and expects the stream to be resumed.
+    HungUp,
+}
+
+/// How a link is opened.
+#[derive(Debug, Clone)]
+pub enum Hello {
+    /// `initialize`, on behalf of a client that speaks this version and can do this.
+    Legacy(Version, Capabilities),
+    /// `server/discover`.
+    Modern,
+}
+
+impl Hello {
+    const fn era(&self) -> Era {
+        match self {
+            Self::Legacy(..) => Era::Legacy,
+            Self::Modern => Era::Modern,
+        }
+    }
+}
+
+/// A request on its way to a server.
+#[derive(Clone, Copy)]
+struct Outgoing<'a> {
+    method: Method,
+    params: Option<&'a Json>,
+    /// Arguments that HTTP headers must mirror: header and value.
+    declared: &'a [(String, String)],
+}
+
+/// Who hears what the server says before it answers.
+#[derive(Clone, Copy)]
+struct Hearing<'a> {
+    link: &'a Arc<Link>,
+    recorded: Option<&'a Recorded>,
+    ear: &'a dyn Listener,
+}
+
+#[derive(Debug)]
+enum Pipe {
+    Stdio(stdio::Pipe),
+    Http(http::Pipe),
+}
+
+/// A conversation with one server, in one era, on behalf of one session or principal.
+pub struct Link {
+    server: Arc<Server>,
+    era: Era,
+    version: Version,
+    pipe: Pipe,
+    desk: Arc<Desk>,
+    hello: Json,
+    shelf: shelf::Shelf,
+    listener: Arc<dyn Listener>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Link({}, {})", self.server.name(), self.version)
+    }
+}
+
+impl Link {
+    /// Opens a link: starts or reaches the server and introduces the gateway.
+    pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>) -> Result<Arc<Self>, Refusal> {
+        let limit = server.settings.start_timeout;
+        let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener)).await;
+        opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))))
+    }
+
+    async fn introduce(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>) -> Result<Arc<Self>, Refusal> {
+        if matches!(hello, Hello::Modern) && server.modern.load(Ordering::Relaxed) == NO {
+            return Err(Refusal::new(UPSTREAM_ERA, format!("{} does not speak {}", server.name(), Version::NEWEST)));
+        }
+        let desk = Arc::new(Desk::default());
+        let pipe = match &server.settings.how {
+            How::Stdio { .. } => Pipe::Stdio(stdio::Pipe::start(server, &desk, Self::newest(hello)).await?),
+            How::Http { .. } => Pipe::Http(http::Pipe::new(server, hello.era())),
+        };
+        let mut link = Self { server: server.clone(), era: hello.era(), version: Self::newest(hello), pipe, desk, hello: Json::null(), shelf: shelf::Shelf::default(), listener };
+        match hello {
+            Hello::Modern => link.discover().await?,
+            Hello::Legacy(version, capabilities) => link.initialize(*version, capabilities).await?,
+        }
+        let link = Arc::new(link);
+        link.desk.attend(&link);
+        if let Pipe::Http(pipe) = &link.pipe {
+            pipe.listen(&link);
+        }
+        Ok(link)
+    }
+
+    const fn newest(hello: &Hello) -> Version {
+        match hello {
+            Hello::Legacy(version, _) => *version,
+            Hello::Modern => Version::NEWEST,
+        }
+    }
+
+    async fn discover(&mut self) -> Result<(), Refusal> {
+        let answer = self.ask(&Probe::Discover, self.server.settings.start_timeout).await;
+        let spoken = match &answer {
+            Ok(Outcome::Result(result)) => supports(result.view(), Version::NEWEST),
+            Ok(Outcome::Error(_)) => false,
+            Err(refusal) if refusal.reason == UPSTREAM_INVALID => false,
+            Err(refusal) => return Err(refusal.clone()),
+        };
+        let Ok(Outcome::Result(result)) = answer.and_then(|outcome| if spoken { Ok(outcome) } else { Err(self.server.invalid("no")) }) else {
+            self.server.modern.store(NO, Ordering::Relaxed);
+            return Err(Refusal::new(UPSTREAM_ERA, format!("{} does not speak {}", self.server.name(), Version::NEWEST)));
+        };
+        self.hello = result;
+        Ok(())
+    }
+
+    async fn initialize(&mut self, version: Version, capabilities: &Capabilities) -> Result<(), Refusal> {
+        let probe = Probe::Initialize { version, capabilities: capabilities.clone() };
+        let result = match self.ask(&probe, self.server.settings.start_timeout).await? {
+            Outcome::Result(result) => result,
+            Outcome::Error(error) => return Err(self.server.unreachable(format_args!("initialize was refused: {}", message_of(&error)))),
+        };
+        let named = result.view().get("protocolVersion").and_then(View::as_str).unwrap_or_default();
+        self.version = Version::read(&named)
+            .filter(|version| version.era() == Era::Legacy)
+            .ok_or_else(|| self.server.invalid("initialize was answered with a version that is not spoken here"))?;
+        if let Pipe::Stdio(pipe) = &self.pipe {
+            pipe.speak(self.version);
+        }
+        self.hello = result;
+        self.tell(&Probe::Initialized).await
+    }
+
+    /// The server it leads to.
+    #[must_use]
+    pub const fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// The era it is spoken in.
+    #[must_use]
+    pub const fn era(&self) -> Era {
+        self.era
+    }
+
+    /// The version it is spoken in.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// What the server said of itself: the result of `initialize` or `server/discover`.
+    #[must_use]
+    pub const fn hello(&self) -> &Json {
+        &self.hello
+    }
+
+    /// Whether the server is still there.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        match &self.pipe {
+            Pipe::Stdio(pipe) => pipe.is_alive(),
+            Pipe::Http(pipe) => pipe.is_alive(),
+        }
+    }
+
+    /// Ends the conversation.
+    pub async fn end(&self) {
+        match &self.pipe {
+            Pipe::Stdio(pipe) => pipe.end(),
+            Pipe::Http(pipe) => pipe.end().await,
+        }
+    }
+
+    /// What the server offers now, no older than `age`.
+    pub async fn offer(&self, age: Duration) -> Result<Arc<Offer>, Refusal> {
+        self.shelf.offer(self, age).await
+    }
+
+    /// The server says that its lists changed: what is known of them is stale.
+    pub fn stale(&self) {
+        self.shelf.stale();
+    }
+
+    /// The same as a menu for the catalogue.
+    pub async fn menu(&self, age: Duration) -> Menu {
+        Menu { server: self.server.name().clone(), offer: self.offer(age).await }
+    }
+
+    /// Sends a call that was judged and recorded, and waits for its answer.
+    pub async fn send(self: &Arc<Self>, recorded: Recorded, ear: &dyn Listener, cancel: &CancellationToken) -> Result<Answer, Refusal> {
+        let outcome = tokio::select! {
+            outcome = self.converse(&recorded, ear) => outcome,
+            () = cancel.cancelled() => Err(Refusal::new(UPSTREAM_CANCELLED, "the client cancelled")),
+        };
+        match outcome {
+            Ok(outcome) => Ok(recorded.answered(outcome)),
+            Err(refusal) => Err(recorded.failed(refusal)),
+        }
+    }
+
+    async fn converse(self: &Arc<Self>, recorded: &Recorded, ear: &dyn Listener) -> Result<Outcome, Refusal> {
+        let Message::Request { method, params, .. } = recorded.case().message() else {
+            return Err(self.server.invalid("not a request"));
+        };
+        let slot = self.desk.take(params.as_ref().and_then(progress_token));
+        let params = params.as_ref().map(|params| self.with_own_token(params, slot.id()));
+        let declared = declared_headers(recorded);
+        let timeout = self.server.settings.timeout;
+        let outgoing = Outgoing { method: *method, params: params.as_ref(), declared: &declared };
+        let hearing = Hearing { link: self, recorded: Some(recorded), ear };
+        match tokio::time::timeout(timeout, self.exchange(outgoing, slot, hearing)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Refusal::new(UPSTREAM_TIMEOUT, format!("{}: no answer within {} s", self.server.name(), timeout.as_secs()))),
+        }
+    }
+
+    /// On a shared pipe two clients' progress tokens could be the same: the number of the call takes
+    /// their place there, and [`Self::with_client_token`] puts them back.
+    fn with_own_token(&self, params: &Json, id: u64) -> Json {
+        let Some(token) = params.view().at(&["_meta", "progressToken"]).filter(|_| matches!(self.pipe, Pipe::Stdio(_))) else {
+            return params.clone();
+        };
+        let mut edits = Edits::of(params);
+        edits.replace(token, &Json::number(id));
+        edits.apply()
+    }
+
+    async fn exchange(self: &Arc<Self>, outgoing: Outgoing<'_>, slot: Slot, hearing: Hearing<'_>) -> Result<Outcome, Refusal> {
+        match &self.pipe {
+            Pipe::Stdio(pipe) => pipe.exchange(outgoing, slot, hearing).await,
+            Pipe::Http(pipe) => pipe.exchange(outgoing, slot, hearing).await,
+        }
+    }
+
+    /// Asks the server to tell what changes, until it has no more to say. What it tells goes to `ear`.
+    pub async fn subscribe(self: &Arc<Self>, probe: &Probe, ear: &dyn Listener) -> Result<Outcome, Refusal> {
+        let params = probe.params(self.era);
+        let outgoing = Outgoing { method: probe.method(), params: params.as_ref(), declared: &[] };
+        self.exchange(outgoing, self.desk.take(None), Hearing { link: self, recorded: None, ear }).await
+    }
+
+    /// Answers a request that the server made of the client.
+    pub async fn reply(&self, recorded: Recorded, id: &Id) -> Result<(), Refusal> {
+        let Message::Response { outcome, .. } = recorded.case().message() else {
+            return Err(recorded.failed(self.server.invalid("not an answer")));
+        };
+        match self.pass(&Message::Response { id: id.clone(), outcome: outcome.clone() }).await {
+            Ok(()) => {
+                recorded.sent();
+                Ok(())
+            }
+            Err(refusal) => Err(recorded.failed(refusal)),
+        }
+    }
+
+    /// Answers a server's `ping`.
+    pub async fn pong(&self, id: &Id) -> Result<(), Refusal> {
+        self.pass(&Message::Response { id: id.clone(), outcome: Outcome::Result(Json::empty_object()) }).await
+    }
+
+    async fn pass(&self, message: &Message) -> Result<(), Refusal> {
+        let text = encode(message);
+        match &self.pipe {
+            Pipe::Stdio(pipe) => pipe.write(&text).await,
+            Pipe::Http(pipe) => pipe.pass(self, &text, message).await,
+        }
+    }
+
+    /// Asks the server something on the gateway's own account.
+    pub async fn probe(&self, probe: &Probe) -> Result<Outcome, Refusal> {
+        self.ask(probe, self.server.settings.timeout).await
+    }
+
+    async fn ask(&self, probe: &Probe, timeout: Duration) -> Result<Outcome, Refusal> {
+        let slot = self.desk.take(None);
+        let params = probe.params(self.era);
+        let asked = async {
+            match &self.pipe {
+                Pipe::Stdio(pipe) => pipe.ask(probe.method(), params.as_ref(), slot).await,
+                Pipe::Http(pipe) => pipe.ask(probe.method(), params.as_ref(), slot).await,
+            }
+        };
+        match tokio::time::timeout(timeout, asked).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Refusal::new(UPSTREAM_TIMEOUT, format!("{}: no answer to {}", self.server.name(), probe.method()))),
+        }
+    }
+
+    /// Tells the server something on the gateway's own account.
+    pub async fn tell(&self, probe: &Probe) -> Result<(), Refusal> {
+        self.pass(&Message::Notification { method: probe.method(), params: probe.params(self.era) }).await
+    }
+
+    /// Answers a request of the server with a refusal.
+    pub async fn refuse(&self, id: &Id, error: Json) -> Result<(), Refusal> {
+        self.pass(&Message::Response { id: id.clone(), outcome: Outcome::Error(error) }).await
+    }
+}
+
+fn progress_token(params: &Json) -> Option<Json> {
+    params.view().at(&["_meta", "progressToken"]).map(|token| params.share(token))
+}
+
+/// The arguments that HTTP headers must mirror, as the pinned definition says.
+fn declared_headers(recorded: &Recorded) -> Vec<(String, String)> {
+    let (Target::Item(item), Some(arguments)) = (recorded.case().target(), recorded.case().arguments()) else { return Vec::new() };
+    let declared = bartizan_monitor::catalog::mirrored(&item.pin.definition).unwrap_or_default();
+    let value = |property: &str| arguments.get(property).filter(|value| !value.is_null()).map(|value| value.as_str().map_or_else(|| value.text().to_owned(), std::borrow::Cow::into_owned));
+    declared.into_iter().filter_map(|(header, property)| Some((header, value(&property)?))).collect()
+}
+
+fn supports(discovered: View<'_>, version: Version) -> bool {
+    let versions = discovered.get("supportedVersions");
+    versions.is_some_and(|versions| versions.items().any(|item| item.as_str().as_deref() == Some(version.name())))
+}
+
+fn message_of(error: &Json) -> String {
+    error.view().get("message").and_then(View::as_str).unwrap_or_default().chars().take(200).collect()
+}
+
+/// A message as it is sent to a server.
+fn encode(message: &Message) -> Json {
+    let version = ("jsonrpc", Json::string("2.0"));
+    match message {
+        Message::Request { id, method, params } => with_params(vec![version, ("id", id.json().clone()), ("method", Json::string(method.name()))], params.as_ref()),
+        Message::Notification { method, params } => with_params(vec![version, ("method", Json::string(method.name()))], params.as_ref()),
+        Message::Response { id, outcome } => {
+            let (member, body) = match outcome {
+                Outcome::Result(body) => ("result", body),
+                Outcome::Error(body) => ("error", body),
+            };
+            Json::object([version, ("id", id.json().clone()), (member, body.clone())])
+        }
+    }
+}
+
+fn with_params(mut members: Vec<(&str, Json)>, params: Option<&Json>) -> Json {
+    members.extend(params.map(|params| ("params", params.clone())));
+    Json::object(members)
+}
+
+fn request(id: u64, method: Method, params: Option<&Json>) -> Json {
+    encode(&Message::Request { id: Id::number(id), method, params: params.cloned() })
+}

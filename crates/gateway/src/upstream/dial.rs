@@ -1,0 +1,129 @@
+//! The only dialer: every connection that the gateway opens is opened here.
+//!
+//! Redirects are never followed. TLS by rustls with the platform's roots; there is no way to switch
+//! its verification off.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Uri;
+use http_body_util::Full;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// The gateway's HTTP client: keeps connections and reuses them.
+pub(super) type Client = hyper_util::client::legacy::Client<Dialer, Full<Bytes>>;
+
+/// How long a connection may take to come about.
+const DIAL: Duration = Duration::from_secs(10);
+
+/// Makes a client.
+pub(super) fn client() -> Client {
+    #[expect(clippy::disallowed_methods, reason = "the one HTTP client, over the one dialer")]
+    let mut builder = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(50)).pool_max_idle_per_host(256).build(Dialer)
+}
+
+/// Opens connections.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dialer;
+
+impl tower_service::Service<Uri> for Dialer {
+    type Response = Line;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Line>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(async move {
+            let dialled = tokio::time::timeout(DIAL, dial(uri)).await;
+            dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        })
+    }
+}
+
+async fn dial(uri: Uri) -> io::Result<Line> {
+    let host = uri.host().ok_or_else(|| io::Error::other("the URL has no host"))?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let secure = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    #[expect(clippy::disallowed_methods, reason = "the one place that opens connections")]
+    let plain = TcpStream::connect((bare, port)).await?;
+    plain.set_nodelay(true)?;
+    if !secure {
+        return Ok(Line::Plain(TokioIo::new(plain)));
+    }
+    let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
+    let stream = TlsConnector::from(tls()?).connect(name, plain).await?;
+    Ok(Line::Tls(Box::new(TokioIo::new(stream))))
+}
+
+fn tls() -> io::Result<Arc<rustls::ClientConfig>> {
+    static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
+    if let Some(config) = CONFIG.get() {
+        return Ok(config.clone());
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(io::Error::other)?;
+    let config = config.with_platform_verifier().map_err(io::Error::other)?.with_no_client_auth();
+    Ok(CONFIG.get_or_init(|| Arc::new(config)).clone())
+}
+
+/// A connection, with or without TLS.
+#[derive(Debug)]
+pub(super) enum Line {
+    Plain(TokioIo<TcpStream>),
+    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+}
+
+impl Connection for Line {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Line {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(line) => Pin::new(line).poll_read(cx, buf),
+            Self::Tls(line) => Pin::new(&mut **line).poll_read(cx, buf),
+        }
+    }
+}
+
+impl Write for Line {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(line) => Pin::new(line).poll_write(cx, buf),
+            Self::Tls(line) => Pin::new(&mut **line).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(line) => Pin::new(line).poll_flush(cx),
+            Self::Tls(line) => Pin::new(&mut **line).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(line) => Pin::new(line).poll_shutdown(cx),
+            Self::Tls(line) => Pin::new(&mut **line).poll_shutdown(cx),
+        }
+    }
+}

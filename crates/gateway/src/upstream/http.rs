@@ -1,0 +1,389 @@
+//! Servers that are reached over Streamable HTTP.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::UPSTREAM_TOO_LARGE;
+use bartizan_monitor::wire::UNSOLICITED;
+use bartizan_monitor::wire::envelope::{self, Message, Outcome};
+use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::method::Method;
+use bartizan_monitor::wire::mirror;
+use bartizan_monitor::wire::sse::{Decoder, Event};
+use bartizan_monitor::wire::version::{Era, Version};
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Method as HttpMethod, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+
+use super::desk::Slot;
+use super::{Hearing, Link, Outgoing, Pulse, Server, request};
+use crate::config::How;
+
+const BOTH: &str = "application/json, text/event-stream";
+const STREAM: &str = "text/event-stream";
+/// How long to wait before a stream is resumed when the server does not say.
+const RETRY: Duration = Duration::from_millis(500);
+/// The longest pause that a server may ask for.
+const MAX_RETRY: Duration = Duration::from_secs(30);
+
+/// The way to a server over HTTP: its session, where it has one.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    server: Arc<Server>,
+    era: Era,
+    session: Mutex<Option<HeaderValue>>,
+    alive: AtomicBool,
+}
+
+/// What the headers of a request say beside the body.
+struct Labels<'a> {
+    version: Option<Version>,
+    method: Method,
+    params: Option<View<'a>>,
+    declared: &'a [(String, String)],
+}
+
+impl Pipe {
+    pub(super) fn new(server: &Arc<Server>, era: Era) -> Self {
+        Self { server: server.clone(), era, session: Mutex::new(None), alive: AtomicBool::new(true) }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    fn session(&self) -> Option<HeaderValue> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks on the gateway's own account.
+    pub(super) async fn ask(&self, method: Method, params: Option<&Json>, slot: Slot) -> Result<Outcome, Refusal> {
+        let spoken = match (self.era, method) {
+            (Era::Modern, _) => Some(Version::NEWEST),
+            // `initialize` is what negotiates the version; probes after it are within a session.
+            (Era::Legacy, Method::Initialize) => None,
+            (Era::Legacy, _) => Some(Version::NEWEST_LEGACY),
+        };
+        let labels = Labels { version: spoken, method, params: params.map(Json::view), declared: &[] };
+        let response = self.post(&request(slot.id(), method, params), &labels).await?;
+        if method == Method::Initialize {
+            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = response.headers().get("mcp-session-id").cloned();
+        }
+        self.outcome(response, slot.id(), spoken.unwrap_or(Version::NEWEST_LEGACY), None).await
+    }
+
+    /// Sends a call and hears what comes before its answer.
+    pub(super) async fn exchange(&self, outgoing: Outgoing<'_>, slot: Slot, hearing: Hearing<'_>) -> Result<Outcome, Refusal> {
+        let version = hearing.link.version();
+        let labels = Labels { version: Some(version), method: outgoing.method, params: outgoing.params.map(Json::view), declared: outgoing.declared };
+        let response = self.post(&request(slot.id(), outgoing.method, outgoing.params), &labels).await?;
+        self.outcome(response, slot.id(), version, Some(&hearing)).await
+    }
+
+    /// Sends a message that has no answer.
+    pub(super) async fn pass(&self, link: &Link, text: &Json, message: &Message) -> Result<(), Refusal> {
+        let (method, params) = match message {
+            Message::Notification { method, params } => (*method, params.as_ref().map(Json::view)),
+            Message::Request { .. } | Message::Response { .. } => (Method::Ping, None),
+        };
+        let labels = Labels { version: Some(link.version()), method, params, declared: &[] };
+        let response = self.post(text, &labels).await?;
+        if response.status().is_success() { Ok(()) } else { Err(self.server.unreachable(format_args!("HTTP {}", response.status().as_u16()))) }
+    }
+
+    /// Ends the session at the server, where there is one.
+    pub(super) async fn end(&self) {
+        self.alive.store(false, Ordering::Release);
+        let Some(session) = self.session() else { return };
+        if let Ok(mut request) = self.request(HttpMethod::DELETE, Bytes::new()) {
+            request.headers_mut().insert("mcp-session-id", session);
+            // A server that does not end sessions ends them by itself.
+            let _ = tokio::time::timeout(Duration::from_secs(2), self.server.http.request(request)).await;
+        }
+    }
+
+    fn request(&self, method: HttpMethod, body: Bytes) -> Result<Request<Full<Bytes>>, Refusal> {
+        let How::Http { url, headers } = &self.server.settings.how else { return Err(self.server.unreachable("it has no URL")) };
+        let mut request = Request::builder().method(method).uri(url.as_str()).body(Full::new(body)).map_err(|error| self.server.unreachable(error))?;
+        for (name, secret) in headers {
+            let name = HeaderName::try_from(name).map_err(|error| self.server.unreachable(error))?;
+            let mut value = HeaderValue::try_from(secret.expose()).map_err(|_| self.server.unreachable("a configured header's value is not valid"))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(name, value);
+        }
+        Ok(request)
+    }
+
+    async fn post(&self, text: &Json, labels: &Labels<'_>) -> Result<Response<Incoming>, Refusal> {
+        let mut request = self.request(HttpMethod::POST, text.bytes().clone())?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(BOTH));
+        for (name, value) in labels.headers(self.era) {
+            let name = HeaderName::try_from(name).map_err(|error| self.server.unreachable(error))?;
+            headers.insert(name, HeaderValue::try_from(value).map_err(|error| self.server.unreachable(error))?);
+        }
+        if let Some(session) = self.session() {
+            headers.insert("mcp-session-id", session);
+        }
+        let response = self.server.http.request(request).await.map_err(|error| self.server.unreachable(chain(&error)))?;
+        if response.status() == StatusCode::NOT_FOUND && self.session().is_some() {
+            self.alive.store(false, Ordering::Release);
+            return Err(self.server.unreachable("it ended the session"));
+        }
+        Ok(response)
+    }
+
+    async fn outcome(&self, response: Response<Incoming>, id: u64, version: Version, hearing: Option<&Hearing<'_>>) -> Result<Outcome, Refusal> {
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+        let status = response.status();
+        if kind.starts_with(STREAM) && status.is_success() {
+            return self.streamed(response, id, version, hearing).await;
+        }
+        let body = self.collect(response).await?;
+        if !kind.starts_with("application/json") {
+            return Err(self.server.unreachable(format_args!("HTTP {} without JSON", status.as_u16())));
+        }
+        let messages = envelope::parse_server(body, version).map_err(|refusal| self.server.invalid(format_args!("{} ({})", refusal.reason, refusal.detail)))?;
+        for message in messages {
+            if let Some(outcome) = self.mine(message, id, hearing) {
+                return Ok(outcome);
+            }
+        }
+        Err(self.server.invalid(format_args!("HTTP {} without an answer to the request", status.as_u16())))
+    }
+
+    /// The answer to the call, or nothing; what is said before is passed on.
+    fn mine(&self, message: Message, id: u64, hearing: Option<&Hearing<'_>>) -> Option<Outcome> {
+        match message {
+            Message::Response { id: other, outcome } if other.as_number() == Some(id) => Some(outcome),
+            // An error without the request's id cannot be told apart from one; `null` ids do not parse.
+            Message::Response { .. } => {
+                if let Some(hearing) = hearing {
+                    hearing.ear.stray(hearing.link, &Refusal::new(UNSOLICITED, "a response to another request"));
+                }
+                None
+            }
+            other => {
+                if let Some(hearing) = hearing {
+                    hearing.hear(other);
+                }
+                None
+            }
+        }
+    }
+
+    async fn collect(&self, response: Response<Incoming>) -> Result<Bytes, Refusal> {
+        let mut body = response.into_body();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.server.unreachable(chain(&error)))?;
+            let Some(data) = frame.data_ref() else { continue };
+            if whole.len().saturating_add(data.len()) > self.server.message_bytes {
+                return Err(Refusal::new(UPSTREAM_TOO_LARGE, format!("{}: more than {} bytes", self.server.name(), self.server.message_bytes)));
+            }
+            whole.extend_from_slice(data);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Reads the answer from a stream, and resumes the stream when the server hangs up before it.
+    async fn streamed(&self, response: Response<Incoming>, id: u64, version: Version, hearing: Option<&Hearing<'_>>) -> Result<Outcome, Refusal> {
+        let mut stream = Stream::new(response, self.server.message_bytes);
+        loop {
+            while let Some(event) = stream.next(&self.server).await? {
+                if event.data.is_empty() {
+                    if let Some(hearing) = hearing.filter(|_| event.id.is_some()) {
+                        hearing.ear.pulse(Pulse::Primed { retry_ms: event.retry_ms });
+                    }
+                    continue;
+                }
+                let messages = envelope::parse_server(event.data, version).map_err(|refusal| self.server.invalid(format_args!("{} ({})", refusal.reason, refusal.detail)))?;
+                for message in messages {
+                    if let Some(outcome) = self.mine(message, id, hearing) {
+                        return Ok(outcome);
+                    }
+                }
+            }
+            let Some(last) = stream.last.take().filter(|_| self.era == Era::Legacy) else {
+                return Err(self.server.unreachable("it closed the stream before it answered"));
+            };
+            if let Some(hearing) = hearing {
+                hearing.ear.pulse(Pulse::HungUp);
+            }
+            tokio::time::sleep(stream.retry).await;
+            stream = self.resume(&last, version, stream.retry).await?;
+        }
+    }
+
+    async fn resume(&self, last: &str, version: Version, retry: Duration) -> Result<Stream, Refusal> {
+        let response = self.get(Some(last), version).await?;
+        if !response.status().is_success() {
+            return Err(self.server.unreachable(format_args!("the stream could not be resumed: HTTP {}", response.status().as_u16())));
+        }
+        let mut stream = Stream::new(response, self.server.message_bytes);
+        stream.retry = retry;
+        // A server that hangs up again without an event is resumed at the same place.
+        stream.last = Some(last.to_owned());
+        Ok(stream)
+    }
+
+    async fn get(&self, last: Option<&str>, version: Version) -> Result<Response<Incoming>, Refusal> {
+        let mut request = self.request(HttpMethod::GET, Bytes::new())?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static(STREAM));
+        headers.insert("mcp-protocol-version", HeaderValue::from_static(version.name()));
+        if let Some(session) = self.session() {
+            headers.insert("mcp-session-id", session);
+        }
+        if let Some(last) = last {
+            headers.insert("last-event-id", HeaderValue::try_from(last).map_err(|error| self.server.invalid(error))?);
+        }
+        self.server.http.request(request).await.map_err(|error| self.server.unreachable(chain(&error)))
+    }
+
+    /// Hears what the server says outside of calls, on the standalone stream of a legacy session.
+    pub(super) fn listen(&self, link: &Arc<Link>) {
+        if self.era == Era::Legacy && self.session().is_some() {
+            tokio::spawn(listen(Arc::downgrade(link)));
+        }
+    }
+}
+
+async fn listen(link: std::sync::Weak<Link>) {
+    let mut last = None;
+    let mut retry = RETRY;
+    loop {
+        let Some(strong) = link.upgrade().filter(|link| link.is_alive()) else { return };
+        let super::Pipe::Http(pipe) = &strong.pipe else { return };
+        let (server, version) = (pipe.server.clone(), strong.version());
+        match pipe.get(last.as_deref(), version).await {
+            Ok(response) if response.status().is_success() => {
+                // The link must be able to end while its stream is idle.
+                drop(strong);
+                let mut stream = Stream::new(response, server.message_bytes);
+                while let Ok(Some(event)) = stream.next(&server).await {
+                    let Some(link) = link.upgrade().filter(|link| link.is_alive()) else { return };
+                    if !event.data.is_empty() {
+                        hear(&link, event.data, version);
+                    }
+                }
+                last = stream.last.take().or(last);
+                retry = stream.retry;
+            }
+            // No such stream here (405), or none any more: what the server says comes with answers only.
+            Ok(_) => return,
+            Err(_) => retry = retry.saturating_mul(2).min(MAX_RETRY),
+        }
+        tokio::time::sleep(retry).await;
+    }
+}
+
+fn hear(link: &Arc<Link>, data: Bytes, version: Version) {
+    match envelope::parse_server(data, version) {
+        Ok(messages) => {
+            for message in messages {
+                match message {
+                    Message::Response { .. } => link.listener.stray(link, &Refusal::new(UNSOLICITED, "a response on the standalone stream")),
+                    other => link.listener.hear(link, None, other),
+                }
+            }
+        }
+        Err(refusal) => link.listener.stray(link, &refusal),
+    }
+}
+
+impl Hearing<'_> {
+    /// Passes on what is said in the course of the call. Progress must be for this call's token.
+    fn hear(&self, message: Message) {
+        if let Message::Notification { method: Method::Progress, params } = &message {
+            let said = params.as_ref().and_then(|params| params.get("progressToken"));
+            if said.is_none() || said != self.token() {
+                return self.ear.stray(self.link, &Refusal::new(UNSOLICITED, "progress for a token that this call does not have"));
+            }
+        }
+        self.ear.hear(self.link, self.recorded, message);
+    }
+
+    fn token(&self) -> Option<Json> {
+        let Message::Request { params: Some(params), .. } = self.recorded?.case().message() else { return None };
+        params.view().at(&["_meta", "progressToken"]).map(|token| params.share(token))
+    }
+}
+
+impl Labels<'_> {
+    fn headers(&self, era: Era) -> Vec<(String, String)> {
+        let mut headers = Vec::new();
+        if let Some(version) = self.version {
+            headers.push(("mcp-protocol-version".to_owned(), version.name().to_owned()));
+        }
+        if era == Era::Legacy {
+            return headers;
+        }
+        headers.push(("mcp-method".to_owned(), self.method.name().to_owned()));
+        let named = match self.method {
+            Method::ToolsCall | Method::PromptsGet => "name",
+            Method::ResourcesRead => "uri",
+            Method::TasksGet | Method::TasksCancel | Method::TasksUpdate => "taskId",
+            _ => "",
+        };
+        if let Some(name) = self.params.and_then(|params| params.get(named)).and_then(View::as_str) {
+            headers.push(("mcp-name".to_owned(), mirror::encode(&name)));
+        }
+        headers.extend(self.declared.iter().map(|(name, value)| (format!("mcp-param-{}", name.to_ascii_lowercase()), mirror::encode(value))));
+        headers
+    }
+}
+
+/// An event stream that is being read.
+struct Stream {
+    body: Incoming,
+    decoder: Decoder,
+    ready: std::collections::VecDeque<Event>,
+    last: Option<String>,
+    retry: Duration,
+}
+
+impl Stream {
+    fn new(response: Response<Incoming>, limit: usize) -> Self {
+        Self { body: response.into_body(), decoder: Decoder::new(limit), ready: std::collections::VecDeque::new(), last: None, retry: RETRY }
+    }
+
+    /// The next event; none when the server hung up.
+    async fn next(&mut self, server: &Server) -> Result<Option<Event>, Refusal> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                if event.id.is_some() {
+                    self.last.clone_from(&event.id);
+                }
+                if let Some(millis) = event.retry_ms {
+                    self.retry = Duration::from_millis(millis).min(MAX_RETRY);
+                }
+                return Ok(Some(event));
+            }
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            // A broken connection and a closed one mean the same here: resume or give up.
+            let Ok(frame) = frame else { return Ok(None) };
+            if let Some(data) = frame.data_ref() {
+                let events = self.decoder.push(data).map_err(|error| Refusal::new(UPSTREAM_TOO_LARGE, format!("{}: {error}", server.name())))?;
+                self.ready.extend(events);
+            }
+        }
+    }
+}
+
+/// An error with its causes: hyper's own text is only the outermost.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

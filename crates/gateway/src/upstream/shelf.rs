@@ -1,0 +1,113 @@
+//! What a server offers, read when it is needed and kept while it holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bartizan_monitor::case::Kind;
+use bartizan_monitor::catalog::Offer;
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::wire::envelope::Outcome;
+use bartizan_monitor::wire::json::{Json, View};
+use tokio::sync::Mutex;
+
+use super::{Link, Probe};
+use crate::clock::Stopwatch;
+
+/// How many pages one list may have. A server that pages for ever is cut off.
+const MAX_PAGES: usize = 1000;
+/// How many definitions one server may offer.
+const MAX_DEFINITIONS: usize = 20_000;
+
+#[derive(Default)]
+pub(super) struct Shelf {
+    stale: AtomicBool,
+    stock: Mutex<Option<Stock>>,
+}
+
+struct Stock {
+    pages: Vec<(Kind, Json)>,
+    offer: Arc<Offer>,
+    read: Stopwatch,
+}
+
+impl Shelf {
+    pub(super) fn stale(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+
+    pub(super) async fn offer(&self, link: &Link, age: Duration) -> Result<Arc<Offer>, Refusal> {
+        let mut stock = self.stock.lock().await;
+        let stale = self.stale.swap(false, Ordering::AcqRel);
+        if let Some(stock) = stock.as_ref().filter(|stock| !stale && stock.read.elapsed() < age) {
+            return Ok(stock.offer.clone());
+        }
+        let read = Stopwatch::start();
+        let pages = match pages(link).await {
+            Ok(pages) => pages,
+            Err(refusal) => {
+                // What was known is not known to hold any more.
+                *stock = None;
+                return Err(refusal);
+            }
+        };
+        let offer = match stock.as_ref() {
+            Some(stock) if stock.pages == pages => stock.offer.clone(),
+            _ => Arc::new(compose(link, &pages)),
+        };
+        *stock = Some(Stock { pages, offer: offer.clone(), read });
+        Ok(offer)
+    }
+}
+
+async fn pages(link: &Link) -> Result<Vec<(Kind, Json)>, Refusal> {
+    let mut pages = Vec::new();
+    for kind in Kind::LISTED {
+        let capability = match kind {
+            Kind::Resource | Kind::Template => "resources",
+            Kind::Tool | Kind::Prompt | Kind::Instructions => kind.plural(),
+        };
+        if link.hello().view().at(&["capabilities", capability]).is_some() {
+            list(link, kind, &mut pages).await?;
+        }
+    }
+    Ok(pages)
+}
+
+async fn list(link: &Link, kind: Kind, pages: &mut Vec<(Kind, Json)>) -> Result<(), Refusal> {
+    let mut cursor = None;
+    let mut definitions = 0_usize;
+    for _ in 0..MAX_PAGES {
+        let page = match link.probe(&Probe::List(kind, cursor.clone())).await? {
+            Outcome::Result(page) => page,
+            // Some servers offer resources and do not know templates: that is an empty list.
+            Outcome::Error(_) if cursor.is_none() => return Ok(()),
+            Outcome::Error(_) => return Err(link.server().invalid(format_args!("the list of {} breaks off", kind.plural()))),
+        };
+        definitions = definitions.saturating_add(page.view().get(kind.plural()).map_or(0, |list| list.items().count()));
+        let next = page.get("nextCursor").filter(|next| next.view().as_str().is_some());
+        pages.push((kind, page));
+        if definitions > MAX_DEFINITIONS || (next.is_some() && next == cursor) {
+            break;
+        }
+        match next {
+            None => return Ok(()),
+            next => cursor = next,
+        }
+    }
+    Err(link.server().invalid(format_args!("the list of {} does not end", kind.plural())))
+}
+
+fn compose(link: &Link, pages: &[(Kind, Json)]) -> Offer {
+    let mut offer = Offer::default();
+    if let Some(instructions) = link.hello().view().get("instructions").filter(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
+        offer.add(Kind::Instructions, &Json::object([("instructions", link.hello().share(instructions))]));
+    }
+    for (kind, page) in pages {
+        let list = page.view().get(kind.plural());
+        for definition in list.into_iter().flat_map(View::items) {
+            offer.add(*kind, &page.share(definition));
+        }
+    }
+    offer
+}

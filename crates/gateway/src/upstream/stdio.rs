@@ -1,0 +1,284 @@
+//! Servers that are started here and spoken to over their standard input and output.
+
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::UPSTREAM_TOO_LARGE;
+use bartizan_monitor::wire::envelope::{self, Outcome};
+use bartizan_monitor::wire::json::Json;
+use bartizan_monitor::wire::method::Method;
+use bartizan_monitor::wire::version::Version;
+use bartizan_sandbox::{Launch, Process};
+use bytes::Bytes;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::desk::{Desk, Frame, Slot};
+use super::{Hearing, Link, Outgoing, Probe, Server, request};
+use crate::clock::Stopwatch;
+use crate::config::How;
+
+/// Environment variables that a server inherits: what programs need to start, and no secret.
+const INHERITED: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM", "SHELL"];
+/// A server that ends sooner than this after its start has failed to start.
+const SETTLED: Duration = Duration::from_secs(10);
+/// The longest pause before a restart.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// How long a line of standard error may be in the log.
+const LOG_LINE: u64 = 4096;
+
+/// How long to wait before the next start: doubles with every start that failed.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: AtomicU32,
+}
+
+impl Backoff {
+    fn pause(&self) -> Duration {
+        match self.failures.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            failures => Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(MAX_PAUSE),
+        }
+    }
+
+    fn ended_after(&self, lived: Duration) {
+        if lived < SETTLED {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn settled(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A running server and the way in.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    server: Arc<Server>,
+    inlet: mpsc::Sender<Bytes>,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    alive: AtomicBool,
+    /// Ended because nobody needs it any more: not a failure.
+    dismissed: AtomicBool,
+    version: AtomicU8,
+    why: Mutex<Option<Refusal>>,
+    process: Mutex<Option<Process>>,
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl State {
+    fn version(&self) -> Version {
+        Version::ALL.get(usize::from(self.version.load(Ordering::Relaxed))).copied().unwrap_or(Version::NEWEST)
+    }
+
+    fn speak(&self, version: Version) {
+        let index = Version::ALL.iter().position(|other| *other == version).and_then(|index| u8::try_from(index).ok());
+        self.version.store(index.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.alive.store(false, Ordering::Release);
+        if let Some(process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            process.end();
+        }
+    }
+}
+
+impl Pipe {
+    /// Starts the server, after the pause that its failures ask for.
+    pub(super) async fn start(server: &Arc<Server>, desk: &Arc<Desk>, version: Version) -> Result<Self, Refusal> {
+        let permit = server.children.clone().try_acquire_owned().map_err(|_| server.unreachable("as many processes of it are running as may run"))?;
+        tokio::time::sleep(server.backoff.pause()).await;
+        let mut process = launch(server)?.start().map_err(|error| server.unreachable(error))?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin.take(), process.stdout.take(), process.stderr.take()) else {
+            return Err(server.unreachable("its pipes could not be opened"));
+        };
+        let state = Arc::new(State {
+            alive: AtomicBool::new(true),
+            dismissed: AtomicBool::new(false),
+            version: AtomicU8::new(0),
+            why: Mutex::new(None),
+            process: Mutex::new(Some(process)),
+        });
+        state.speak(version);
+        let (inlet, lines) = mpsc::channel(64);
+        tokio::spawn(write_lines(stdin, lines, state.clone()));
+        tokio::spawn(log(server.name().clone(), stderr));
+        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), _permit: permit };
+        tokio::spawn(reader.run(stdout));
+        Ok(Self { server: server.clone(), inlet, state })
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.state.alive.load(Ordering::Acquire)
+    }
+
+    pub(super) fn speak(&self, version: Version) {
+        self.state.speak(version);
+        self.server.backoff.settled();
+    }
+
+    pub(super) fn end(&self) {
+        self.state.dismissed.store(true, Ordering::Release);
+        self.state.end();
+    }
+
+    /// Writes one message as one line.
+    pub(super) async fn write(&self, message: &Json) -> Result<(), Refusal> {
+        let mut line: Vec<u8> = message.bytes().to_vec();
+        // Strict JSON has line ends only between tokens, where a space says the same.
+        line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        line.push(b'\n');
+        let sent = self.inlet.send(Bytes::from(line)).await;
+        sent.map_err(|_| self.gone().unwrap_or_else(|| self.server.unreachable("it does not take any more")))
+    }
+
+    fn gone(&self) -> Option<Refusal> {
+        self.state.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) async fn ask(&self, method: Method, params: Option<&Json>, slot: Slot) -> Result<Outcome, Refusal> {
+        self.run(method, params, slot, |_| ()).await
+    }
+
+    pub(super) async fn exchange(&self, outgoing: Outgoing<'_>, slot: Slot, hearing: Hearing<'_>) -> Result<Outcome, Refusal> {
+        let mut cancel = CancelOnDrop { link: hearing.link.clone(), id: slot.id(), armed: true };
+        let outcome = self.run(outgoing.method, outgoing.params, slot, |message| hearing.ear.hear(hearing.link, hearing.recorded, message)).await;
+        cancel.armed = false;
+        outcome
+    }
+
+    async fn run(&self, method: Method, params: Option<&Json>, mut slot: Slot, hear: impl Fn(envelope::Message)) -> Result<Outcome, Refusal> {
+        self.write(&request(slot.id(), method, params)).await?;
+        loop {
+            match slot.frames.recv().await {
+                Some(Frame::Final(outcome)) => return Ok(outcome),
+                Some(Frame::Interim(message)) => hear(message),
+                None => return Err(self.gone().unwrap_or_else(|| self.server.unreachable("it ended before it answered"))),
+            }
+        }
+    }
+}
+
+/// Writes whole lines. A call that is given up in the middle of writing would leave half a line for
+/// the next one to complete; the channel makes that impossible.
+async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Bytes>, state: Arc<State>) {
+    while let Some(line) = lines.recv().await {
+        if stdin.write_all(&line).await.is_err() {
+            break;
+        }
+    }
+    state.end();
+}
+
+/// Tells the server when a call is given up.
+struct CancelOnDrop {
+    link: Arc<Link>,
+    id: u64,
+    armed: bool,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if self.armed {
+            let (link, id) = (self.link.clone(), self.id);
+            // Best effort by nature: a server that does not listen is not told.
+            tokio::spawn(async move { link.tell(&Probe::Cancelled(id)).await });
+        }
+    }
+}
+
+struct Reader {
+    server: Arc<Server>,
+    desk: Arc<Desk>,
+    state: Arc<State>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    async fn run(self, stdout: ChildStdout) {
+        let started = Stopwatch::start();
+        let why = self.read(BufReader::with_capacity(64 * 1024, stdout)).await;
+        if !self.state.dismissed.load(Ordering::Acquire) {
+            self.server.backoff.ended_after(started.elapsed());
+            tracing::warn!(server = %self.server.name(), detail = %why.detail, "a server ended");
+        }
+        *self.state.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.state.end();
+        self.desk.close();
+        let process = self.state.process.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut process) = process {
+            process.end();
+            // The guard reaps what it started; waiting here reaps the guard.
+            let _ = process.wait().await;
+        }
+    }
+
+    /// Reads lines until the server is gone or cannot be understood any more.
+    async fn read<R: AsyncRead + Unpin>(&self, mut stdout: BufReader<R>) -> Refusal {
+        let most = self.server.message_bytes;
+        loop {
+            let mut line = Vec::new();
+            let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+            match (&mut stdout).take(limit).read_until(b'\n', &mut line).await {
+                Ok(0) => return self.server.unreachable("it closed its output"),
+                Ok(_) if line.len() > most && line.last() != Some(&b'\n') => {
+                    return Refusal::new(UPSTREAM_TOO_LARGE, format!("{}: a line of more than {most} bytes", self.server.name()));
+                }
+                Ok(_) => self.take(Bytes::from(line)),
+                Err(error) => return self.server.unreachable(error),
+            }
+        }
+    }
+
+    fn take(&self, line: Bytes) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        match envelope::parse_server(line, self.state.version()) {
+            Ok(messages) => messages.into_iter().for_each(|message| self.desk.deliver(message)),
+            Err(refusal) => self.desk.garbage(&refusal),
+        }
+    }
+}
+
+/// Brings standard error into the log, made harmless for terminals.
+async fn log(name: Arc<str>, stderr: ChildStderr) {
+    let mut lines = BufReader::new(stderr);
+    loop {
+        let mut line = Vec::new();
+        match (&mut lines).take(LOG_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {
+                let text: String = String::from_utf8_lossy(&line).trim_end().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+                tracing::info!(server = %name, "{text}");
+            }
+        }
+    }
+}
+
+fn launch(server: &Server) -> Result<Launch, Refusal> {
+    let How::Stdio { command, env, directory } = &server.settings.how else {
+        return Err(server.unreachable("it is not started here"));
+    };
+    #[expect(clippy::disallowed_methods, reason = "what a server inherits of the environment is decided here, and only here")]
+    let inherited = INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+    let own = env.iter().map(|(name, secret)| (OsString::from(name), OsString::from(secret.expose())));
+    Ok(Launch { command: command.iter().map(OsString::from).collect(), environment: inherited.chain(own).collect(), directory: directory.clone() })
+}

@@ -1,0 +1,189 @@
+//! The house rules as tables. This is the file to edit; each entry says why it is there.
+
+/// Where findings about the tables themselves point.
+pub(crate) const FILE: &str = "xtask/src/tidy/rules.rs";
+
+/// Where Rust code of ours is.
+pub(crate) const SOURCE_DIRS: &[&str] = &["crates", "tests", "xtask", "benches", "fuzz"];
+
+/// What a module may import, besides itself and its own parts.
+///
+/// `from`: `x` is the module and everything below it; `x/*` makes each part of `x` a row of its own, so
+/// that they do not see each other or `x`. The first row that fits counts.
+/// `may`: `x` is only what the module `x` itself shows; `x/*` is also everything below it; `*` is everything.
+pub(crate) struct Row {
+    pub(crate) from: &'static str,
+    pub(crate) may: &'static [&'static str],
+}
+
+/// One crate's rows.
+pub(crate) struct Imports {
+    pub(crate) crate_name: &'static str,
+    pub(crate) rows: &'static [Row],
+}
+
+const fn row(from: &'static str, may: &'static [&'static str]) -> Row {
+    Row { from, may }
+}
+
+/// A module without a row is a finding: somebody has to decide what it may see.
+pub(crate) const IMPORTS: &[Imports] = &[
+    Imports {
+        crate_name: "monitor",
+        rows: &[
+            row("reason", &[]),
+            // How a refusal looks on the wire depends on what it is about.
+            row(
+                "wire/refusal",
+                &["reason/*", "wire/*", "catalog", "journal"],
+            ),
+            row("wire", &["reason/*"]),
+            row("case", &["reason/*", "wire/*", "lock"]),
+            row("control", &["reason/*", "case/*", "wire/*"]),
+            // One control never knows another: their order and number must not matter to them.
+            row("controls/*", &["reason/*", "case/*", "control/*", "wire/*"]),
+            row("controls", &["control/*"]),
+            row("catalog", &["reason/*", "case/*", "wire/*", "lock/*"]),
+            row("lock", &["case/*", "wire/*", "catalog/*"]),
+            row("journal", &["reason/*", "case/*", "wire/*"]),
+            row(
+                "stages",
+                &[
+                    "reason/*",
+                    "case/*",
+                    "control/*",
+                    "controls",
+                    "wire/*",
+                    "catalog/*",
+                    "journal/*",
+                ],
+            ),
+        ],
+    },
+    Imports {
+        crate_name: "gateway",
+        rows: &[
+            // The life of a call is told in one place, which therefore sees everything.
+            row("serve", &["*"]),
+            row("config", &[]),
+            row("telemetry", &[]),
+            row("store", &["config"]),
+            row("journal", &["config"]),
+            row("identity", &["config", "store"]),
+            row("consult", &["config", "store"]),
+            row("upstream", &["config"]),
+            row("front", &["config"]),
+            row("console", &["config", "store"]),
+        ],
+    },
+];
+
+/// Paths of other crates that a crate of ours may name only in some modules.
+pub(crate) struct Confined {
+    pub(crate) crate_name: &'static str,
+    pub(crate) path: &'static str,
+    /// Modules that may; empty: none.
+    pub(crate) only: &'static [&'static str],
+    pub(crate) why: &'static str,
+}
+
+const fn confined(
+    crate_name: &'static str,
+    path: &'static str,
+    only: &'static [&'static str],
+    why: &'static str,
+) -> Confined {
+    Confined {
+        crate_name,
+        path,
+        only,
+        why,
+    }
+}
+
+const PURE: &str = "the monitor does no I/O and has no clock: pass the value in";
+
+pub(crate) const CONFINED: &[Confined] = &[
+    confined("monitor", "std::fs", &[], PURE),
+    confined("monitor", "std::net", &[], PURE),
+    confined("monitor", "std::process", &[], PURE),
+    confined("monitor", "std::env", &[], PURE),
+    confined("monitor", "std::thread", &[], PURE),
+    confined("monitor", "std::time::SystemTime", &[], PURE),
+    confined("monitor", "std::time::Instant", &[], PURE),
+    confined(
+        "gateway",
+        "bartizan_sandbox",
+        &["upstream/stdio"],
+        "only the stdio upstream starts processes",
+    ),
+];
+
+/// A constructor that privacy alone cannot seal, because its value comes from I/O.
+pub(crate) struct Assertion {
+    pub(crate) of: &'static str,
+    /// The one module that may call it, as `crate/module`.
+    pub(crate) only: &'static str,
+}
+
+/// Every call of something named `assertion` in the product crates must be one of these.
+pub(crate) const ASSERTIONS: &[Assertion] = &[
+    Assertion {
+        of: "Caller",
+        only: "gateway/identity",
+    },
+    Assertion {
+        of: "Grant",
+        only: "gateway/consult",
+    },
+    Assertion {
+        of: "Receipt",
+        only: "gateway/journal",
+    },
+];
+
+/// The files that touch files, sockets, clocks, processes or the environment: the only ones that may
+/// carry `#[expect(clippy::disallowed_methods)]` or `disallowed_types`.
+pub(crate) const CAPABILITY_HOMES: &[&str] = &[
+    // The one lenient JSON parser, for text that was read strictly before.
+    "crates/monitor/src/wire/json.rs",
+];
+
+/// Directories whose code may say `unsafe`.
+pub(crate) const UNSAFE_HOMES: &[&str] = &["crates/sandbox/"];
+
+/// Names that say nothing about what a module is for.
+pub(crate) const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "misc", "common"];
+
+/// Where the size budgets hold. Tests may be as long as the cases they list.
+pub(crate) const BUDGET_DIRS: &[&str] = &["crates/", "xtask/", "benches/"];
+
+/// Lines of a file, without its tests.
+pub(crate) const FILE_LINES: usize = 400;
+/// Lines of a function, from `fn` to its closing brace.
+pub(crate) const FUNCTION_LINES: usize = 60;
+/// Parameters of a function, without `self`.
+pub(crate) const PARAMETERS: usize = 5;
+/// Lines below a directory or of a file, without tests.
+pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[
+    ("crates/monitor/src/", 8000),
+    ("crates/monitor/src/stages.rs", 200),
+];
+/// Packages in what is shipped.
+pub(crate) const RELEASE_PACKAGES: usize = 350;
+
+/// Somebody who may break a rule.
+pub(crate) struct Exception {
+    pub(crate) rule: &'static str,
+    /// A path, or `path::function`.
+    pub(crate) place: &'static str,
+    /// For the reader of this table.
+    #[expect(
+        dead_code,
+        reason = "an exception is written down with its reason, which no program reads"
+    )]
+    pub(crate) reason: &'static str,
+}
+
+/// Rules `file-size`, `function-size`, `parameters` and `total-size` may have exceptions.
+pub(crate) const EXCEPTIONS: &[Exception] = &[];
