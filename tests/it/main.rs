@@ -1,1 +1,6 @@
+//! The integration tests: one binary, one module per subject.
 
+mod corpora_json;
+mod corpora_messages;
+mod corpora_schema;
+mod props_json;

@@ -76,6 +76,9 @@ fn dispatch(args: &[String]) -> Result<()> {
         list();
         return Ok(());
     };
+    if name == run::LEASH {
+        return run::become_program(rest);
+    }
     if matches!(name.as_str(), "help" | "--help" | "-h") {
         list();
         return Ok(());

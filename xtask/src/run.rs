@@ -117,6 +117,34 @@ pub(crate) fn apt_install(package: &str) -> Result<()> {
     Ok(())
 }
 
+/// The name under which this program, started by itself, becomes another one: see [`leashed`].
+pub(crate) const LEASH: &str = "on-a-leash";
+
+/// `c`, started through this program, so that it ends when this process does, however that happens: a
+/// server in a process group of its own hears no Ctrl-C.
+fn leashed(c: &Command) -> Result<Command> {
+    let mut leash = Command::new(std::env::current_exe()?);
+    leash.arg(LEASH).arg(c.get_program()).args(c.get_args());
+    for (name, value) in c.get_envs() {
+        match value {
+            Some(value) => leash.env(name, value),
+            None => leash.env_remove(name),
+        };
+    }
+    if let Some(dir) = c.get_current_dir() {
+        leash.current_dir(dir);
+    }
+    Ok(leash)
+}
+
+/// The other side of [`leashed`]: asks the kernel for the signal, then becomes the program.
+pub(crate) fn become_program(args: &[String]) -> Result<()> {
+    let (program, args) = args.split_first().context("nothing to become")?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    Err(Command::new(program).args(args).exec())
+        .with_context(|| format!("could not start `{program}`"))
+}
+
 /// A running server. It has a process group of its own, which ends with this value.
 pub(crate) struct Server {
     name: String,
@@ -126,16 +154,17 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `c`; what it says goes to `log`.
-    pub(crate) fn start(name: &str, c: &mut Command, log: &Path) -> Result<Server> {
+    pub(crate) fn start(name: &str, c: &Command, log: &Path) -> Result<Server> {
         let file =
             std::fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;
+        let mut c = leashed(c)?;
         c.stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .process_group(0);
         let child = c
             .spawn()
-            .with_context(|| format!("could not start `{}`", line(c)))?;
+            .with_context(|| format!("could not start `{}`", line(&c)))?;
         Ok(Server {
             name: name.to_string(),
             child,

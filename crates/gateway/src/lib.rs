@@ -8,6 +8,7 @@ pub mod consult;
 pub mod front;
 pub mod identity;
 pub mod journal;
+pub mod review;
 pub mod serve;
 pub mod session;
 pub mod snapshot;

@@ -15,8 +15,8 @@ mod survey;
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
 pub use survey::{Surveyed, survey};
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bartizan_monitor::case::Target;
@@ -42,6 +42,8 @@ pub struct Server {
     pub message_bytes: usize,
     modern: AtomicU8,
     children: Arc<tokio::sync::Semaphore>,
+    /// A process that was only asked whether it speaks the modern era, and does not.
+    spare: Mutex<Option<(Pipe, Arc<Desk>)>>,
     http: dial::Client,
     backoff: stdio::Backoff,
 }
@@ -58,6 +60,7 @@ impl Server {
             message_bytes,
             modern: AtomicU8::new(UNKNOWN),
             children: Arc::new(tokio::sync::Semaphore::new(children)),
+            spare: Mutex::default(),
             http: dial::client(),
             backoff: stdio::Backoff::default(),
         })
@@ -67,6 +70,14 @@ impl Server {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.settings.name
+    }
+
+    fn spare(&self) -> Option<(Pipe, Arc<Desk>)> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn legacy_only(&self) -> Refusal {
+        Refusal::new(UPSTREAM_ERA, format!("{} does not speak {}", self.name(), Version::NEWEST))
     }
 
     pub(crate) fn unreachable(&self, detail: impl std::fmt::Display) -> Refusal {
@@ -171,17 +182,44 @@ impl Link {
 
     async fn introduce(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>) -> Result<Arc<Self>, Refusal> {
         if matches!(hello, Hello::Modern) && server.modern.load(Ordering::Relaxed) == NO {
-            return Err(Refusal::new(UPSTREAM_ERA, format!("{} does not speak {}", server.name(), Version::NEWEST)));
+            return Err(server.legacy_only());
+        }
+        if let (Hello::Legacy(..), Some((pipe, desk))) = (hello, server.spare()) {
+            // Some servers take a discovery for a decision and speak nothing else from then on: then
+            // a fresh process is started below.
+            if let Ok(link) = Self::greet(Self::draft(server, hello, pipe, desk, listener.clone()), hello).await {
+                return Ok(link);
+            }
         }
         let desk = Arc::new(Desk::default());
         let pipe = match &server.settings.how {
             How::Stdio { .. } => Pipe::Stdio(stdio::Pipe::start(server, &desk, Self::newest(hello)).await?),
             How::Http { .. } => Pipe::Http(http::Pipe::new(server, hello.era())),
         };
-        let mut link = Self { server: server.clone(), era: hello.era(), version: Self::newest(hello), pipe, desk, hello: Json::null(), shelf: shelf::Shelf::default(), listener };
+        Self::greet(Self::draft(server, hello, pipe, desk, listener), hello).await
+    }
+
+    fn draft(server: &Arc<Server>, hello: &Hello, pipe: Pipe, desk: Arc<Desk>, listener: Arc<dyn Listener>) -> Self {
+        if let Pipe::Stdio(pipe) = &pipe {
+            pipe.speak(Self::newest(hello));
+        }
+        Self { server: server.clone(), era: hello.era(), version: Self::newest(hello), pipe, desk, hello: Json::null(), shelf: shelf::Shelf::default(), listener }
+    }
+
+    async fn greet(mut link: Self, hello: &Hello) -> Result<Arc<Self>, Refusal> {
         match hello {
-            Hello::Modern => link.discover().await?,
+            Hello::Modern => {
+                let Some(discovered) = link.discover().await? else {
+                    let refusal = link.server.legacy_only();
+                    link.set_aside();
+                    return Err(refusal);
+                };
+                link.hello = discovered;
+            }
             Hello::Legacy(version, capabilities) => link.initialize(*version, capabilities).await?,
+        }
+        if let Pipe::Stdio(pipe) = &link.pipe {
+            pipe.settle();
         }
         let link = Arc::new(link);
         link.desk.attend(&link);
@@ -198,20 +236,25 @@ impl Link {
         }
     }
 
-    async fn discover(&mut self) -> Result<(), Refusal> {
+    /// What the server says of itself in the modern era; nothing when it does not speak it.
+    async fn discover(&self) -> Result<Option<Json>, Refusal> {
         let answer = self.ask(&Probe::Discover, self.server.settings.start_timeout).await;
-        let spoken = match &answer {
-            Ok(Outcome::Result(result)) => supports(result.view(), Version::NEWEST),
-            Ok(Outcome::Error(_)) => false,
-            Err(refusal) if refusal.reason == UPSTREAM_INVALID => false,
-            Err(refusal) => return Err(refusal.clone()),
-        };
-        let Ok(Outcome::Result(result)) = answer.and_then(|outcome| if spoken { Ok(outcome) } else { Err(self.server.invalid("no")) }) else {
-            self.server.modern.store(NO, Ordering::Relaxed);
-            return Err(Refusal::new(UPSTREAM_ERA, format!("{} does not speak {}", self.server.name(), Version::NEWEST)));
-        };
-        self.hello = result;
-        Ok(())
+        match answer {
+            Ok(Outcome::Result(result)) if supports(result.view(), Version::NEWEST) => Ok(Some(result)),
+            Ok(_) => Ok(None),
+            // An answer that is not understood (a web page, an empty 404) is not the modern era; no answer
+            // says nothing about eras.
+            Err(refusal) if refusal.reason == UPSTREAM_INVALID => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Keeps a process that does not speak the modern era for whoever speaks the legacy one.
+    fn set_aside(self) {
+        self.server.modern.store(NO, Ordering::Relaxed);
+        if matches!(self.pipe, Pipe::Stdio(_)) && self.is_alive() {
+            *self.server.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.pipe, self.desk));
+        }
     }
 
     async fn initialize(&mut self, version: Version, capabilities: &Capabilities) -> Result<(), Refusal> {

@@ -62,7 +62,7 @@ pub(crate) fn start(dir: &Path, port: u16, upstream: u16) -> Result<Server> {
     std::fs::write(&conf, config(text(dir)?, port, upstream))?;
     let mut c = Command::new("nginx");
     c.arg("-e").arg("stderr").arg("-c").arg(&conf);
-    let mut server = Server::start("nginx", &mut c, &dir.join("nginx.log"))?;
+    let mut server = Server::start("nginx", &c, &dir.join("nginx.log"))?;
     server.wait_for(port, Duration::from_secs(10))?;
     Ok(server)
 }

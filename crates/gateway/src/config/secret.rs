@@ -93,6 +93,10 @@ fn file(path: &Path) -> Result<Zeroizing<String>, String> {
 mod tests {
     use super::*;
 
+    fn write(dir: &Path, name: &str, content: &[u8]) {
+        files::replace(&dir.join(name), content, files::Readers::Owner).expect("write");
+    }
+
     fn resolved(text: &str, base: &Path) -> Result<String, String> {
         let variables = |name: &str| match name {
             "KEY" => Some("v4lue".into()),
@@ -105,7 +109,7 @@ mod tests {
     #[test]
     fn references_resolve_anywhere_in_a_value() {
         let dir = tempfile::tempdir().expect("dir");
-        std::fs::write(dir.path().join("key"), "from file\n").expect("write");
+        write(dir.path(), "key", b"from file\n");
         assert_eq!(resolved("Bearer ${env:KEY}!", dir.path()).as_deref(), Ok("Bearer v4lue!"));
         assert_eq!(resolved("${file:key}${env:KEY}", dir.path()).as_deref(), Ok("from filev4lue"));
         assert_eq!(resolved("plain $ {x}", dir.path()).as_deref(), Ok("plain $ {x}"));
@@ -114,8 +118,8 @@ mod tests {
     #[test]
     fn what_cannot_be_resolved_says_why() {
         let dir = tempfile::tempdir().expect("dir");
-        std::fs::write(dir.path().join("empty"), "\n").expect("write");
-        std::fs::write(dir.path().join("large"), vec![b'x'; 70_000]).expect("write");
+        write(dir.path(), "empty", b"\n");
+        write(dir.path(), "large", &[b'x'; 70_000]);
         for (text, why) in [
             ("${env:NOPE}", "NOPE is not set"),
             ("${env:EMPTY}", "EMPTY is empty"),

@@ -10,7 +10,7 @@ impl Bench {
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.path().join(name);
-        std::fs::write(&path, text).expect("write");
+        files::replace(&path, text.as_bytes(), files::Readers::Owner).expect("write");
         path
     }
 

@@ -132,9 +132,12 @@ impl Front {
         let (id, session) = self.sessions.open(caller, endpoint).ok_or_else(|| Refusal::new(SESSION_LIMIT, "").retry_after(1000))?;
         let (interim, _early) = mpsc::channel(1);
         let reply = handle(&self.house, Visit { talk: &session.talk, interim }, message).await;
-        let Some(reply) = reply.filter(|reply| reply.succeeded) else {
-            self.sessions.end(&id).await;
-            return Ok(plain(None));
+        let reply = match reply {
+            Some(reply) if reply.succeeded => reply,
+            refused => {
+                self.sessions.end(&id).await;
+                return Ok(plain(refused));
+            }
         };
         let mut answer = json(reply.status, reply.message);
         if let Ok(value) = HeaderValue::try_from(id.as_str()) {

@@ -72,7 +72,8 @@ pub async fn serve<R: AsyncRead + Unpin>(house: &Arc<House>, talk: &Arc<Talk>, i
         };
         accept(house, talk, lines, arrival, &mut running).await;
     }
-    while running.join_next().await.is_some() {}
+    // The client is gone or is asked to wait: what runs gets until the deadline, and is then dropped.
+    let _ = tokio::time::timeout(house.settings.limits.drain, async { while running.join_next().await.is_some() {} }).await;
     Ok(())
 }
 

@@ -146,7 +146,7 @@ impl Pipe {
         }
         let body = self.collect(response).await?;
         if !kind.starts_with("application/json") {
-            return Err(self.server.unreachable(format_args!("HTTP {} without JSON", status.as_u16())));
+            return Err(self.server.invalid(format_args!("HTTP {} without JSON", status.as_u16())));
         }
         let messages = envelope::parse_server(body, version).map_err(|refusal| self.server.invalid(format_args!("{} ({})", refusal.reason, refusal.detail)))?;
         for message in messages {

@@ -129,8 +129,13 @@ impl Pipe {
         self.state.alive.load(Ordering::Acquire)
     }
 
+    /// What the server says from now on is in this version.
     pub(super) fn speak(&self, version: Version) {
         self.state.speak(version);
+    }
+
+    /// The introduction succeeded: earlier failures count no more.
+    pub(super) fn settle(&self) {
         self.server.backoff.settled();
     }
 

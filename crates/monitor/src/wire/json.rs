@@ -297,7 +297,19 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn to_value(self) -> serde_json::Value {
         #[expect(clippy::disallowed_methods, reason = "the one lenient parser call: the text was read strictly before")]
-        serde_json::from_slice(self.0).unwrap_or(serde_json::Value::Null)
+        serde_json::from_slice(self.0).unwrap_or_else(|_| self.assemble())
+    }
+
+    /// The same in steps: `serde_json` gives up one level before [`MAX_DEPTH`].
+    fn assemble(self) -> serde_json::Value {
+        match self.kind() {
+            Kind::Object => self.members().map(|(key, value)| (key.into_owned(), value.to_value())).collect(),
+            Kind::Array => self.items().map(Self::to_value).collect(),
+            Kind::String => self.as_str().unwrap_or_default().into(),
+            Kind::Number => self.text().parse().map_or(serde_json::Value::Null, serde_json::Value::Number),
+            Kind::Bool => (self.0 == b"true").into(),
+            Kind::Null => serde_json::Value::Null,
+        }
     }
 }
 

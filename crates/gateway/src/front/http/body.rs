@@ -26,15 +26,18 @@ pub(super) type Work = Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
 
 /// An answer's body.
 #[derive(Debug)]
-pub(super) enum Body {
+pub enum Body {
+    /// Known from the start.
     Full(Full<Bytes>),
+    /// Works while it is read.
     Live(Box<Live>),
+    /// Played from a tape that can be resumed.
     Tape(mpsc::Receiver<Bytes>),
 }
 
 /// A stream that works while it is read, and stops working when nobody reads: in the modern era,
 /// disconnecting is cancelling.
-pub(super) struct Live {
+pub struct Live {
     work: Option<Work>,
     early: mpsc::Receiver<Interim>,
     ready: VecDeque<Interim>,

@@ -32,19 +32,29 @@ impl<'j> Edits<'j> {
     }
 
     /// Sets a member of `object`, a view into the base: replaced where it stands, else added at the
-    /// end. Does nothing when `object` is none.
+    /// end. Set twice, it is what was set last. Does nothing when `object` is none.
     pub fn set(&mut self, object: View<'j>, key: &str, value: &Json) {
         if object.kind() != Kind::Object {
             return;
         }
         if let Some(old) = object.get(key) {
+            let span = self.base.span(old);
+            self.parts.retain(|(other, _)| *other != span);
             return self.replace(old, value);
         }
         let end = self.base.span(object).end.saturating_sub(1);
-        let first = object.members().next().is_none() && !self.parts.iter().any(|(span, _)| *span == (end..end));
-        let comma = if first { "" } else { "," };
-        let member = format!("{comma}{}:{value}", Json::string(key));
-        self.parts.push((end..end, Bytes::from(member)));
+        let name = format!("{}:", Json::string(key));
+        // A key that was added already must not be added again: that would be two of it.
+        let added = |part: &Bytes| part.strip_prefix(b",").unwrap_or(part).starts_with(name.as_bytes());
+        let mut here = self.parts.iter_mut().filter(|(span, _)| *span == (end..end)).peekable();
+        let first = here.peek().is_none() && object.members().next().is_none();
+        let again = here.find(|(_, part)| added(part));
+        let comma = if first || again.as_ref().is_some_and(|(_, part)| !part.starts_with(b",")) { "" } else { "," };
+        let member = Bytes::from(format!("{comma}{name}{value}"));
+        match again {
+            Some((_, part)) => *part = member,
+            None => self.parts.push((end..end, member)),
+        }
     }
 
     /// Whether nothing would change.

@@ -77,3 +77,9 @@ fn edits_leave_the_rest_alone() {
     edits.set(root.get("e").expect("e"), "second", &Json::null());
     assert_eq!(edits.apply().view().text(), r#"{ "id" : 1.0, "x": {"n": "b","new":7} , "e": {"first":null,"second":null} }"#);
 }
+
+#[test]
+fn the_deepest_value_is_not_lost_on_the_way_to_a_library() {
+    let text = format!("{}1{}", "[".repeat(128), "]".repeat(128));
+    assert_eq!(parse(&text).expect("128 levels").view().to_value().to_string(), text);
+}

@@ -1,0 +1,46 @@
+//! `bartizan run`: one stdio server behind the gateway.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bartizan_gateway::config::{self, PlacesArgs, places, seen};
+use bartizan_gateway::serve;
+
+use crate::exit::Exit;
+
+/// Put a stdio server behind the gateway.
+///
+/// Standard input and output speak the protocol: this is what goes into a client's configuration.
+/// Nothing of the server is visible until `bartizan approve` was run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example, in a client's configuration:\n  \"command\": \"bartizan\",\n  \"args\": [\"run\", \"--name\", \"fs\", \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/data\"]")]
+pub(crate) struct Args {
+    /// What to call the server. Default: made from the command.
+    #[arg(long)]
+    name: Option<String>,
+    /// The server's command.
+    #[arg(last = true, required = true, value_name = "CMD ARG…")]
+    command: Vec<String>,
+}
+
+/// Runs until the client leaves.
+pub(crate) fn main(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> ExitCode {
+    match run(args, places, config) {
+        Ok(()) => Exit::Done.into(),
+        Err(exit) => exit.into(),
+    }
+}
+
+fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<(), Exit> {
+    let name = args.name.clone().unwrap_or_else(|| seen::name_for(&args.command));
+    let config = places::config(config);
+    let loaded = config::single(&name, args.command.clone(), places.clone(), config.as_deref()).map_err(Exit::configuration)?;
+    if let Err(error) = seen::remember(&loaded.settings.places.state, &name, &args.command) {
+        eprintln!("cannot remember how {name} is started ({error}); `bartizan approve {name}` will need its command");
+    }
+    let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
+    let ended = runtime.block_on(serve::run_stdio(loaded));
+    // A blocked read of standard input must not hold up the end.
+    runtime.shutdown_background();
+    ended.map_err(|error| Exit::environment(&error))
+}

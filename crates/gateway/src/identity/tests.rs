@@ -1,0 +1,218 @@
+use super::*;
+use std::time::Duration;
+
+const NOW: u64 = 1_800_000_000_000;
+
+struct Bench {
+    dir: tempfile::TempDir,
+    tokens: Tokens,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("dir");
+        let tokens = Tokens::open(&dir.path().join("state")).expect("store");
+        Self { dir, tokens }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    fn issue(&self, label: &str, lifetime_ms: u64) -> Issued {
+        let wish = Wish { label: label.to_owned(), lifetime: Duration::from_millis(lifetime_ms), servers: Some(["files".to_owned()].into()) };
+        self.tokens.issue(&wish, NOW).expect("issued")
+    }
+}
+
+fn write(path: &Path, content: &str) {
+    files::replace(path, content.as_bytes(), files::Readers::Owner).expect("write");
+}
+
+fn header(text: &str) -> Vec<u8> {
+    format!("Bearer {text}").into_bytes()
+}
+
+fn outcome(identity: &Identity, values: &[&[u8]], now_ms: u64) -> &'static str {
+    identity.resolve(values, now_ms).map_or_else(|refusal| refusal.reason.code(), |_| "good")
+}
+
+#[test]
+fn a_token_lets_its_holder_in() {
+    let bench = Bench::new();
+    let identity = Identity::open(&bench.state());
+    let issued = bench.issue("ci", 1000);
+    let text = issued.text.expose();
+    assert_eq!(text.len(), "bzt_".len() + 8 + 1 + 43);
+    let caller = identity.resolve(&[&header(text)], NOW).expect("good");
+    assert_eq!(&**caller.principal(), format!("token:ci#{}", issued.row.id));
+    assert!(caller.may_see("files") && !caller.may_see("other"));
+    assert!(identity.still(&caller, NOW).is_ok());
+    assert_eq!(outcome(&identity, &[format!("bEaReR   {text} ").as_bytes()], NOW), "good");
+}
+
+#[test]
+fn only_the_hash_is_stored_and_only_for_us() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bench = Bench::new();
+    let issued = bench.issue("ci", 1000);
+    let path = bench.state().join("tokens.json");
+    let stored = files::read(&path, 1 << 20).expect("store");
+    let secret = issued.text.expose().splitn(3, '_').nth(2).expect("secret");
+    assert!(stored.contains("sha256:") && !stored.contains(secret));
+    assert_eq!(path.metadata().expect("file").permissions().mode() & 0o777, 0o600);
+    assert!(!format!("{issued:?}").contains(secret));
+}
+
+#[test]
+fn who_has_no_good_token_stays_out() {
+    let bench = Bench::new();
+    let identity = Identity::open(&bench.state());
+    let issued = bench.issue("ci", 1000);
+    let text = issued.text.expose().to_owned();
+    let good = header(&text);
+    assert_eq!(outcome(&identity, &[], NOW), "identity.missing");
+    assert_eq!(outcome(&identity, &[&good, &good], NOW), "identity.invalid");
+    let (front, _) = text.split_at(text.len() - 1);
+    let other_id = text.replacen(&issued.row.id.to_string(), "00000000", 1);
+    let padded = format!("{text}=");
+    let upper = text.replacen("bzt_", "BZT_", 1);
+    for wrong in ["", "x", front, &other_id, &padded, &upper, &format!("{front}~"), &format!("{text}{text}")] {
+        assert_eq!(outcome(&identity, &[&header(wrong)], NOW), "identity.invalid", "{wrong}");
+    }
+    for wrong in [text.as_bytes(), b"Bearer", b"Basic eDp5", b"\xff\xfe", format!("Bearer\t{text}").as_bytes(), format!("Basic {text}").as_bytes()] {
+        assert_eq!(outcome(&identity, &[wrong], NOW), "identity.invalid");
+    }
+    assert_eq!(outcome(&identity, &[&good], NOW), "good");
+}
+
+#[test]
+fn a_token_expires_to_the_millisecond() {
+    let bench = Bench::new();
+    let issued = bench.issue("ci", 1000);
+    let identity = Identity::open(&bench.state());
+    let good = header(issued.text.expose());
+    let caller = identity.resolve(&[&good], NOW + 999).expect("the last moment");
+    assert_eq!(outcome(&identity, &[&good], NOW + 1000), "identity.expired");
+    assert!(identity.still(&caller, NOW + 999).is_ok());
+    assert_eq!(identity.still(&caller, NOW + 1000).expect_err("over").reason.code(), "identity.expired");
+    // Who does not know the secret does not learn that the token has expired.
+    let guess = header(&format!("bzt_{}_{}", issued.row.id, "A".repeat(43)));
+    assert_eq!(outcome(&identity, &[&guess], NOW + 1000), "identity.invalid");
+}
+
+#[test]
+fn a_revoked_token_is_out_on_the_next_message() {
+    let bench = Bench::new();
+    let identity = Identity::open(&bench.state());
+    let (one, two, other) = (bench.issue("ci", 1000), bench.issue("ci", 1000), bench.issue("cd", 1000));
+    let caller = identity.resolve(&[&header(one.text.expose())], NOW).expect("good");
+    assert_eq!(bench.tokens.revoke(&one.row.id.to_string(), NOW).expect("one").len(), 1);
+    assert_eq!(identity.still(&caller, NOW).expect_err("revoked").reason.code(), "identity.revoked");
+    assert_eq!(outcome(&identity, &[&header(one.text.expose())], NOW), "identity.revoked");
+    assert_eq!(outcome(&identity, &[&header(two.text.expose())], NOW), "good");
+    assert_eq!(bench.tokens.revoke("ci", NOW + 1).expect("label").len(), 2);
+    assert_eq!(outcome(&identity, &[&header(two.text.expose())], NOW), "identity.revoked");
+    assert_eq!(outcome(&identity, &[&header(other.text.expose())], NOW), "good");
+    assert!(matches!(bench.tokens.revoke("nobody", NOW), Err(StoreError::Unknown(_))));
+    assert_eq!(bench.tokens.list().expect("list").iter().find(|row| row.id == one.row.id).expect("one").revoked_ms, Some(NOW));
+}
+
+#[test]
+fn a_removed_store_ends_running_sessions() {
+    let bench = Bench::new();
+    let identity = Identity::open(&bench.state());
+    let caller = identity.resolve(&[&header(bench.issue("ci", 1000).text.expose())], NOW).expect("good");
+    bench.dir.close().expect("removed");
+    assert_eq!(identity.still(&caller, NOW).expect_err("gone").reason.code(), "identity.revoked");
+}
+
+#[test]
+fn a_store_that_cannot_be_used_lets_nobody_in() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bench = Bench::new();
+    let issued = bench.issue("ci", 1000);
+    let (identity, good) = (Identity::open(&bench.state()), header(issued.text.expose()));
+    let caller = identity.resolve(&[&good], NOW).expect("good");
+    let path = bench.state().join("tokens.json");
+    let whole = files::read(&path, 1 << 20).expect("store");
+    for broken in ["", "{", "{\"version\":2,\"tokens\":[]}", &whole.replacen("\"version\"", "\"version\":1,\"version\"", 1), &whole.replacen("expires_ms", "expires", 1)] {
+        write(&path, broken);
+        assert_eq!(outcome(&identity, &[&good], NOW), "identity.invalid", "{broken}");
+        assert!(identity.still(&caller, NOW).is_err());
+        let wish = Wish { label: "x".to_owned(), lifetime: Wish::LIFETIME, servers: None };
+        assert!(bench.tokens.issue(&wish, NOW).is_err(), "and is not overwritten");
+    }
+    write(&path, &whole);
+    assert_eq!(outcome(&identity, &[&good], NOW), "good");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+    assert_eq!(outcome(&identity, &[&good], NOW), "identity.invalid");
+}
+
+#[test]
+fn rotation_overlaps() {
+    let bench = Bench::new();
+    let identity = Identity::open(&bench.state());
+    let old = bench.issue("ci", 10_000);
+    let new = bench.tokens.rotate(&old.row.id.to_string(), Duration::from_millis(500), NOW + 100).expect("rotated");
+    assert_eq!((new.row.label.as_str(), new.row.expires_ms, &new.row.servers), ("ci", NOW + 10_100, &old.row.servers));
+    let (old_header, new_header) = (header(old.text.expose()), header(new.text.expose()));
+    assert_eq!(outcome(&identity, &[&old_header], NOW + 599), "good");
+    assert_eq!(outcome(&identity, &[&old_header], NOW + 600), "identity.expired");
+    assert_eq!(outcome(&identity, &[&new_header], NOW + 600), "good");
+    assert!(matches!(bench.tokens.rotate(&old.row.id.to_string(), Duration::ZERO, NOW + 600), Err(StoreError::Over(_))));
+    assert!(matches!(bench.tokens.rotate("ci", Duration::ZERO, NOW), Err(StoreError::Unknown(_))));
+}
+
+#[test]
+fn wishes_are_judged() {
+    let bench = Bench::new();
+    for label in ["", "a b", "a#b", "deadbeef", "-x", "ä", &"x".repeat(65)] {
+        let wish = Wish { label: label.to_owned(), lifetime: Wish::LIFETIME, servers: None };
+        assert!(matches!(bench.tokens.issue(&wish, NOW), Err(StoreError::Label(_))), "{label}");
+    }
+    for lifetime in [Duration::ZERO, Duration::MAX] {
+        let wish = Wish { label: "x".to_owned(), lifetime, servers: None };
+        assert!(matches!(bench.tokens.issue(&wish, NOW), Err(StoreError::Lifetime)));
+    }
+}
+
+#[test]
+fn writers_do_not_lose_each_others_tokens() {
+    let bench = Bench::new();
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let tokens = &bench.tokens;
+            let wish = Wish { label: format!("w{writer}"), lifetime: Wish::LIFETIME, servers: None };
+            scope.spawn(move || (0..8).for_each(|_| drop(tokens.issue(&wish, NOW).expect("issued"))));
+        }
+    });
+    assert_eq!(bench.tokens.list().expect("list").len(), 64);
+}
+
+#[test]
+fn credentials_do_not_belong_into_addresses() {
+    for query in ["access_token=x", "a=1&TOKEN=x", "q=bzt_00000000_x", "q=%62zt_00000000_x", "api_key="] {
+        assert_eq!(misplaced(Some(query)).expect_err(query).reason.code(), "identity.invalid");
+    }
+    for query in [None, Some(""), Some("a=1&session=x")] {
+        assert!(misplaced(query).is_ok());
+    }
+}
+
+#[test]
+fn the_local_user_has_a_name() {
+    let users = "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\nodd name:x:7:7::/:/\n";
+    assert_eq!(user_name(users, 1000).as_deref(), Some("me"));
+    assert_eq!(user_name(users, 7), None);
+    assert_eq!(user_name(users, 10), None);
+    let caller = local_user();
+    assert!(caller.principal().starts_with("user:") && caller.means() == Means::LocalUser && caller.may_see("anything"));
+    assert!(Identity::open(Path::new("/nonexistent")).still(&caller, NOW).is_ok());
+}
+
+#[test]
+fn random_ids_differ() {
+    let (one, two) = (random_id().expect("one"), random_id().expect("two"));
+    assert!(one != two && one.len() == 43);
+}
