@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_monitor::case::{Effect, Facts};
-use bartizan_monitor::catalog::{Menu, is_list};
+use bartizan_monitor::catalog::{Menu, Place, is_list};
 use bartizan_monitor::journal::Ticket;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_DRAINING};
@@ -76,8 +76,8 @@ async fn live(house: &Arc<House>, visit: &Visit<'_>, ticket: Ticket, arrival: Re
     let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
     let (guest, ticket) = closing(house.enter(talk, &parsed), ticket)?; // 3
     let menus = talk.menus(house, &snapshot, &parsed, age(&parsed)).await;
-    let case = snapshot.catalog.case(parsed, &talk.caller, talk.endpoint.naming, &menus, guest.owner.as_ref(), facts); // 4
-    let (case, ticket) = closing(case, ticket)?;
+    let place = Place { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
+    let (case, ticket) = closing(snapshot.catalog.case(parsed, &talk.caller, place, facts), ticket)?; // 4
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
     let admitted = consult::ask(ruling)?; // 6
     let recorded = record(house, admitted).await?; // 7

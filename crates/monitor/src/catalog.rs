@@ -36,6 +36,18 @@ pub struct Menu {
     pub offer: Result<Arc<Offer>, Refusal>,
 }
 
+/// Where a message arrived, as far as routing goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// How the endpoint shows names.
+    pub naming: Naming,
+    /// The servers of the endpoint that the message concerns, and what they offer.
+    pub menus: &'a [Menu],
+    /// The server of the task that the message names, or of the request that it answers, as the
+    /// gateway remembers it.
+    pub owner: Option<&'a Arc<str>>,
+}
+
 /// The reviewed definitions, and how names are told apart where several servers share an endpoint.
 #[derive(Debug, Clone)]
 pub struct Catalog {
@@ -84,10 +96,8 @@ impl Catalog {
     }
 
     /// Makes the case of a message: its target exists, was approved, and its name is the server's own.
-    ///
-    /// `menus` are the servers of the endpoint that the message concerns; `owner` is the server of
-    /// the task that it names, as the gateway remembers it.
-    pub fn case(&self, parsed: Parsed, caller: &Caller, naming: Naming, menus: &[Menu], owner: Option<&Arc<str>>, facts: Facts) -> Result<Case, Refusal> {
+    pub fn case(&self, parsed: Parsed, caller: &Caller, place: Place<'_>, facts: Facts) -> Result<Case, Refusal> {
+        let Place { naming, menus, owner } = place;
         let (version, mirror) = (parsed.version(), parsed.mirror().clone());
         let mut message = parsed.into_message();
         let target = match &message {
