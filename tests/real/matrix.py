@@ -208,27 +208,36 @@ class Gateway:
         """Yields (client, output) through the gateway."""
         return self.through_stdio(clients) if self.road == "stdio" else self.through_http(clients, url)
 
+    def configure(self, upstream, head=""):
+        """Writes the configuration file; a server may need settings that loosen a default."""
+        config = self.server.dir / f"{self.road}.toml"
+        # JSON's strings, lists of strings and truth values are TOML's too.
+        table = upstream | self.server.described.get("settings", {})
+        lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+        config.write_text("\n".join([head, f"[servers.{self.server.name}]", *lines, ""]))
+        return ["--config", str(config)]
+
     def through_stdio(self, clients):
         command = ["--", *self.server.described["stdio"]]
-        self.approve(command=command)
-        target = ["--stdio", self.bartizan, "run", *self.paths, "--name", self.server.name, *command]
+        # Without settings no file either: that is how `run` stands in most clients' configurations.
+        config = self.configure({"command": command[1:]}) if "settings" in self.server.described else []
+        self.approve(*config, command=command)
+        target = ["--stdio", self.bartizan, "run", *config, *self.paths, "--name", self.server.name, *command]
         for client in clients:
             self.server.prepare()
             yield client, self.server.drive(client, self.road, target)
 
     def through_http(self, clients, url):
         port = free_port()
-        config = self.server.dir / f"{self.road}.toml"
-        # JSON's strings and lists of strings are TOML's too.
-        upstream = f"url = {json.dumps(url)}" if url else f"command = {json.dumps(self.server.described['stdio'])}"
-        config.write_text(f'[listen]\naddress = "127.0.0.1:{port}"\n\n[servers.{self.server.name}]\n{upstream}\n')
-        self.approve("--config", str(config))
+        upstream = {"url": url} if url else {"command": self.server.described["stdio"]}
+        config = self.configure(upstream, f'[listen]\naddress = "127.0.0.1:{port}"\n')
+        self.approve(*config)
         token = self.say("token", "issue", *self.state, "--label", "matrix")
         target = ["--url", f"http://127.0.0.1:{port}/mcp/{self.server.name}", "--token", token]
         # One gateway for all clients where that is possible: eras and sessions must not leak between them.
         for batch in [[client] for client in clients] if self.server.keeps else [clients]:
             self.server.prepare()
-            argv = [self.bartizan, "serve", "--config", str(config), *self.paths]
+            argv = [self.bartizan, "serve", *config, *self.paths]
             with serving(argv, port, self.server.dir / f"{self.road}.serve.log"):
                 for client in batch:
                     yield client, self.server.drive(client, self.road, target)

@@ -88,8 +88,7 @@ impl Gateway {
     /// Starts `bartizan serve` and waits for its port.
     pub(crate) fn serve(&self, port: u16) -> Result<Server> {
         let mut c = self.command(&["serve"], &["--config", "--state", "--lock"]);
-        let mut server =
-            Server::start("bartizan serve", &mut c, &self.dir.path().join("serve.log"))?;
+        let mut server = Server::start("bartizan serve", &c, &self.dir.path().join("serve.log"))?;
         server.wait_for(port, Duration::from_secs(20))?;
         Ok(server)
     }

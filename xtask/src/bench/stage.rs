@@ -53,8 +53,7 @@ impl Stage {
         let port = free_port()?;
         let mut c = Command::new(&programs.upstream);
         c.args(["http", "--addr", &format!("127.0.0.1:{port}")]);
-        let mut upstream =
-            Server::start("bench-upstream", &mut c, &dir.path().join("upstream.log"))?;
+        let mut upstream = Server::start("bench-upstream", &c, &dir.path().join("upstream.log"))?;
         upstream.wait_for(port, Duration::from_secs(10))?;
         let stdio = format!("{} stdio", text(&programs.upstream)?);
         let mut stage = Stage {
