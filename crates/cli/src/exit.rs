@@ -1,22 +1,23 @@
-//! Exit codes: scripts rely on them (CLI reference, "Exit codes").
+//! How the program ends: the codes that scripts rely on.
 
 use std::fmt::Display;
+use std::io;
 use std::process::ExitCode;
 
 use bartizan_gateway::config::ConfigErrors;
 
-/// How a command ends.
+/// The end of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done.
     Done,
-    /// Findings, or the answer is no.
+    /// There are findings, or the answer is no.
     Findings,
-    /// The command line or the configuration is wrong; nothing was started.
+    /// Wrong usage or configuration; nothing was started.
     Usage,
     /// A server or the environment failed.
     Environment,
-    /// Approved definitions changed.
+    /// Approved definitions differ from what is offered.
     Drifted,
     /// Something waits for approval.
     ApprovalNeeded,
@@ -37,22 +38,27 @@ impl Exit {
         }
     }
 
-    /// Says what is wrong with the command line or a file.
+    /// Says how the command was meant.
     pub(crate) fn usage(what: &(impl Display + ?Sized)) -> Self {
-        eprintln!("error: {what}");
+        eprintln!("bartizan: {what}");
         Self::Usage
     }
 
     /// Says what failed outside.
     pub(crate) fn environment(what: &(impl Display + ?Sized)) -> Self {
-        eprintln!("error: {what}");
+        eprintln!("bartizan: {what}");
         Self::Environment
     }
 
-    /// Shows all problems of a configuration, each with its place.
+    /// Shows what is wrong with a configuration, and where.
     pub(crate) fn configuration(errors: ConfigErrors) -> Self {
         eprintln!("{:?}", miette::Report::new(errors));
         Self::Usage
+    }
+
+    /// The end of a command whose output broke. Who closes a pipe has read enough.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::Done } else { Self::environment(&format!("cannot write the output: {error}")) }
     }
 }
 

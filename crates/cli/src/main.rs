@@ -1,85 +1,160 @@
-//! `bartizan`: the MCP gateway you can leave at its defaults. One file per subcommand; what they do
-//! is in the libraries.
+//! `bartizan`: arguments become calls of the libraries, errors become exit codes.
 
 mod approve;
+mod audit;
+mod check;
 mod demo;
 mod diff;
 mod exit;
+mod explain;
 mod format;
+mod log;
 mod paint;
 mod run;
 mod serve;
+mod shell;
 mod target;
+mod token;
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bartizan_gateway::config::PlacesArgs;
-use clap::Parser;
+use clap::Parser as _;
+use exit::Exit;
 
 /// The MCP gateway you can leave at its defaults.
-#[derive(Debug, Parser)]
-#[command(name = "bartizan", version, max_term_width = 100, after_help = "Start with `bartizan demo`, then `bartizan approve`.")]
+///
+/// Bartizan stands between AI clients and the MCP servers they call. It sees every call and every
+/// answer, and nothing passes that it has not judged.
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "bartizan",
+    version,
+    max_term_width = 110,
+    after_help = "Start here:\n  bartizan demo                                        a tour, nothing to set up\n  bartizan approve fs -- npx -y PACKAGE ARG…           review a server\n  bartizan run --name fs -- npx -y PACKAGE ARG…        put it behind the gateway"
+)]
 struct Cli {
-    /// Where state lives: journal, tokens.
-    #[arg(long, global = true, env = "BARTIZAN_STATE", value_name = "DIR")]
-    state: Option<PathBuf>,
-    /// The lock file with the reviewed definitions.
-    #[arg(long, global = true, env = "BARTIZAN_LOCK", value_name = "FILE")]
-    lock: Option<PathBuf>,
-    /// The configuration.
-    #[arg(long, global = true, env = "BARTIZAN_CONFIG", value_name = "FILE")]
+    /// The configuration. Default: bartizan.toml here, if there is one.
+    #[arg(long, global = true, value_name = "FILE", env = "BARTIZAN_CONFIG")]
     config: Option<PathBuf>,
+    /// Where the journal and the tokens are. Default: the platform's state directory.
+    #[arg(long, global = true, value_name = "DIR", env = "BARTIZAN_STATE")]
+    state: Option<PathBuf>,
+    /// The lock file. Default: bartizan.lock beside the configuration, else in the state directory.
+    #[arg(long, global = true, value_name = "FILE", env = "BARTIZAN_LOCK")]
+    lock: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// A tour without set-up: a real gateway, a real server, and what is refused.
-    #[command(after_help = "Example:\n  bartizan demo")]
-    Demo,
+    Demo(Demo),
     Run(run::Args),
     Serve(serve::Args),
     Approve(approve::Args),
     Diff(diff::Args),
-    #[command(name = "__guard", hide = true)]
-    Guard {
-        #[arg(long)]
-        parent: u32,
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
+    Check(check::Args),
+    Token(token::Args),
+    Log(log::Args),
+    Audit(audit::Args),
+    Explain(explain::Args),
+    Completions(shell::Completions),
+    Man(shell::Manual),
+    #[command(name = bartizan_sandbox::GUARD, hide = true)]
+    Guard(Guard),
     #[command(name = "__demo-server", hide = true)]
-    DemoServer { turned: PathBuf },
+    DemoServer {
+        /// The file that turns the server.
+        turned: PathBuf,
+    },
+}
+
+/// A tour without set-up: a normal call and a handful of attacks against a real gateway.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bartizan demo")]
+struct Demo {}
+
+/// Watches over one server. Started by the gateway only.
+#[derive(Debug, clap::Args)]
+struct Guard {
+    #[arg(long)]
+    parent: u32,
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
-    let Cli { state, lock, config, command } = Cli::parse();
+    let Cli { config, state, lock, command } = Cli::parse();
     let places = PlacesArgs { state, lock };
-    log();
+    write_diagnostics(&command);
     match command {
-        Command::Demo => demo::main(),
+        Command::Demo(Demo {}) => demo::main(),
         Command::Run(args) => run::main(&args, &places, config),
         Command::Serve(args) => serve::main(&args, &places, config),
         Command::Approve(args) => approve::main(&args, &places, config),
         Command::Diff(args) => diff::main(&args, &places, config),
-        Command::Guard { parent, command } => bartizan_sandbox::guard::main(parent, &command),
-        Command::DemoServer { turned } => match demo::server::serve(&turned) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+        Command::Check(args) => check::main(&args, &places, config).into(),
+        Command::Token(args) => token::main(&args, &places).into(),
+        Command::Log(args) => log::main(&args, &places).into(),
+        Command::Audit(args) => audit::main(&args, &places).into(),
+        Command::Explain(args) => explain::main(&args).into(),
+        Command::Completions(args) => shell::completions(&args).into(),
+        Command::Man(args) => shell::manual(&args).into(),
+        Command::Guard(guard) => bartizan_sandbox::guard::main(guard.parent, &guard.command),
+        Command::DemoServer { turned } => demo::server::serve(&turned).map_or_else(|error| Exit::environment(&error), |()| Exit::Done).into(),
     }
 }
 
-/// Diagnostics go to standard error: standard output is for answers, and in `run` for the protocol.
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+/// Diagnostics go to standard error, in `run` too, where standard output belongs to the protocol.
+/// `BARTIZAN_LOG` says how much, as in `info` or `bartizan_gateway::upstream=debug`.
+fn write_diagnostics(command: &Command) {
+    let usual = match command {
+        Command::Run(_) | Command::Serve(_) => "info",
+        _ => "error",
+    };
+    let filter = tracing_subscriber::EnvFilter::builder().with_env_var("BARTIZAN_LOG").with_default_directive(tracing_subscriber::filter::LevelFilter::OFF.into());
+    let filter = filter.try_from_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
+    let colour = io::stderr().is_terminal() && paint::colour_is_welcome();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour).with_target(false).init();
 }
 
-/// The runtime of commands that act.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+/// Where the gateway's tasks run.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn all(command: &clap::Command) -> Vec<&clap::Command> {
+        let below = command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help");
+        std::iter::once(command).chain(below.flat_map(all)).collect()
+    }
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_description_and_an_example() {
+        for command in all(&Cli::command()) {
+            assert!(command.get_about().is_some(), "{} has no description", command.get_name());
+            let leaf = command.get_subcommands().next().is_none();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!leaf || help.contains("bartizan ") || help.contains("\"bartizan\""), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn places_may_stand_after_the_command() {
+        let cli = Cli::try_parse_from(["bartizan", "run", "--name", "n", "--config", "c", "--", "x", "--state", "y"]).expect("parsed");
+        assert_eq!((cli.config, cli.state), (Some("c".into()), None));
+    }
 }

@@ -11,10 +11,16 @@ pub(crate) struct Paint {
     on: bool,
 }
 
+/// Whether the person wants colour at all (no-color.org).
+#[expect(clippy::disallowed_methods, reason = "the one variable that is about how things look")]
+pub(crate) fn colour_is_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 impl Paint {
     /// For standard output: a terminal, and nobody said `NO_COLOR`.
     pub(crate) fn for_stdout() -> Self {
-        Self { on: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
+        Self { on: std::io::stdout().is_terminal() && colour_is_welcome() }
     }
 
     fn with(self, code: &str, text: &str) -> String {
@@ -24,6 +30,21 @@ impl Paint {
     /// Something to look at first.
     pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", &visible(text))
+    }
+
+    /// What went well, and what did not.
+    pub(crate) fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    /// What was refused, or needs somebody.
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    /// What is there and matters less.
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.with("2", text)
     }
 
     /// An effect class: the worse, the louder.
@@ -37,7 +58,7 @@ impl Paint {
 }
 
 /// A name as a person can see it: what does not show becomes an escape.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     text.chars().map(|symbol| if symbol.is_ascii_graphic() || symbol == ' ' || symbol.is_alphanumeric() { symbol.to_string() } else { symbol.escape_unicode().to_string() }).collect()
 }
 

@@ -4,7 +4,7 @@
 mod store;
 mod token;
 
-pub use store::{Issued, Standing, StoreError, Tokens, Wish};
+pub use store::{Issued, Row, Standing, StoreError, Tokens, Wish};
 pub use token::{TokenId, random_id};
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use bartizan_monitor::reason::{Reason, Refusal};
 use rustix::process::getuid;
 
 use crate::config::files;
-use store::{Mark, Row, Rows};
+use store::{Mark, Rows};
 
 /// The tokens of this moment. A changed file is noticed on the next message; one that cannot be read
 /// lets nobody in.

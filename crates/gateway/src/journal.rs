@@ -4,6 +4,7 @@
 //! with a hash chain of its own. A line is one `write(2)`, so that a crash cuts at most the last one.
 //! After a failed write nothing is recorded any more, and so no call leaves any more.
 
+pub mod browse;
 pub mod read;
 mod recover;
 mod sync;

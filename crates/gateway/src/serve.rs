@@ -249,11 +249,10 @@ fn task_owner(talk: &Talk, method: Method, params: Option<&Json>) -> Option<Arc<
 fn learn_task(talk: &Talk, server: Option<Arc<str>>, released: &Released) {
     let body = released.body().view();
     let task = body.at(&["task", "taskId"]).or_else(|| body.get("taskId")).and_then(View::as_str);
-    if let (Some(task), Some(server)) = (task, server) {
-        if talk.task_owner(&task).is_none() {
+    if let (Some(task), Some(server)) = (task, server)
+        && talk.task_owner(&task).is_none() {
             talk.remember_task(task.into_owned(), server);
         }
-    }
 }
 
 /// Writes the decision down before anything happens; on disk for what changes the world.

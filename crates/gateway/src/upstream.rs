@@ -7,21 +7,23 @@
 mod desk;
 mod dial;
 mod http;
+mod open;
 mod probe;
+mod server;
 mod shelf;
 mod stdio;
 mod survey;
 
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
+pub use server::Server;
 pub use survey::{Surveyed, survey};
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_monitor::case::Target;
 use bartizan_monitor::catalog::{Menu, Offer};
-use bartizan_monitor::reason::gateway::{UPSTREAM_CANCELLED, UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE};
+use bartizan_monitor::reason::gateway::{UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Answer, Recorded};
 use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
@@ -30,64 +32,7 @@ use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::{Era, Version};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{How, ServerSettings};
 use desk::{Desk, Slot};
-
-/// A configured server and what is known about it across all links.
-#[derive(Debug)]
-pub struct Server {
-    /// Its configuration.
-    pub settings: Arc<ServerSettings>,
-    /// How large one of its messages may be.
-    pub message_bytes: usize,
-    modern: AtomicU8,
-    children: Arc<tokio::sync::Semaphore>,
-    /// A process that was only asked whether it speaks the modern era, and does not.
-    spare: Mutex<Option<(Pipe, Arc<Desk>)>>,
-    http: dial::Client,
-    backoff: stdio::Backoff,
-}
-
-const UNKNOWN: u8 = 0;
-const NO: u8 = 2;
-
-impl Server {
-    /// A server that nobody has talked to yet.
-    #[must_use]
-    pub fn new(settings: Arc<ServerSettings>, message_bytes: usize, children: usize) -> Arc<Self> {
-        Arc::new(Self {
-            settings,
-            message_bytes,
-            modern: AtomicU8::new(UNKNOWN),
-            children: Arc::new(tokio::sync::Semaphore::new(children)),
-            spare: Mutex::default(),
-            http: dial::client(),
-            backoff: stdio::Backoff::default(),
-        })
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.settings.name
-    }
-
-    fn spare(&self) -> Option<(Pipe, Arc<Desk>)> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn legacy_only(&self) -> Refusal {
-        Refusal::new(UPSTREAM_ERA, format!("{} does not speak {}", self.name(), Version::NEWEST))
-    }
-
-    pub(crate) fn unreachable(&self, detail: impl std::fmt::Display) -> Refusal {
-        Refusal::new(UPSTREAM_UNREACHABLE, format!("{}: {detail}", self.name()))
-    }
-
-    pub(crate) fn invalid(&self, detail: impl std::fmt::Display) -> Refusal {
-        Refusal::new(UPSTREAM_INVALID, format!("{}: {detail}", self.name()))
-    }
-}
 
 /// Who hears what a server says before, beside and instead of an answer.
 pub trait Listener: Send + Sync {
@@ -173,107 +118,6 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    /// Opens a link: starts or reaches the server and introduces the gateway.
-    pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>) -> Result<Arc<Self>, Refusal> {
-        let limit = server.settings.start_timeout;
-        let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener)).await;
-        opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))))
-    }
-
-    async fn introduce(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>) -> Result<Arc<Self>, Refusal> {
-        if matches!(hello, Hello::Modern) && server.modern.load(Ordering::Relaxed) == NO {
-            return Err(server.legacy_only());
-        }
-        if let (Hello::Legacy(..), Some((pipe, desk))) = (hello, server.spare()) {
-            // Some servers take a discovery for a decision and speak nothing else from then on: then
-            // a fresh process is started below.
-            if let Ok(link) = Self::greet(Self::draft(server, hello, pipe, desk, listener.clone()), hello).await {
-                return Ok(link);
-            }
-        }
-        let desk = Arc::new(Desk::default());
-        let pipe = match &server.settings.how {
-            How::Stdio { .. } => Pipe::Stdio(stdio::Pipe::start(server, &desk, Self::newest(hello)).await?),
-            How::Http { .. } => Pipe::Http(http::Pipe::new(server, hello.era())),
-        };
-        Self::greet(Self::draft(server, hello, pipe, desk, listener), hello).await
-    }
-
-    fn draft(server: &Arc<Server>, hello: &Hello, pipe: Pipe, desk: Arc<Desk>, listener: Arc<dyn Listener>) -> Self {
-        if let Pipe::Stdio(pipe) = &pipe {
-            pipe.speak(Self::newest(hello));
-        }
-        Self { server: server.clone(), era: hello.era(), version: Self::newest(hello), pipe, desk, hello: Json::null(), shelf: shelf::Shelf::default(), listener }
-    }
-
-    async fn greet(mut link: Self, hello: &Hello) -> Result<Arc<Self>, Refusal> {
-        match hello {
-            Hello::Modern => {
-                let Some(discovered) = link.discover().await? else {
-                    let refusal = link.server.legacy_only();
-                    link.set_aside();
-                    return Err(refusal);
-                };
-                link.hello = discovered;
-            }
-            Hello::Legacy(version, capabilities) => link.initialize(*version, capabilities).await?,
-        }
-        if let Pipe::Stdio(pipe) = &link.pipe {
-            pipe.settle();
-        }
-        let link = Arc::new(link);
-        link.desk.attend(&link);
-        if let Pipe::Http(pipe) = &link.pipe {
-            pipe.listen(&link);
-        }
-        Ok(link)
-    }
-
-    const fn newest(hello: &Hello) -> Version {
-        match hello {
-            Hello::Legacy(version, _) => *version,
-            Hello::Modern => Version::NEWEST,
-        }
-    }
-
-    /// What the server says of itself in the modern era; nothing when it does not speak it.
-    async fn discover(&self) -> Result<Option<Json>, Refusal> {
-        let answer = self.ask(&Probe::Discover, self.server.settings.start_timeout).await;
-        match answer {
-            Ok(Outcome::Result(result)) if supports(result.view(), Version::NEWEST) => Ok(Some(result)),
-            Ok(_) => Ok(None),
-            // An answer that is not understood (a web page, an empty 404) is not the modern era; no answer
-            // says nothing about eras.
-            Err(refusal) if refusal.reason == UPSTREAM_INVALID => Ok(None),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    /// Keeps a process that does not speak the modern era for whoever speaks the legacy one.
-    fn set_aside(self) {
-        self.server.modern.store(NO, Ordering::Relaxed);
-        if matches!(self.pipe, Pipe::Stdio(_)) && self.is_alive() {
-            *self.server.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.pipe, self.desk));
-        }
-    }
-
-    async fn initialize(&mut self, version: Version, capabilities: &Capabilities) -> Result<(), Refusal> {
-        let probe = Probe::Initialize { version, capabilities: capabilities.clone() };
-        let result = match self.ask(&probe, self.server.settings.start_timeout).await? {
-            Outcome::Result(result) => result,
-            Outcome::Error(error) => return Err(self.server.unreachable(format_args!("initialize was refused: {}", message_of(&error)))),
-        };
-        let named = result.view().get("protocolVersion").and_then(View::as_str).unwrap_or_default();
-        self.version = Version::read(&named)
-            .filter(|version| version.era() == Era::Legacy)
-            .ok_or_else(|| self.server.invalid("initialize was answered with a version that is not spoken here"))?;
-        if let Pipe::Stdio(pipe) = &self.pipe {
-            pipe.speak(self.version);
-        }
-        self.hello = result;
-        self.tell(&Probe::Initialized).await
-    }
-
     /// The server it leads to.
     #[must_use]
     pub const fn server(&self) -> &Arc<Server> {
@@ -451,15 +295,6 @@ fn declared_headers(recorded: &Recorded) -> Vec<(String, String)> {
     let declared = bartizan_monitor::catalog::mirrored(&item.pin.definition).unwrap_or_default();
     let value = |property: &str| arguments.get(property).filter(|value| !value.is_null()).map(|value| value.as_str().map_or_else(|| value.text().to_owned(), std::borrow::Cow::into_owned));
     declared.into_iter().filter_map(|(header, property)| Some((header, value(&property)?))).collect()
-}
-
-fn supports(discovered: View<'_>, version: Version) -> bool {
-    let versions = discovered.get("supportedVersions");
-    versions.is_some_and(|versions| versions.items().any(|item| item.as_str().as_deref() == Some(version.name())))
-}
-
-fn message_of(error: &Json) -> String {
-    error.view().get("message").and_then(View::as_str).unwrap_or_default().chars().take(200).collect()
 }
 
 /// A message as it is sent to a server.

@@ -1,5 +1,7 @@
 //! The JSON-RPC 2.0 envelope, parsed once into values that say what they are.
 
+mod params;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -346,7 +348,7 @@ impl Envelope {
             return Ok(());
         };
         let params = self.params.as_ref().map(Json::view);
-        mirror.confirm(version, method, params.and_then(|params| mirrored_name(method, params)).as_deref())?;
+        mirror.confirm(version, method, params.and_then(|params| params::mirrored_name(method, params)).as_deref())?;
         let capabilities = params.and_then(|params| params.at(&["_meta", META_CAPABILITIES]));
         if capabilities.is_some_and(|value| value.kind() == Kind::Object) {
             return Ok(());
@@ -361,7 +363,7 @@ impl Envelope {
             (None, Some(outcome), Some(id)) if self.params.is_none() => Ok(Message::Response { id, outcome }),
             (Some(name), None, id) => {
                 let method = Method::read(&name).ok_or_else(|| Refusal::new(METHOD, "not a method of any protocol version"))?;
-                shape(method, self.params.as_ref())?;
+                params::shape(method, self.params.as_ref())?;
                 match (method.form(), id) {
                     (Form::Request, Some(id)) => Ok(Message::Request { id, method, params: self.params }),
                     (Form::Notification, None) => Ok(Message::Notification { method, params: self.params }),
@@ -380,45 +382,6 @@ fn is_error(view: View<'_>) -> bool {
 
 fn is_modern_only(method: Method) -> bool {
     method.allowed(Sender::Client, Version::NEWEST) && !method.allowed(Sender::Client, Version::NEWEST_LEGACY)
-}
-
-/// The member of the parameters that `Mcp-Name` mirrors.
-fn mirrored_name<'a>(method: &str, params: View<'a>) -> Option<std::borrow::Cow<'a, str>> {
-    let member = match Method::read(method)? {
-        Method::ToolsCall | Method::PromptsGet => "name",
-        Method::ResourcesRead => "uri",
-        Method::TasksGet | Method::TasksCancel | Method::TasksUpdate => "taskId",
-        _ => return None,
-    };
-    params.get(member).and_then(View::as_str)
-}
-
-/// Checks the few parameters that decisions are made on.
-fn shape(method: Method, params: Option<&Json>) -> Result<(), Refusal> {
-    let (strings, objects): (&[&str], &[&str]) = match method {
-        Method::ToolsCall | Method::PromptsGet => (&["name"], &[]),
-        Method::ResourcesRead | Method::Subscribe | Method::Unsubscribe => (&["uri"], &[]),
-        Method::TasksGet | Method::TasksResult | Method::TasksCancel | Method::TasksUpdate => (&["taskId"], &[]),
-        Method::Complete => (&[], &["ref", "argument"]),
-        Method::Initialize => (&["protocolVersion"], &["capabilities"]),
-        Method::SetLevel => (&["level"], &[]),
-        Method::Listen => (&[], &["notifications"]),
-        _ => (&[], &[]),
-    };
-    let view = params.map(Json::view);
-    let is = |key: &str, kind: Kind| view.and_then(|view| view.get(key)).is_some_and(|value| value.kind() == kind);
-    let absent_or = |key: &str, kind: Kind| view.and_then(|view| view.get(key)).is_none_or(|value| value.kind() == kind);
-    let wrong = |key: &str| Err(Refusal::new(PARAMS, format!("{method}: {key} is missing or has the wrong type")));
-    if let Some(key) = strings.iter().find(|key| !is(key, Kind::String)) {
-        return wrong(key);
-    }
-    if let Some(key) = objects.iter().find(|key| !is(key, Kind::Object)) {
-        return wrong(key);
-    }
-    if !absent_or("arguments", Kind::Object) {
-        return wrong("arguments");
-    }
-    if absent_or("_meta", Kind::Object) { Ok(()) } else { wrong("_meta") }
 }
 
 #[cfg(test)]

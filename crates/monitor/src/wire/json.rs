@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 mod edit;
 mod scan;
+mod walk;
 pub use edit::Edits;
 
 /// How deeply arrays and objects may nest.
@@ -237,7 +238,7 @@ impl<'a> View<'a> {
 
     /// Members of an object, keys unescaped; nothing for other kinds.
     pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Self)> {
-        let mut walk = scan::Walk::inside(self.0, b'{');
+        let mut walk = walk::Walk::inside(self.0, b'{');
         std::iter::from_fn(move || {
             let key = walk.next_key()?;
             let value = walk.next_value()?;
@@ -247,14 +248,14 @@ impl<'a> View<'a> {
 
     /// Items of an array; nothing for other kinds.
     pub fn items(self) -> impl Iterator<Item = Self> {
-        let mut walk = scan::Walk::inside(self.0, b'[');
+        let mut walk = walk::Walk::inside(self.0, b'[');
         std::iter::from_fn(move || walk.next_value().map(View))
     }
 
     /// The member of an object with exactly this key.
     #[must_use]
     pub fn get(self, key: &str) -> Option<Self> {
-        let mut walk = scan::Walk::inside(self.0, b'{');
+        let mut walk = walk::Walk::inside(self.0, b'{');
         while let Some(raw) = walk.next_key() {
             let value = walk.next_value()?;
             if scan::key_is(raw, key) {

@@ -1,4 +1,4 @@
-//! The strict scanner, and the walker for bytes that it has passed.
+//! The strict scanner.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -318,88 +318,4 @@ fn unescape_unit(bytes: &[u8]) -> (char, usize) {
 /// Whether a raw key, as it stands between its quotes, is `key`.
 pub(super) fn key_is(raw: &[u8], key: &str) -> bool {
     raw == key.as_bytes() || (raw.contains(&b'\\') && unescape(raw) == key)
-}
-
-/// Walks the members or items of a value that the scanner has passed. Never fails; on bytes that
-/// were not passed it ends early.
-pub(super) struct Walk<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Walk<'a> {
-    /// Starts inside an object (`{`) or an array (`[`); another kind of value has nothing inside.
-    pub(super) fn inside(bytes: &'a [u8], open: u8) -> Self {
-        let bytes = if bytes.first() == Some(&open) { bytes } else { &[] };
-        Self { bytes, at: 1 }
-    }
-
-    fn blank(&mut self) {
-        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b':')) {
-            self.at = self.at.saturating_add(1);
-        }
-    }
-
-    /// The next key, between its quotes.
-    pub(super) fn next_key(&mut self) -> Option<&'a [u8]> {
-        let key = self.next_value()?;
-        key.strip_prefix(b"\"")?.strip_suffix(b"\"")
-    }
-
-    /// The next value.
-    pub(super) fn next_value(&mut self) -> Option<&'a [u8]> {
-        self.blank();
-        let start = self.at;
-        match self.bytes.get(start)? {
-            b']' | b'}' => return None,
-            b'"' => self.skip_string(),
-            b'{' | b'[' => self.skip_nested(),
-            _ => self.skip_scalar(),
-        }
-        self.bytes.get(start..self.at)
-    }
-
-    fn skip_string(&mut self) {
-        self.at = self.at.saturating_add(1);
-        loop {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(run) = memchr::memchr2(b'"', b'\\', rest) else {
-                self.at = self.bytes.len();
-                return;
-            };
-            let quote = rest.get(run) == Some(&b'"');
-            self.at = self.at.saturating_add(run).saturating_add(if quote { 1 } else { 2 });
-            if quote {
-                return;
-            }
-        }
-    }
-
-    fn skip_nested(&mut self) {
-        let mut depth = 0_usize;
-        while let Some(byte) = self.bytes.get(self.at) {
-            match byte {
-                b'"' => {
-                    self.skip_string();
-                    continue;
-                }
-                b'{' | b'[' => depth = depth.saturating_add(1),
-                b'}' | b']' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            self.at = self.at.saturating_add(1);
-            if depth == 0 {
-                return;
-            }
-        }
-    }
-
-    fn skip_scalar(&mut self) {
-        while let Some(byte) = self.bytes.get(self.at) {
-            if matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r') {
-                return;
-            }
-            self.at = self.at.saturating_add(1);
-        }
-    }
 }

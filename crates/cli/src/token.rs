@@ -1,0 +1,135 @@
+//! `bartizan token`: client credentials.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use bartizan_gateway::clock;
+use bartizan_gateway::config::{Places, PlacesArgs};
+use bartizan_gateway::identity::{Issued, Row, Standing, StoreError, Tokens, Wish};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::format::Format;
+
+/// Manage the credentials of clients that come over HTTP.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Issue a token. Standard output is the token and nothing else; it is shown this one time.
+    #[command(after_help = "Examples:\n  bartizan token issue --label ci\n  bartizan token issue --label laptop --expires 30d --server files --server git")]
+    Issue {
+        /// Whom it is for.
+        #[arg(long)]
+        label: String,
+        /// How long it is good.
+        #[arg(long, value_name = "TIME", value_parser = clock::read_duration, default_value = "90d")]
+        expires: Duration,
+        /// A server that it is good for; may be given several times. Default: all.
+        #[arg(long = "server", value_name = "SERVER")]
+        servers: Vec<String>,
+    },
+    /// List the tokens. Their secrets are not known to the gateway either.
+    #[command(after_help = "Example:\n  bartizan token list --format json")]
+    List {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Issue a new token in the place of another, which stays good for a while.
+    #[command(after_help = "Example:\n  bartizan token rotate 1f3a9c04 --overlap 2h")]
+    Rotate {
+        /// The token's id.
+        id: String,
+        /// How long the old one stays good.
+        #[arg(long, value_name = "TIME", value_parser = clock::read_duration, default_value = "1h")]
+        overlap: Duration,
+    },
+    /// End a token, or all tokens of a label. Works on the next message, in running sessions too.
+    #[command(after_help = "Examples:\n  bartizan token revoke 1f3a9c04\n  bartizan token revoke ci")]
+    Revoke {
+        /// The token's id, or a label.
+        #[arg(value_name = "ID|LABEL")]
+        name: String,
+    },
+}
+
+/// Manages tokens.
+pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
+    let state = match Places::find(places, None) {
+        Ok(places) => places.state,
+        Err(error) => return Exit::usage(&error),
+    };
+    let done = Tokens::open(&state).and_then(|tokens| manage(&args.command, &tokens, clock::now_ms()));
+    match done {
+        Ok(printed) => printed.map_or_else(|error| Exit::output(&error), |()| Exit::Done),
+        Err(error @ (StoreError::File { .. } | StoreError::Random)) => Exit::environment(&error),
+        Err(error @ (StoreError::Label(_) | StoreError::Lifetime | StoreError::Unknown(_) | StoreError::Over(_))) => Exit::usage(&error),
+    }
+}
+
+fn manage(command: &Command, tokens: &Tokens, now_ms: u64) -> Result<io::Result<()>, StoreError> {
+    match command {
+        Command::Issue { label, expires, servers } => {
+            let servers: BTreeSet<String> = servers.iter().cloned().collect();
+            let wish = Wish { label: label.clone(), lifetime: *expires, servers: Some(servers).filter(|servers| !servers.is_empty()) };
+            let issued = tokens.issue(&wish, now_ms)?;
+            Ok(show(&issued))
+        }
+        Command::List { format } => Ok(list(&tokens.list()?, *format, now_ms)),
+        Command::Rotate { id, overlap } => {
+            let issued = tokens.rotate(id, *overlap, now_ms)?;
+            eprintln!("Token {id} stays good for {}.", clock::duration(*overlap));
+            Ok(show(&issued))
+        }
+        Command::Revoke { name } => {
+            let ended = tokens.revoke(name, now_ms)?;
+            let out = ended.iter().try_for_each(|row| writeln!(io::stdout(), "Revoked token {} of {}.", row.id, row.label));
+            Ok(out)
+        }
+    }
+}
+
+fn show(issued: &Issued) -> io::Result<()> {
+    let row = &issued.row;
+    eprintln!("Token {} for {}: good until {}, for {}.", row.id, row.label, clock::utc(row.expires_ms), servers(row));
+    eprintln!("It is shown this one time. The client sends it as `Authorization: Bearer TOKEN`.");
+    writeln!(io::stdout(), "{}", issued.text.expose())
+}
+
+fn servers(row: &Row) -> String {
+    row.servers.as_ref().map_or_else(|| "all servers".to_owned(), |servers| servers.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+}
+
+const fn standing(row: &Row, now_ms: u64) -> &'static str {
+    match row.standing(now_ms) {
+        Standing::Good => "good",
+        Standing::Expired => "expired",
+        Standing::Revoked => "revoked",
+    }
+}
+
+fn list(rows: &[Row], format: Format, now_ms: u64) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if format == Format::Json {
+        let entry = |row: &Row| {
+            json!({"id": row.id.to_string(), "label": row.label, "standing": standing(row, now_ms), "created": clock::utc(row.created_ms),
+                "expires": clock::utc(row.expires_ms), "revoked": row.revoked_ms.map(clock::utc), "servers": row.servers})
+        };
+        return writeln!(out, "{}", Value::from(rows.iter().map(entry).collect::<Vec<_>>()));
+    }
+    if rows.is_empty() {
+        return writeln!(out, "There are no tokens. Issue one: bartizan token issue --label NAME");
+    }
+    let width = rows.iter().map(|row| row.label.len()).max().unwrap_or_default().max(5);
+    writeln!(out, "{:<8}  {:<width$}  {:<8}  {:<24}  SERVERS", "ID", "LABEL", "STANDING", "GOOD UNTIL")?;
+    for row in rows {
+        writeln!(out, "{:<8}  {:<width$}  {:<8}  {:<24}  {}", row.id.to_string(), row.label, standing(row, now_ms), clock::utc(row.expires_ms), servers(row))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! A server, whoever talks to it.
+
+use std::sync::atomic::AtomicU8;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::{UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM_UNREACHABLE};
+use bartizan_monitor::wire::version::Version;
+
+use super::desk::Desk;
+use super::{Pipe, dial, stdio};
+use crate::config::ServerSettings;
+
+/// A configured server and what is known about it across all links.
+#[derive(Debug)]
+pub struct Server {
+    /// Its configuration.
+    pub settings: Arc<ServerSettings>,
+    /// How large one of its messages may be.
+    pub message_bytes: usize,
+    pub(super) modern: AtomicU8,
+    pub(super) children: Arc<tokio::sync::Semaphore>,
+    /// A process that was only asked whether it speaks the modern era, and does not.
+    pub(super) spare: Mutex<Option<(Pipe, Arc<Desk>)>>,
+    pub(super) http: dial::Client,
+    pub(super) backoff: stdio::Backoff,
+}
+
+pub(super) const UNKNOWN: u8 = 0;
+pub(super) const NO: u8 = 2;
+
+impl Server {
+    /// A server that nobody has talked to yet.
+    #[must_use]
+    pub fn new(settings: Arc<ServerSettings>, message_bytes: usize, children: usize) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            message_bytes,
+            modern: AtomicU8::new(UNKNOWN),
+            children: Arc::new(tokio::sync::Semaphore::new(children)),
+            spare: Mutex::default(),
+            http: dial::client(),
+            backoff: stdio::Backoff::default(),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+
+    pub(super) fn spare(&self) -> Option<(Pipe, Arc<Desk>)> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn legacy_only(&self) -> Refusal {
+        Refusal::new(UPSTREAM_ERA, format!("{} does not speak {}", self.name(), Version::NEWEST))
+    }
+
+    pub(crate) fn unreachable(&self, detail: impl std::fmt::Display) -> Refusal {
+        Refusal::new(UPSTREAM_UNREACHABLE, format!("{}: {detail}", self.name()))
+    }
+
+    pub(crate) fn invalid(&self, detail: impl std::fmt::Display) -> Refusal {
+        Refusal::new(UPSTREAM_INVALID, format!("{}: {detail}", self.name()))
+    }
+}
