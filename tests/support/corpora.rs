@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bartizan_monitor::case::{Caller, Case, Effect, Facts, Kind, Means};
-use bartizan_monitor::catalog::{Catalog, Definition, Menu, Naming, Offer};
+use bartizan_monitor::catalog::{Catalog, Definition, Menu, Naming, Offer, Place};
 use bartizan_monitor::lock::{Lock, Pin};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::envelope::{self, Arrival};
@@ -129,9 +129,10 @@ pub fn case(tools: &[Json], message: Bytes) -> Result<Case, Refusal> {
         Arrival::One(parsed) => parsed.map_err(|misread| misread.refusal)?,
         Arrival::Batch(_) => panic!("a batch"),
     };
-    let menu = Menu { server: SERVER.into(), offer: Ok(Arc::new(offer)) };
+    let menus = [Menu { server: SERVER.into(), offer: Ok(Arc::new(offer)) }];
+    let place = Place { naming: Naming::Plain, menus: &menus, owner: None };
     let facts = Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio" };
-    Catalog::new(Arc::new(lock), "__").case(parsed, &Caller::assertion("p", Means::LocalUser, None), Naming::Plain, &[menu], None, facts)
+    Catalog::new(Arc::new(lock), "__").case(parsed, &Caller::assertion("p", Means::LocalUser, None), place, facts)
 }
 
 /// A call of a tool.

@@ -54,7 +54,7 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
         Err(error) => return unreadable(error),
     };
     match &args.command {
-        Command::Verify { heads, format } => match files.iter().map(|path| verify(path)).collect::<io::Result<Vec<Checked>>>() {
+        Command::Verify { heads, format } => match files.iter().map(|path| verify(path, heads)).collect::<io::Result<Vec<Checked>>>() {
             Ok(checked) => report(&checked, heads, *format),
             Err(error) => unreadable(error),
         },
@@ -70,10 +70,10 @@ struct Checked {
     problem: Option<String>,
 }
 
-fn verify(path: &Path) -> io::Result<Checked> {
+fn verify(path: &Path, heads: &[Digest]) -> io::Result<Checked> {
     // Asked first: a file that ends while it is read was alive at its last line.
     let live = read::is_live(path)?;
-    let found = read::verify(path)?;
+    let found = read::verify(path, heads)?;
     let cut = matches!(found.tail, Tail::Cut(_)) && !live;
     let problem = match &found.broken {
         Some(broken) => Some(format!("{}:{}: {}", path.display(), broken.line, broken.what)),
@@ -87,7 +87,7 @@ fn verify(path: &Path) -> io::Result<Checked> {
 }
 
 fn report(checked: &[Checked], heads: &[Digest], format: Format) -> Exit {
-    let lost: Vec<&Digest> = heads.iter().filter(|head| !checked.iter().any(|file| file.found.heads.contains(head))).collect();
+    let lost: Vec<&Digest> = heads.iter().filter(|head| !checked.iter().any(|file| file.found.met.contains(head))).collect();
     let printed = match format {
         Format::Json => print_json(checked, &lost),
         Format::Text => print_text(checked),

@@ -1,9 +1,11 @@
 //! Which servers a command is about, and what they offer.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use bartizan_gateway::config::{self, Loaded, PlacesArgs, places, seen};
+use bartizan_gateway::config::{self, Loaded, PlacesArgs, ServerSettings, places, seen};
 use bartizan_gateway::upstream::{self, Server, Surveyed};
+use bartizan_monitor::reason::Refusal;
 
 use crate::exit::Exit;
 
@@ -67,11 +69,16 @@ pub(crate) fn survey(loaded: &Loaded, wanted: &[Target]) -> Result<Vec<(String, 
             continue;
         }
         crate::paint::progress(&format!("asking {} what it offers …", settings.name));
-        let server = Server::new(settings.clone(), loaded.settings.limits.message_bytes, 4);
-        let surveyed = runtime.block_on(upstream::survey(&server));
+        let surveyed = runtime.block_on(ask(loaded, settings));
         crate::paint::progress("");
         let surveyed = surveyed.map_err(|refusal| Exit::environment(&format!("{}: {}", refusal.reason.page().hint, refusal.detail)))?;
         found.push((settings.name.to_string(), surveyed));
     }
     Ok(found)
+}
+
+/// Asks one server what it offers.
+pub(crate) async fn ask(loaded: &Loaded, settings: &Arc<ServerSettings>) -> Result<Surveyed, Refusal> {
+    let server = Server::new(settings.clone(), loaded.settings.limits.message_bytes, 4);
+    upstream::survey(&server).await
 }

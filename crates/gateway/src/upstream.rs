@@ -27,7 +27,7 @@ use bartizan_monitor::reason::gateway::{UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Answer, Recorded};
 use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
-use bartizan_monitor::wire::json::{Edits, Json, View};
+use bartizan_monitor::wire::json::{Edits, Json};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::{Era, Version};
 use tokio_util::sync::CancellationToken;

@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use bartizan_monitor::journal::{Break, Chain, Summary, Verifier};
+use bartizan_monitor::wire::canonical::Digest;
 
 use crate::config::files;
 
@@ -74,21 +75,35 @@ pub struct Verified {
     pub broken: Option<Break>,
     /// How it ends.
     pub tail: Tail,
+    /// Whether its last line is the one that a gateway writes when it ends.
+    pub ended: bool,
+    /// Which of the heads that were asked for are in it.
+    pub met: Vec<Digest>,
 }
 
-/// Verifies a file: every line is tied to the one before it, and no call is closed twice.
-pub fn verify(path: &Path) -> io::Result<Verified> {
+/// Verifies a file: every line is tied to the one before it, and no call is closed twice. `heads` are
+/// digests of lines that were noted earlier.
+pub fn verify(path: &Path, heads: &[Digest]) -> io::Result<Verified> {
     let mut lines = Lines::open(path)?;
     let (mut verifier, mut broken, mut whole) = (Verifier::default(), None, 0_u64);
+    let (mut ended, mut met) = (false, Vec::new());
     while let Some(line) = lines.next_line()? {
         if let Err(found) = verifier.line(&line) {
             broken = Some(found);
             break;
         }
+        let head = verifier.chain().head();
+        met.extend(heads.iter().filter(|wanted| **wanted == head));
+        ended = is_end(&line);
         whole = whole.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX)).saturating_add(1);
     }
     let tail = if broken.is_some() || lines.rest() == 0 { Tail::Whole } else { Tail::Cut(whole) };
-    Ok(Verified { chain: verifier.chain(), summary: verifier.summary(), broken, tail })
+    Ok(Verified { chain: verifier.chain(), summary: verifier.summary(), broken, tail, ended, met })
+}
+
+/// Whether a line is the last one of a file that was ended.
+pub(super) fn is_end(line: &[u8]) -> bool {
+    line.ends_with(br#","event":"end"}"#)
 }
 
 /// Whether the process that writes a file is alive.

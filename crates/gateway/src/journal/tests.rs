@@ -34,8 +34,10 @@ fn a_call_leaves_a_chain_that_verifies() {
     journal.finish();
     drop(journal);
     let path = only(dir.path());
-    let verified = read::verify(&path).expect("readable");
-    assert_eq!(verified.broken, None);
+    let verified = read::verify(&path, &[]).expect("readable");
+    assert_eq!((verified.broken, verified.ended), (None, true));
+    let heads = [verified.chain.head(), Digest::of_bytes(b"elsewhere")];
+    assert_eq!(read::verify(&path, &heads).expect("readable").met, [heads[0]]);
     assert_eq!((verified.summary.lines, verified.summary.closed, verified.summary.open.len()), (4, 1, 0));
     let lines = texts(&path);
     assert!(lines[0].contains(r#""event":"begin","pid":"#) && lines[3].ends_with(r#","event":"end"}"#), "{lines:#?}");
@@ -64,7 +66,7 @@ fn concurrent_calls_are_written_whole_and_once() {
         .collect();
     runtime.block_on(async { for call in calls { call.await.expect("call") } });
     drop((runtime, journal));
-    let verified = read::verify(&only(dir.path())).expect("readable");
+    let verified = read::verify(&only(dir.path()), &[]).expect("readable");
     assert_eq!((verified.broken, verified.summary.closed, verified.summary.open.len()), (None, 1280, 0));
 }
 
@@ -78,7 +80,7 @@ fn calls_that_wait_for_the_disk_share_the_wait() {
             assert_eq!(one.await.expect("task"), Ok(()));
         }
     });
-    assert_eq!(read::verify(&only(dir.path())).expect("readable").summary.open.len(), 200);
+    assert_eq!(read::verify(&only(dir.path()), &[]).expect("readable").summary.open.len(), 200);
 }
 
 /// A file whose writes fail, as those of a full disk do.
@@ -143,7 +145,7 @@ fn calls_of_a_killed_process_are_closed_as_interrupted() {
     let dir = tempfile::tempdir().expect("dir");
     let path = killed(dir.path(), 2);
     let journal = Journal::open(dir.path()).expect("next");
-    let verified = read::verify(&path).expect("readable");
+    let verified = read::verify(&path, &[]).expect("readable");
     assert_eq!((verified.broken, verified.summary.closed, verified.summary.open.len()), (None, 2, 0));
     let lines = texts(&path);
     assert!(lines[3].contains(r#""outcome":"interrupted""#) && lines[5].contains(r#""event":"end""#), "{lines:#?}");
@@ -160,9 +162,9 @@ fn a_line_that_was_cut_off_goes() {
     let mut file = files::open_append(&path).expect("open");
     file.write_all(b"{\"seq\":3,\"pre").expect("torn");
     drop(file);
-    assert!(matches!(read::verify(&path).expect("readable").tail, Tail::Cut(_)));
+    assert!(matches!(read::verify(&path, &[]).expect("readable").tail, Tail::Cut(_)));
     drop(Journal::open(dir.path()).expect("next"));
-    let verified = read::verify(&path).expect("readable");
+    let verified = read::verify(&path, &[]).expect("readable");
     assert_eq!((verified.broken, verified.tail, verified.summary.open.len()), (None, Tail::Whole, 0));
 }
 
@@ -176,7 +178,7 @@ fn a_file_that_does_not_verify_is_left_as_it_is() {
     files::replace(&path, bent.as_bytes(), files::Readers::Owner).expect("bent");
     drop(Journal::open(dir.path()).expect("next"));
     assert_eq!(files::read(&path, 1 << 20).expect("journal"), bent);
-    assert_eq!(read::verify(&path).expect("readable").broken.expect("broken").line, 3);
+    assert_eq!(read::verify(&path, &[]).expect("readable").broken.expect("broken").line, 3);
 }
 
 #[test]
@@ -189,7 +191,7 @@ fn files_of_living_processes_are_left_alone() {
     assert_eq!(read::all(dir.path()).expect("files").len(), 2, "one file each, in the same process too");
     drop((second, ticket));
     for path in read::all(dir.path()).expect("files") {
-        assert_eq!(read::verify(&path).expect("readable").broken, None);
+        assert_eq!(read::verify(&path, &[]).expect("readable").broken, None);
     }
 }
 

@@ -1,0 +1,169 @@
+//! What is looked at, each with its evidence.
+
+use bartizan_gateway::clock;
+use bartizan_gateway::config::{How, Loaded, ServerSettings};
+use bartizan_gateway::identity::{Standing as TokenStanding, Tokens};
+use bartizan_gateway::review::{self, What};
+use bartizan_gateway::upstream::Surveyed;
+use bartizan_monitor::case::{Effect, Kind};
+use bartizan_monitor::controls::{REGISTRY, schema};
+use bartizan_monitor::lock::Lock;
+use bartizan_monitor::reason::Refusal;
+
+/// How an item stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// As it should be.
+    Good,
+    /// Good to know.
+    Note,
+    /// Somebody has to do something.
+    Open,
+}
+
+impl Standing {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Note => "note",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// One thing that was looked at.
+pub(super) struct Item {
+    /// Stable, for scripts.
+    pub(super) name: &'static str,
+    /// The gateway, or a server.
+    pub(super) about: String,
+    pub(super) standing: Standing,
+    pub(super) evidence: String,
+    /// What to do; empty when nothing is to be done.
+    pub(super) remedy: String,
+}
+
+impl Item {
+    fn new(about: &str, name: &'static str, standing: Standing, evidence: impl Into<String>) -> Self {
+        Self { name, about: about.to_owned(), standing, evidence: evidence.into(), remedy: String::new() }
+    }
+
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+}
+
+const GATEWAY: &str = "gateway";
+
+/// What concerns the gateway as a whole.
+pub(super) fn gateway(loaded: &Loaded, lock: &Lock) -> Vec<Item> {
+    let settings = &loaded.settings;
+    let mut items = vec![configuration(loaded)];
+    items.extend(loaded.weakenings.iter().map(|weakening| Item::new(GATEWAY, "weakening", Standing::Note, weakening.clone())));
+    items.push(controls(loaded));
+    let address = settings.listen.address;
+    let reach = if address.ip().is_loopback() { Standing::Good } else { Standing::Note };
+    items.push(Item::new(GATEWAY, "listen", reach, format!("{address}, hosts: {}", list(&settings.listen.allowed_hosts, "this machine's own"))));
+    let pins: usize = settings.servers.iter().map(|server| lock.of(&server.name).count()).sum();
+    items.push(Item::new(GATEWAY, "lock", Standing::Good, format!("{}: {pins} approved definitions", settings.places.lock.display())));
+    let strays: Vec<String> = lock.servers().filter(|name| settings.server(name).is_none()).map(str::to_owned).collect();
+    if !strays.is_empty() {
+        items.push(Item::new(GATEWAY, "lock", Standing::Note, format!("approved, and not configured: {}", strays.join(", "))));
+    }
+    items.push(tokens(loaded));
+    items
+}
+
+fn configuration(loaded: &Loaded) -> Item {
+    let settings = &loaded.settings;
+    let path = settings.places.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    if settings.servers.is_empty() {
+        return Item::new(GATEWAY, "config", Standing::Open, format!("{path}: no server is configured")).remedy("add one: [servers.NAME] with a `command` or a `url`");
+    }
+    Item::new(GATEWAY, "config", Standing::Good, format!("{path}: {} servers, policy {}", settings.servers.len(), settings.policy_digest))
+}
+
+fn controls(loaded: &Loaded) -> Item {
+    let observing: Vec<&str> = loaded.monitor.observing().collect();
+    let mode = |name: &str| if observing.contains(&name) { format!("{name} (observes)") } else { name.to_owned() };
+    let all: Vec<String> = REGISTRY.iter().map(|entry| mode(entry.name)).collect();
+    let standing = if observing.is_empty() { Standing::Good } else { Standing::Open };
+    let item = Item::new(GATEWAY, "controls", standing, all.join(", "));
+    if observing.is_empty() { item } else { item.remedy("before launch, take them out of `dangerous.observe`") }
+}
+
+fn tokens(loaded: &Loaded) -> Item {
+    let state = &loaded.settings.places.state;
+    // Looked at without making anything: a state directory that is not there has no tokens.
+    let rows = if state.exists() { Tokens::open(state).and_then(|tokens| tokens.list()) } else { Ok(Vec::new()) };
+    let now_ms = clock::now_ms();
+    match rows {
+        Err(error) => Item::new(GATEWAY, "tokens", Standing::Open, error.to_string()),
+        Ok(rows) => {
+            let good: Vec<_> = rows.iter().filter(|row| row.standing(now_ms) == TokenStanding::Good).collect();
+            let Some(next) = good.iter().map(|row| row.expires_ms).min() else {
+                return Item::new(GATEWAY, "tokens", Standing::Open, "no good token: nobody can use the HTTP endpoint").remedy("bartizan token issue --label NAME");
+            };
+            Item::new(GATEWAY, "tokens", Standing::Good, format!("{} good, the next expires {}", good.len(), clock::utc(next)))
+        }
+    }
+}
+
+/// What a server's settings and approved definitions say.
+pub(super) fn server(server: &ServerSettings, lock: &Lock) -> Vec<Item> {
+    let name = &*server.name;
+    let how = match &server.how {
+        How::Stdio { command, env, .. } => format!("starts {:?} with {} variables of its own and none of the gateway's", command.first().map_or("", String::as_str), env.len()),
+        How::Http { url, headers } => format!("{} at {}, {} headers of its own", url.scheme(), url.host_str().unwrap_or_default(), headers.len()),
+    };
+    let times = format!("calls {}, start {}", clock::duration(server.timeout), clock::duration(server.start_timeout));
+    let mut items = vec![Item::new(name, "reach", Standing::Good, how), Item::new(name, "time limits", Standing::Good, times), approved(name, lock)];
+    let broken = lock.of(name).filter(|pin| pin.kind == Kind::Tool).filter_map(|pin| schema::compiles(&pin.definition).err().map(|why| format!("{}: {why}", pin.name)));
+    items.extend(broken.map(|what| Item::new(name, "schema", Standing::Open, what).remedy("no call of it passes; report the schema to the server's author, or override it in [controls.schema]")));
+    items
+}
+
+fn approved(name: &str, lock: &Lock) -> Item {
+    if lock.lacks(name) {
+        return Item::new(name, "approval", Standing::Open, "nothing is approved, so nothing is visible").remedy(format!("bartizan approve {name}"));
+    }
+    let tools: Vec<_> = lock.of(name).filter(|pin| pin.kind == Kind::Tool).collect();
+    let count = |effect: Effect| tools.iter().filter(|pin| pin.effect == effect).count();
+    let others = lock.of(name).count().saturating_sub(tools.len());
+    let classes = [Effect::Read, Effect::Write, Effect::Destructive].map(|effect| format!("{} {effect}", count(effect)));
+    Item::new(name, "approval", Standing::Good, format!("{} tools approved ({}), {others} other definitions", tools.len(), classes.join(", ")))
+}
+
+/// What a server offers now, against what was approved.
+pub(super) fn offered(name: &str, lock: &Lock, surveyed: Result<Surveyed, Refusal>) -> Vec<Item> {
+    let surveyed = match surveyed {
+        Ok(surveyed) => surveyed,
+        Err(refusal) => {
+            let evidence = format!("{} ({})", refusal.detail, refusal.reason);
+            return vec![Item::new(name, "contact", Standing::Open, evidence).remedy(refusal.reason.page().remedy)];
+        }
+    };
+    let changes = review::compare(lock, name, &surveyed.offer);
+    let named = |pick: fn(&What) -> bool| -> Vec<String> { changes.iter().filter(|change| pick(&change.what)).map(|change| change.name.clone()).collect() };
+    let mut items = vec![Item::new(name, "contact", Standing::Good, format!("speaks {}, offers {} definitions", surveyed.version, surveyed.offer.all().count()))];
+    let drifted = named(|what| matches!(what, What::Changed(..) | What::Removed(_)));
+    items.push(if drifted.is_empty() {
+        Item::new(name, "drift", Standing::Good, "everything that was approved is offered as it was reviewed")
+    } else {
+        Item::new(name, "drift", Standing::Open, format!("not as it was reviewed: {}", drifted.join(", "))).remedy(format!("bartizan diff {name}"))
+    });
+    let new = named(|what| matches!(what, What::New(_)));
+    if !new.is_empty() && !lock.lacks(name) {
+        items.push(Item::new(name, "new", Standing::Note, format!("offered, not approved, not visible: {}", new.join(", "))));
+    }
+    let rejected = named(|what| matches!(what, What::Rejected(_)));
+    if !rejected.is_empty() {
+        items.push(Item::new(name, "rejected", Standing::Note, format!("offered, and cannot be approved: {}", rejected.join(", "))));
+    }
+    items
+}
+
+fn list(values: &[String], none: &str) -> String {
+    if values.is_empty() { none.to_owned() } else { values.join(", ") }
+}
