@@ -29,6 +29,8 @@ pub(crate) struct Args {
     pub(crate) label: String,
     pub(crate) settle: f64,
     pub(crate) wait: f64,
+    /// Seconds the whole run may take beyond the time it measures.
+    pub(crate) limit: f64,
 }
 
 impl Default for Args {
@@ -54,6 +56,7 @@ impl Default for Args {
             label: String::new(),
             settle: 2.0,
             wait: 60.0,
+            limit: 120.0,
         }
     }
 }
@@ -126,6 +129,7 @@ impl Args {
             "--runs" => self.runs = number(key, &value)?,
             "--inflight" => self.inflight = number(key, &value)?,
             "--settle" => self.settle = number(key, &value)?,
+            "--limit" => self.limit = number(key, &value)?,
             "--wait" => self.wait = number(key, &value)?,
             other => return Err(anyhow!("unknown option {other}")),
         }

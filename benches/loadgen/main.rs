@@ -29,7 +29,9 @@ mod start;
 mod stats;
 mod stdio;
 
-use anyhow::{Result, bail};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 
 use args::Args;
@@ -48,13 +50,20 @@ async fn measure(a: &Args) -> Result<Value> {
     }
 }
 
+/// A server that stops answering must end the measurement, not hang it.
+async fn limited(a: &Args) -> Result<Value> {
+    let limit = Duration::from_secs_f64(a.warmup + a.secs + a.limit);
+    let done = tokio::time::timeout(limit, measure(a)).await;
+    done.map_err(|_| anyhow!("not done after {} s", limit.as_secs()))?
+}
+
 fn run() -> Result<bool> {
     let a = Args::parse()?;
     // One thread: the generator must cost the same whatever it measures.
     let rt = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let out = tokio::task::LocalSet::new().block_on(&rt, measure(&a))?;
+    let out = tokio::task::LocalSet::new().block_on(&rt, limited(&a))?;
     println!("{out}");
     let errors = out.get("errors").and_then(Value::as_u64).unwrap_or(0);
     Ok(errors == 0 && out.get("ok") != Some(&Value::Bool(false)))

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::args::Args;
 use crate::mcp::{self, CallMaker};
@@ -19,7 +20,7 @@ use crate::stats::Latency;
 struct Server {
     child: Child,
     pid: i32,
-    input: ChildStdin,
+    input: UnboundedSender<Vec<u8>>,
     output: BufReader<ChildStdout>,
     line: Vec<u8>,
     begun: Instant,
@@ -90,24 +91,25 @@ impl Server {
             .ok_or_else(|| anyhow!("no pipe from `{cmd}`"))?;
         let pid = child.id().unwrap_or(0).cast_signed();
         let output = BufReader::with_capacity(1 << 18, output);
+        let (sender, messages) = unbounded_channel();
+        tokio::task::spawn_local(write_all(input, messages));
         Ok(Server {
             child,
             pid,
-            input,
+            input: sender,
             output,
             line: Vec::new(),
             begun,
         })
     }
 
-    async fn send(&mut self, message: &[u8]) -> Result<(), String> {
+    fn send(&self, message: &[u8]) -> Result<(), String> {
         let mut line = Vec::with_capacity(message.len() + 1);
         line.extend_from_slice(message);
         line.push(b'\n');
         self.input
-            .write_all(&line)
-            .await
-            .map_err(|e| format!("writing: {e}"))
+            .send(line)
+            .map_err(|_| "the server closed its input".to_string())
     }
 
     /// The next line, in `self.line`.
@@ -142,23 +144,33 @@ impl Server {
     }
 }
 
+/// Writing is a task of its own: a server that is busy answering does not read, and whoever only writes
+/// then waits for ever once the pipes are full.
+async fn write_all(mut input: ChildStdin, mut messages: UnboundedReceiver<Vec<u8>>) {
+    while let Some(line) = messages.recv().await {
+        if input.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// From exec to the first answered call; the time of `initialize` too where there is one.
 async fn cold(a: &Args, s: &mut Server) -> Result<(Option<f64>, f64), String> {
     let patience = Duration::from_secs_f64(a.wait);
     let mut initialized = None;
     if !a.plan.modern {
-        s.send(mcp::initialize(&a.plan.version).as_bytes()).await?;
+        s.send(mcp::initialize(&a.plan.version).as_bytes())?;
         let v = s.answer(0, patience).await?;
         if v.get("result").is_none() {
             return Err(format!("initialize: {v}"));
         }
         initialized = Some(s.begun.elapsed().as_secs_f64() * 1e3);
-        s.send(mcp::INITIALIZED.as_bytes()).await?;
+        s.send(mcp::INITIALIZED.as_bytes())?;
     }
     let mut maker = a.plan.call_maker(0);
     let mut body = Vec::new();
     maker.body(1, &mut body);
-    s.send(&body).await?;
+    s.send(&body)?;
     s.answer(1, patience).await?;
     maker.check(1, &s.line, true)?;
     Ok((initialized, s.begun.elapsed().as_secs_f64() * 1e3))
@@ -198,7 +210,7 @@ async fn fly(a: &Args, s: &mut Server, load: &mut Load) -> Result<(), String> {
             seq,
             sent: Instant::now(),
         });
-        s.send(&body).await?;
+        s.send(&body)?;
     }
     let mut open = flights.len();
     while open > 0 {
@@ -222,7 +234,7 @@ async fn fly(a: &Args, s: &mut Server, load: &mut Load) -> Result<(), String> {
         f.maker.body(seq, &mut body);
         f.seq = seq;
         f.sent = Instant::now();
-        s.send(&body).await?;
+        s.send(&body)?;
     }
     Ok(())
 }

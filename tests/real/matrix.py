@@ -28,7 +28,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REAL = Path(os.environ.get("BARTIZAN_REAL", HERE / "../../target/real")).resolve()
 SCRATCH = REAL / "matrix"
-NODE = REAL / "bin/node"
+NODE = REAL / "npm/node_modules/.bin/node"
 PLACES = {"real": str(REAL), "node": str(NODE), "modules": str(REAL / "npm/node_modules")}
 ROADS = ("stdio", "http-stdio", "http-http")
 DRIVER_SECONDS = 240  # above every driver's own limit

@@ -15,7 +15,6 @@ pub(crate) const NO_QUOTA: &str = "
 [controls.quota]
 read_per_minute = 100000000
 write_per_minute = 100000000
-destructive_per_minute = 100000000
 client_per_minute = 100000000
 ";
 
@@ -87,7 +86,7 @@ impl Gateway {
 
     /// Starts `bartizan serve` and waits for its port.
     pub(crate) fn serve(&self, port: u16) -> Result<Server> {
-        let mut c = self.command(&["serve"], &["--config", "--state", "--lock"]);
+        let c = self.command(&["serve"], &["--config", "--state", "--lock"]);
         let mut server = Server::start("bartizan serve", &c, &self.dir.path().join("serve.log"))?;
         server.wait_for(port, Duration::from_secs(20))?;
         Ok(server)

@@ -1,38 +1,42 @@
 //! `bartizan approve`: a person reviews what servers offer, and the lock file remembers it.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, IsTerminal, Write};
+mod ask;
+
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bartizan_gateway::config::{Loaded, PlacesArgs};
+use bartizan_gateway::config::PlacesArgs;
 use bartizan_gateway::review::{self, Change, What};
 use bartizan_gateway::snapshot::read_lock;
+use bartizan_gateway::upstream::Surveyed;
 use bartizan_monitor::case::{Effect, Kind};
-use bartizan_monitor::controls::schema;
 use bartizan_monitor::lock::Lock;
 
 use crate::exit::Exit;
-use crate::paint::{Paint, show};
-use crate::target::{self, Target};
+use crate::target::{self, Survey, Target};
+use ask::{Screen, Word};
 
 /// Review what servers offer, and approve it.
 ///
 /// Shows every definition that is new, changed or gone, with the effect class that is proposed for
-/// it, asks, and writes the lock file. Nothing else makes a tool visible.
+/// it, asks, and writes the lock file. Nothing else makes a tool visible. Exits with 11 when
+/// something is left to review.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  bartizan approve files\n  bartizan approve files/read_file --effect read_file=read\n  bartizan approve fs --all --yes -- npx -y @modelcontextprotocol/server-filesystem /data")]
+#[command(
+    after_help = "Examples:\n  bartizan approve files\n  bartizan approve files/read_file --effect read_file=read\n  bartizan approve fs --all --yes -- npx -y @modelcontextprotocol/server-filesystem /data"
+)]
 pub(crate) struct Args {
     /// Servers, or single definitions as SERVER/NAME. Without any: all configured servers.
     #[arg(value_name = "SERVER[/TOOL]")]
     targets: Vec<String>,
-    /// Take every definition of the named servers.
-    #[arg(long)]
+    /// Take every definition of the named servers, and ask once per server.
+    #[arg(long, requires = "targets")]
     all: bool,
     /// Do not ask. Only together with names.
     #[arg(long, requires = "targets")]
     yes: bool,
-    /// The effect class of a tool: read, write or destructive. May be given several times.
+    /// The effect class of a tool: read, write or destructive. TOOL or SERVER/TOOL; may be given several times.
     #[arg(long = "effect", value_name = "TOOL=CLASS", value_parser = effect)]
     effects: Vec<(String, Effect)>,
     /// The command of a server that no configuration names yet.
@@ -46,25 +50,23 @@ fn effect(text: &str) -> Result<(String, Effect), String> {
     Ok((tool.to_owned(), class))
 }
 
-/// What a person said to one change.
-enum Word {
-    Yes(Effect),
-    No,
-    Quit,
-}
-
-/// How words are got.
-struct Asker {
-    effects: BTreeMap<String, Effect>,
-    unattended: bool,
-    interactive: bool,
+/// Whom to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// A person, about each definition.
+    Each,
+    /// A person, once per server.
+    Once,
+    /// Nobody: the command says yes.
+    Granted,
+    /// Nobody: there is no terminal.
+    Nobody,
 }
 
 /// Runs the review.
 pub(crate) fn main(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> ExitCode {
     match run(args, places, config) {
-        Ok(exit) => exit.into(),
-        Err(exit) => exit.into(),
+        Ok(exit) | Err(exit) => exit.into(),
     }
 }
 
@@ -73,98 +75,102 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let loaded = target::load(&wanted, &args.command, places, config)?;
     let path = loaded.settings.places.lock.clone();
     let mut lock = read_lock(&path).map_err(|error| Exit::usage(&error))?;
+    let survey = target::survey(&loaded, &wanted)?;
+    let unasked = survey.exit;
+    let offers = compared(args, &wanted, survey, &lock)?;
     let before = lock.clone();
-    let asker = Asker {
-        effects: args.effects.iter().cloned().collect(),
-        unattended: args.yes,
-        interactive: std::io::stdin().is_terminal() && !args.yes,
+    let asking = match (args.yes, args.all, io::stdin().is_terminal()) {
+        (true, _, _) => Asking::Granted,
+        (false, _, false) => Asking::Nobody,
+        (false, true, true) => Asking::Once,
+        (false, false, true) => Asking::Each,
     };
-    let exit = review_all(&loaded, &wanted, &mut lock, &asker);
-    if lock != before {
-        review::write_lock(&path, &lock).map_err(|error| Exit::environment(&format!("cannot write {}: {error}", path.display())))?;
-        println!("Wrote {}.", path.display());
-    }
-    exit
-}
-
-fn review_all(loaded: &Loaded, wanted: &[Target], lock: &mut Lock, asker: &Asker) -> Result<Exit, Exit> {
-    let mut left = 0;
-    for (name, surveyed) in target::survey(loaded, wanted)? {
-        let changes = review::compare(lock, &name, &surveyed.offer);
-        let chosen: Vec<&Change> = changes.iter().filter(|change| Target::covers(wanted, &name, &change.name)).collect();
-        let open = chosen.iter().filter(|change| change.is_open()).count();
-        println!("{name}: {} definitions, {open} to review ({})", chosen.len(), surveyed.version);
-        for change in &chosen {
-            match decide(change, &name, asker) {
-                Word::Yes(effect) => change.accept(lock, &name, effect),
-                Word::No => left += usize::from(change.is_open()),
-                Word::Quit => return Ok(Exit::ApprovalNeeded),
+    let mut screen = Screen::new(io::stdout().lock());
+    let mut left = 0_usize;
+    let mut broken = None;
+    for (name, changes) in &offers {
+        match review(args, asking, (name, changes), &mut lock, &mut screen) {
+            Ok(open) => left = left.saturating_add(open),
+            Err(error) => {
+                // Nobody sees the questions any more. What was agreed to stands.
+                (broken, left) = (Some(error), left.saturating_add(1));
+                break;
             }
         }
     }
-    Ok(if left == 0 { Exit::Done } else { Exit::ApprovalNeeded })
-}
-
-fn decide(change: &Change, server: &str, asker: &Asker) -> Word {
-    let proposed = change.effect();
-    let given = [change.name.clone(), format!("{server}/{}", change.name)].iter().find_map(|name| asker.effects.get(name)).copied().filter(|_| change.kind == Kind::Tool);
-    let effect = given.unwrap_or(proposed);
-    match &change.what {
-        What::Same(pin) if given.is_none_or(|given| given == pin.effect) => return Word::No,
-        What::Rejected(why) => {
-            println!("  ! {} {}: {why}; it cannot be approved", change.kind.name(), change.name);
-            return Word::No;
+    if lock != before {
+        let now = read_lock(&path).map_err(|error| Exit::usage(&error))?;
+        if now != before {
+            return Err(Exit::environment(&format!("somebody else changed {} during the review; nothing was written, review again", path.display())));
         }
-        _ => {}
+        review::write_lock(&path, &lock).map_err(|error| Exit::environment(&format!("cannot write {}: {error}", path.display())))?;
+        eprintln!("Wrote {}.", path.display());
     }
-    print_change(change, effect);
-    if effect < proposed {
-        println!("    note: name and hints of the tool suggest {proposed}; you decide {effect}");
+    match broken {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Exit::output(&error)),
+        _ if left == 0 => Ok(unasked),
+        _ => {
+            eprintln!("{left} definitions are not approved{}.", if asking == Asking::Nobody { "; there is no terminal to ask at, and --yes was not given" } else { "" });
+            Ok(Exit::ApprovalNeeded)
+        }
     }
-    if asker.unattended {
-        return Word::Yes(effect);
-    }
-    if asker.interactive { ask(effect) } else { Word::No }
 }
 
-fn print_change(change: &Change, effect: Effect) {
-    let paint = Paint::for_stdout();
-    let sign = match change.what {
-        What::New(_) => "+",
-        What::Changed(..) => "~",
-        What::Removed(_) => "-",
-        What::Same(_) | What::Rejected(_) => " ",
+type Compared = Vec<(String, Vec<Change>)>;
+
+/// What is to be reviewed. Names that fit nothing are mistakes, and mistakes come before questions.
+fn compared(args: &Args, wanted: &[Target], survey: Survey, lock: &Lock) -> Result<Compared, Exit> {
+    let chosen = |(name, surveyed): (String, Surveyed)| {
+        let mut changes = review::compare(lock, &name, &surveyed.offer);
+        changes.retain(|change| Target::covers(wanted, &name, &change.name));
+        (name, changes)
     };
-    let class = if change.kind == Kind::Tool { format!("  [{effect}]") } else { String::new() };
-    println!("  {sign} {} {}{}", change.kind.name(), paint.bold(&change.name), paint.effect(effect, &class));
-    for line in change.lines() {
-        println!("    {}", show(&line, &paint));
+    let offers: Compared = survey.found.into_iter().map(chosen).collect();
+    let all = || offers.iter().flat_map(|(name, changes)| changes.iter().map(move |change| (name.as_str(), change)));
+    if let Some(target) = wanted.iter().find(|target| !all().any(|(server, change)| target.means(server, &change.name)) && target.is_single() && offers.iter().any(|(server, _)| target.is_of(server))) {
+        return Err(Exit::usage(&format!("there is nothing called {target}; `bartizan diff` shows what there is")));
     }
-    if let What::New(definition) | What::Changed(_, definition) = &change.what {
-        if let Err(why) = schema::compiles(&definition.json) {
-            println!("    ! its schema does not compile, so no call of it will pass: {why}");
-        }
+    let tools = || all().filter(|(_, change)| change.kind == Kind::Tool);
+    if let Some((tool, _)) = args.effects.iter().find(|(tool, _)| !tools().any(|(server, change)| is_called(tool, server, change))) {
+        return Err(Exit::usage(&format!("--effect: none of the definitions to review is a tool called {tool:?}")));
     }
+    Ok(offers)
 }
 
-fn ask(proposed: Effect) -> Word {
-    loop {
-        print!("    approve? [y]es as {proposed}, [n]o, as [r]ead / [w]rite / [d]estructive, [q]uit: ");
-        // The question may stay in the buffer on a broken terminal; the answer is asked for anyway.
-        let _ = std::io::stdout().flush();
-        let mut answer = String::new();
-        match std::io::stdin().lock().read_line(&mut answer) {
-            Ok(0) | Err(_) => return Word::Quit,
-            Ok(_) => {}
+fn is_called(name: &str, server: &str, change: &Change) -> bool {
+    name == change.name || name.strip_prefix(server).and_then(|rest| rest.strip_prefix('/')) == Some(&change.name)
+}
+
+/// Reviews one server; returns how many definitions are left open.
+fn review<W: io::Write>(args: &Args, asking: Asking, (server, changes): (&str, &[Change]), lock: &mut Lock, screen: &mut Screen<W>) -> io::Result<usize> {
+    let open = changes.iter().filter(|change| change.is_open()).count();
+    screen.say(&format!("{server}: {} definitions, {open} to review", changes.len()))?;
+    let given = |change: &Change| args.effects.iter().rev().find(|(tool, _)| change.kind == Kind::Tool && is_called(tool, server, change)).map(|(_, effect)| *effect);
+    let mut chosen: Vec<(&Change, Effect)> = Vec::new();
+    let mut left = 0_usize;
+    for change in changes {
+        let effect = given(change).unwrap_or_else(|| change.effect());
+        match &change.what {
+            What::Same(pin) if effect == pin.effect => continue,
+            What::Rejected(why) => {
+                screen.rejected(change, why)?;
+                continue;
+            }
+            What::Same(_) | What::New(_) | What::Changed(..) | What::Removed(_) => screen.change(change, effect)?,
         }
-        match answer.trim() {
-            "y" | "yes" => return Word::Yes(proposed),
-            "n" | "no" => return Word::No,
-            "r" => return Word::Yes(Effect::Read),
-            "w" => return Word::Yes(Effect::Write),
-            "d" => return Word::Yes(Effect::Destructive),
-            "q" => return Word::Quit,
-            _ => {}
+        let word = match asking {
+            Asking::Each => screen.ask(effect)?,
+            Asking::Once | Asking::Granted => Word::Yes(effect),
+            Asking::Nobody => Word::No,
+        };
+        match word {
+            Word::Yes(effect) => chosen.push((change, effect)),
+            Word::No => left = left.saturating_add(1),
         }
     }
+    if asking == Asking::Once && !chosen.is_empty() && !screen.ask_all(chosen.len(), server)? {
+        return Ok(left.saturating_add(chosen.len()));
+    }
+    chosen.iter().for_each(|(change, effect)| change.accept(lock, server, *effect));
+    Ok(left)
 }

@@ -132,6 +132,9 @@ fn print_text(checked: &[Checked]) -> io::Result<()> {
             file.found.chain.head()
         )?;
     }
+    if checked.is_empty() {
+        return writeln!(out, "There is no journal yet: no gateway has run with this state directory.");
+    }
     let sum = |part: fn(&Checked) -> u64| checked.iter().map(part).fold(0, u64::saturating_add);
     let good = checked.iter().filter(|file| file.problem.is_none()).count();
     let open = checked.iter().map(|file| file.found.summary.open.len()).sum::<usize>();

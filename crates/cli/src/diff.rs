@@ -1,5 +1,6 @@
 //! `bartizan diff`: the lock file against what servers offer now.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,19 +44,24 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let loaded = target::load(&wanted, &args.command, places, config)?;
     let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
     let mut all = Vec::new();
-    for (name, surveyed) in target::survey(&loaded, &wanted)? {
+    let survey = target::survey(&loaded, &wanted)?;
+    for (name, surveyed) in survey.found {
         all.extend(review::compare(&lock, &name, &surveyed.offer).into_iter().map(|change| (name.clone(), change)));
-    }
-    match args.format {
-        Format::Json => println!("{}", Value::from(all.iter().map(|(server, change)| entry(server, change)).collect::<Vec<_>>())),
-        Format::Text => all.iter().for_each(|(server, change)| print(server, change)),
     }
     let drifted = all.iter().any(|(_, change)| matches!(change.what, What::Changed(..) | What::Removed(_)));
     let new = all.iter().any(|(_, change)| matches!(change.what, What::New(_)));
-    if args.format == Format::Text && !drifted && !new {
-        println!("No difference: {} definitions are as they were approved.", all.len());
+    let mut out = io::stdout().lock();
+    let printed = match args.format {
+        Format::Json => writeln!(out, "{}", Value::from(all.iter().map(|(server, change)| entry(server, change)).collect::<Vec<_>>())),
+        Format::Text => all.iter().try_for_each(|(server, change)| print(server, change, &mut out)),
+    };
+    let equal = args.format == Format::Text && !drifted && !new && survey.exit == Exit::Done;
+    let told = printed.and_then(|()| if equal { writeln!(out, "No difference: {} definitions are as they were approved.", all.len()) } else { Ok(()) });
+    // Who closes the pipe has read enough; the answer is in the code.
+    if let Err(error) = told.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }) {
+        return Err(Exit::output(&error));
     }
-    Ok(if drifted { Exit::Drifted } else if new { Exit::ApprovalNeeded } else { Exit::Done })
+    Ok(if drifted { Exit::Drifted } else if new { Exit::ApprovalNeeded } else { survey.exit })
 }
 
 const fn word(change: &Change) -> &'static str {
@@ -72,13 +78,11 @@ fn entry(server: &str, change: &Change) -> Value {
     json!({"server": server, "kind": change.kind.name(), "name": change.name, "change": word(change), "effect": change.effect().name()})
 }
 
-fn print(server: &str, change: &Change) {
+fn print(server: &str, change: &Change, out: &mut impl Write) -> io::Result<()> {
     if !change.is_open() && !matches!(change.what, What::Rejected(_)) {
-        return;
+        return Ok(());
     }
     let paint = Paint::for_stdout();
-    println!("{server}: {} {} {}", word(change), change.kind.name(), paint.bold(&change.name));
-    for line in change.lines() {
-        println!("  {}", show(&line, &paint));
-    }
+    writeln!(out, "{server}: {} {} {}", word(change), change.kind.name(), paint.bold(&change.name))?;
+    change.lines().iter().try_for_each(|line| writeln!(out, "  {}", show(line, &paint)))
 }

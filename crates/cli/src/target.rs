@@ -28,7 +28,29 @@ impl Target {
 
     /// Whether a definition was asked for; everything was when nothing was named.
     pub(crate) fn covers(wanted: &[Self], server: &str, name: &str) -> bool {
-        wanted.is_empty() || wanted.iter().any(|target| target.server == server && target.item.as_deref().is_none_or(|item| item == name))
+        wanted.is_empty() || wanted.iter().any(|target| target.means(server, name))
+    }
+
+    /// Whether it is this definition, or the server that has it.
+    pub(crate) fn means(&self, server: &str, name: &str) -> bool {
+        self.server == server && self.item.as_deref().is_none_or(|item| item == name)
+    }
+
+    /// Whether it is this server, or something of it.
+    pub(crate) fn is_of(&self, server: &str) -> bool {
+        self.server == server
+    }
+
+    /// Whether it is one definition, and not a whole server.
+    pub(crate) const fn is_single(&self) -> bool {
+        self.item.is_some()
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.server)?;
+        self.item.iter().try_for_each(|item| write!(f, "/{item}"))
     }
 }
 
@@ -60,10 +82,19 @@ pub(crate) fn load(wanted: &[Target], command: &[String], args: &PlacesArgs, con
     }
 }
 
+/// What servers offer, as far as they answer.
+pub(crate) struct Survey {
+    /// By server.
+    pub(crate) found: Vec<(String, Surveyed)>,
+    /// How it ends when nothing else is to be said: one server that fails does not hide the others,
+    /// and is not forgotten.
+    pub(crate) exit: Exit,
+}
+
 /// Asks every wanted server what it offers.
-pub(crate) fn survey(loaded: &Loaded, wanted: &[Target]) -> Result<Vec<(String, Surveyed)>, Exit> {
+pub(crate) fn survey(loaded: &Loaded, wanted: &[Target]) -> Result<Survey, Exit> {
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
-    let mut found = Vec::new();
+    let mut survey = Survey { found: Vec::new(), exit: Exit::Done };
     for settings in &loaded.settings.servers {
         if !wanted.is_empty() && !wanted.iter().any(|target| target.server == *settings.name) {
             continue;
@@ -71,10 +102,12 @@ pub(crate) fn survey(loaded: &Loaded, wanted: &[Target]) -> Result<Vec<(String, 
         crate::paint::progress(&format!("asking {} what it offers …", settings.name));
         let surveyed = runtime.block_on(ask(loaded, settings));
         crate::paint::progress("");
-        let surveyed = surveyed.map_err(|refusal| Exit::environment(&format!("{}: {}", refusal.reason.page().hint, refusal.detail)))?;
-        found.push((settings.name.to_string(), surveyed));
+        match surveyed {
+            Ok(surveyed) => survey.found.push((settings.name.to_string(), surveyed)),
+            Err(refusal) => survey.exit = Exit::environment(&format!("{} ({}). BARTIZAN_LOG=info shows the server's own words", refusal.detail, refusal.reason)),
+        }
     }
-    Ok(found)
+    Ok(survey)
 }
 
 /// Asks one server what it offers.

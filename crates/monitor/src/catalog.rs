@@ -159,7 +159,7 @@ impl Catalog {
         let Some((menu, pin)) = found else {
             let lacking = menus.iter().find(|menu| self.lock.lacks(&menu.server));
             return Err(lacking.filter(|_| menus.len() == 1).map_or_else(
-                || unknown(&reference.to_string()),
+                || not_found(reference),
                 |menu| Refusal::new(UNAPPROVED, format!("nothing of {} is approved; run: bartizan approve {}", menu.server, menu.server)),
             ));
         };
@@ -208,6 +208,15 @@ fn is_task(method: Method) -> bool {
 #[must_use]
 pub fn is_list(method: Method) -> Option<Kind> {
     Kind::LISTED.into_iter().find(|kind| kind.list() == Some(method))
+}
+
+/// A resource that is not found is named in the error (2026-07-28, resources, error handling).
+fn not_found(reference: &Reference) -> Refusal {
+    let refusal = unknown(&reference.to_string());
+    match reference {
+        Reference::Uri(uri) => refusal.echo("uri", Json::string(uri)),
+        Reference::Name(..) | Reference::Template(_) => refusal,
+    }
 }
 
 /// How a request names its target.

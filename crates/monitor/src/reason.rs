@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::wire::json::Json;
+
 /// What kind of *no* a reason is. `wire::refusal` alone turns a class into numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -148,13 +150,22 @@ pub struct Refusal {
     pub detail: String,
     /// When trying again may succeed, for limits.
     pub retry_after_ms: Option<u64>,
+    /// A member of the error's data that the specification asks for: the caller's own word.
+    pub echo: Option<(&'static str, Json)>,
 }
 
 impl Refusal {
     /// A refusal with the operator's detail.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), retry_after_ms: None }
+        Self { reason, detail: detail.into(), retry_after_ms: None, echo: None }
+    }
+
+    /// Repeats a word of the caller where the specification asks for it.
+    #[must_use]
+    pub fn echo(mut self, member: &'static str, word: Json) -> Self {
+        self.echo = Some((member, word));
+        self
     }
 
     /// Says when trying again may succeed.

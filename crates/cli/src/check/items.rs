@@ -141,17 +141,19 @@ pub(super) fn offered(name: &str, lock: &Lock, surveyed: Result<Surveyed, Refusa
         Ok(surveyed) => surveyed,
         Err(refusal) => {
             let evidence = format!("{} ({})", refusal.detail, refusal.reason);
-            return vec![Item::new(name, "contact", Standing::Open, evidence).remedy(refusal.reason.page().remedy)];
+            return vec![Item::new(name, "contact", Standing::Open, evidence).remedy("BARTIZAN_LOG=info bartizan check shows the server's own words")];
         }
     };
     let changes = review::compare(lock, name, &surveyed.offer);
     let named = |pick: fn(&What) -> bool| -> Vec<String> { changes.iter().filter(|change| pick(&change.what)).map(|change| change.name.clone()).collect() };
     let mut items = vec![Item::new(name, "contact", Standing::Good, format!("speaks {}, offers {} definitions", surveyed.version, surveyed.offer.all().count()))];
     let drifted = named(|what| matches!(what, What::Changed(..) | What::Removed(_)));
-    items.push(if drifted.is_empty() {
-        Item::new(name, "drift", Standing::Good, "everything that was approved is offered as it was reviewed")
+    items.extend(if lock.lacks(name) {
+        None
+    } else if drifted.is_empty() {
+        Some(Item::new(name, "drift", Standing::Good, "everything that was approved is offered as it was reviewed"))
     } else {
-        Item::new(name, "drift", Standing::Open, format!("not as it was reviewed: {}", drifted.join(", "))).remedy(format!("bartizan diff {name}"))
+        Some(Item::new(name, "drift", Standing::Open, format!("not as it was reviewed: {}", drifted.join(", "))).remedy(format!("bartizan diff {name}")))
     });
     let new = named(|what| matches!(what, What::New(_)));
     if !new.is_empty() && !lock.lacks(name) {

@@ -6,6 +6,8 @@
 use crate::case::{Caller, Case, Event, Item};
 use crate::control::{Control, Judged, Verdict};
 use crate::reason::{Class, Refusal, reasons};
+use crate::wire::envelope::Message;
+use crate::wire::json::Json;
 
 /// The threat, in one sentence.
 pub const THREAT: &str = "A credential that opens more servers than it was made for.";
@@ -38,9 +40,19 @@ fn judge(caller: &Caller, server: Option<&str>) -> Judged {
     })
 }
 
+fn uri(case: &Case) -> Option<Json> {
+    let Message::Request { params: Some(params), .. } = case.message() else { return None };
+    params.get("uri")
+}
+
 impl Control for Visibility {
     fn on_call(&self, case: &Case) -> Judged {
-        judge(case.caller(), case.server().map(|server| &**server))
+        let verdict = judge(case.caller(), case.server().map(|server| &**server))?;
+        Ok(match (verdict, uri(case)) {
+            // A resource that does not exist is named in the error, so a hidden one is named, too.
+            (Verdict::Deny(refusal), Some(uri)) => Verdict::Deny(refusal.echo("uri", uri)),
+            (verdict, _) => verdict,
+        })
     }
 
     fn on_list(&self, caller: &Caller, item: &Item) -> Judged {

@@ -230,15 +230,7 @@ fn era_of(mirror: &Mirror, negotiated: Option<Version>) -> Era {
 }
 
 fn from_server(json: &Json, version: Version) -> Result<Message, Refusal> {
-    let message = Envelope::read(json).and_then(Envelope::message)?;
-    let method = match &message {
-        Message::Request { method, .. } | Message::Notification { method, .. } => *method,
-        Message::Response { .. } => return Ok(message),
-    };
-    if method.allowed(Sender::Server, version) {
-        return Ok(message);
-    }
-    Err(Refusal::new(METHOD, format!("a server does not send {method} in {version}")))
+    Envelope::read(json)?.message(Sender::Server, version)
 }
 
 fn from_client(json: &Json, mirror: &Mirror, negotiated: Option<Version>) -> Result<Parsed, Misread> {
@@ -246,25 +238,15 @@ fn from_client(json: &Json, mirror: &Mirror, negotiated: Option<Version>) -> Res
     let mut id = None;
     let parsed = Envelope::read(json).and_then(|envelope| {
         id.clone_from(&envelope.id);
+        if envelope.named_version().is_some() {
+            era = Era::Modern;
+        }
         let version = envelope.version(mirror, negotiated)?;
         era = version.era();
         envelope.confirm(mirror, version)?;
-        let message = envelope.message()?;
-        may_send(&message, version)?;
-        // Before 2026-07-28 no header mirrors the body, so none can disagree with it.
-        let mirror = if version.era() == Era::Modern { mirror.clone() } else { Mirror::none() };
-        Ok(Parsed { message, version, mirror })
+        Ok(Parsed { message: envelope.message(Sender::Client, version)?, version, mirror: mirror.clone() })
     });
     parsed.map_err(|refusal| Misread { id, era, refusal })
-}
-
-fn may_send(message: &Message, version: Version) -> Result<(), Refusal> {
-    match message {
-        Message::Request { method, .. } | Message::Notification { method, .. } if !method.allowed(Sender::Client, version) => {
-            Err(Refusal::new(METHOD, format!("a client does not send {method} in {version}")))
-        }
-        Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => Ok(()),
-    }
 }
 
 /// The members of a message before their meaning is known.
@@ -308,15 +290,21 @@ impl Envelope {
 
     /// Which version a client's message is spoken in.
     fn version(&self, mirror: &Mirror, negotiated: Option<Version>) -> Result<Version, Refusal> {
-        let named = self.params.as_ref().and_then(|params| params.view().at(&["_meta", META_VERSION])).map(View::as_str);
-        match named {
-            Some(Some(name)) => match Version::read(&name) {
-                Some(version) if version.era() == Era::Modern => Ok(version),
-                _ => Err(Refusal::new(VERSION, "the message names a version that is not spoken this way")),
-            },
-            Some(None) => Err(Refusal::new(PARAMS, "the protocol version is not a string")),
-            None => self.unnamed_version(mirror, negotiated),
+        let Some(named) = self.named_version() else { return self.unnamed_version(mirror, negotiated) };
+        let name = named.as_str().ok_or_else(|| Refusal::new(PARAMS, "the protocol version is not a string"))?;
+        // Disagreement is the graver finding: what stands between may have decided on the header.
+        if mirror.http && mirror.version.once() != Some(&*name) {
+            return Err(Refusal::new(HEADER_MISMATCH, "MCP-Protocol-Version: not what the message says"));
         }
+        Version::read(&name).filter(|version| version.era() == Era::Modern).ok_or_else(|| {
+            let requested: String = name.chars().take(64).collect();
+            Refusal::new(VERSION, "the message names a version that is not spoken this way").echo("requested", Json::string(&requested))
+        })
+    }
+
+    /// The version that the message itself names, as a modern request does.
+    fn named_version(&self) -> Option<View<'_>> {
+        self.params.as_ref().and_then(|params| params.view().at(&["_meta", META_VERSION]))
     }
 
     /// The version of a message that does not name one.
@@ -356,13 +344,16 @@ impl Envelope {
         Err(Refusal::new(PARAMS, format!("_meta lacks {META_CAPABILITIES}")))
     }
 
-    /// What kind of message it is.
-    fn message(self) -> Result<Message, Refusal> {
+    /// What kind of message it is, when `sender` may send it in `version`.
+    fn message(self, sender: Sender, version: Version) -> Result<Message, Refusal> {
         let bad = |what: &str| Refusal::new(ENVELOPE, what);
         match (self.method, self.outcome, self.id) {
             (None, Some(outcome), Some(id)) if self.params.is_none() => Ok(Message::Response { id, outcome }),
             (Some(name), None, id) => {
                 let method = Method::read(&name).ok_or_else(|| Refusal::new(METHOD, "not a method of any protocol version"))?;
+                if !method.allowed(sender, version) {
+                    return Err(Refusal::new(METHOD, format!("a {sender:?} does not send {method} in {version}")));
+                }
                 params::shape(method, self.params.as_ref())?;
                 match (method.form(), id) {
                     (Form::Request, Some(id)) => Ok(Message::Request { id, method, params: self.params }),

@@ -76,7 +76,7 @@ pub fn encode(refusal: &Refusal, refused: Refused<'_>) -> Encoded {
     };
     let id = refused.id.map_or_else(Json::null, |id| id.json().clone());
     let as_result = matches!(class, Class::Denied | Class::Limit | Class::Upstream | Class::Timeout) && refused.method == Some(Method::ToolsCall);
-    let (member, body) = if as_result { ("result", result(refusal, refused.era)) } else { ("error", error(refusal, refused.call, code)) };
+    let (member, body) = if as_result { ("result", result(refusal, refused.era)) } else { ("error", error(refusal, (refused.era, refused.call), code)) };
     let message = Json::object([("jsonrpc", Json::string("2.0")), ("id", id), (member, body)]);
     Encoded { message, status }
 }
@@ -105,15 +105,17 @@ fn result(refusal: &Refusal, era: Era) -> Json {
     Json::object(members)
 }
 
-fn error(refusal: &Refusal, call: u64, code: i32) -> Json {
+fn error(refusal: &Refusal, (era, call): (Era, u64), code: i32) -> Json {
     let mut data = vec![(KEY, explanation(refusal))];
     match refusal.reason.class() {
         Class::Version => {
-            data.push(("supported", Json::array(Version::ALL.into_iter().rev().map(|version| Json::string(version.name())))));
+            let supported = Version::ALL.into_iter().rev().filter(|version| version.era() == era);
+            data.push(("supported", Json::array(supported.map(|version| Json::string(version.name())))));
         }
         Class::Fault => data.push(("record", Json::string(&crate::journal::call_name(call)))),
         _ => {}
     }
+    data.extend(refusal.echo.clone());
     Json::object([("code", Json::of(&code)), ("message", Json::string(refusal.reason.page().hint)), ("data", Json::object(data))])
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jsonschema::{Draft, Registry, Uri, Validator, uri};
 use serde_json::{Map, Value};
 
-use super::rules::options;
+use super::rules::pattern;
 
 /// How many subschemas one schema may have. Real ones have hundreds.
 const MAX_PLACES: usize = 10_000;
@@ -303,12 +303,6 @@ fn takes_objects(schema: &Value) -> bool {
         (None, None, Some(Value::Array(values))) => listed(values),
         _ => true,
     }
-}
-
-fn pattern(source: &str) -> Result<Validator, String> {
-    let mut schema = Map::new();
-    schema.insert("pattern".to_owned(), Value::String(source.to_owned()));
-    options().build(&Value::Object(schema)).map_err(|error| error.to_string())
 }
 
 /// Fetches nothing.

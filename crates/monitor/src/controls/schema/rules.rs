@@ -3,21 +3,35 @@
 use std::fmt;
 
 use jsonschema::{PatternOptions, ValidationError, ValidationOptions, Validator};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::declared::Declared;
 use super::shown;
 use crate::wire::json::Json;
 
-/// Steps that a pattern with look-around may take on one string; beyond them the value is refused.
-/// Patterns without look-around never take steps: they run on an engine of linear time.
-const BACKTRACK_LIMIT: usize = 100_000;
+/// Steps that a pattern with look-around may take on one string; beyond them the string has not
+/// matched. Long enough for `^((?!x).)*$` on 20,000 characters.
+const BACKTRACK_LIMIT: usize = 50_000;
+
+/// Up to how many strings the place of a violation is looked for where patterns may backtrack: the
+/// search, unlike the verdict, tries every pattern on every string.
+const SEARCHED_STRINGS: usize = 64;
 
 /// A compiled schema.
 #[derive(Debug)]
 pub struct Rules {
     validator: Validator,
+    engine: Engine,
     declared: Declared,
+}
+
+/// What patterns run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    /// Linear in the length of the string, whatever the pattern.
+    Linear,
+    /// Needed for look-around and back-references.
+    Backtracking,
 }
 
 /// A rule that a value breaks: where, and which. Never the value.
@@ -35,6 +49,11 @@ impl Broken {
         // Reported as a `false` schema where it stands alone.
         let ban = BANS.into_iter().find(|ban| error.schema_path().as_str().rsplit('/').next() == Some(ban));
         Self { place: shown(error.instance_path().as_str()), keyword: shown(ban.unwrap_or_else(|| error.kind().keyword())) }
+    }
+
+    /// The place was not looked for.
+    fn somewhere() -> Self {
+        Self { place: String::new(), keyword: "somewhere inside".to_owned() }
     }
 
     /// Whether it is the schema's own ban on undeclared fields.
@@ -55,9 +74,12 @@ impl Rules {
     /// document is the published meta-schema of the same draft, which is built in.
     pub fn compile(schema: &Json) -> Result<Self, String> {
         let schema = schema.view().to_value();
-        let validator = options().build(&schema).map_err(|error| shown(&format!("schema{}: {error}", error.instance_path())))?;
+        let linear = Engine::Linear.options().build(&schema).map(|validator| (validator, Engine::Linear));
+        let (validator, engine) = linear
+            .or_else(|_| Engine::Backtracking.options().build(&schema).map(|validator| (validator, Engine::Backtracking)))
+            .map_err(|error| shown(&format!("schema{}: {error}", error.instance_path())))?;
         let declared = Declared::survey(&schema, validator.draft())?;
-        Ok(Self { validator, declared })
+        Ok(Self { validator, engine, declared })
     }
 
     /// The first rule that a value breaks. A pattern that gave up has not matched.
@@ -67,8 +89,9 @@ impl Rules {
             return None;
         }
         // Looking for the place costs more than the answer, and only a refusal needs it.
-        let found = self.validator.validate(value).err().map(|error| Broken::read(&error));
-        Some(found.unwrap_or_else(|| Broken { place: String::new(), keyword: "pattern".to_owned() }))
+        let searched = self.engine == Engine::Linear || strings(value) <= SEARCHED_STRINGS;
+        let found = searched.then(|| self.validator.validate(value).err()).flatten();
+        Some(found.map_or_else(Broken::somewhere, |error| Broken::read(&error)))
     }
 
     /// The place of a field that the schema does not declare and does not allow either.
@@ -78,12 +101,36 @@ impl Rules {
     }
 }
 
-/// How every schema is compiled. Formats and contents are annotations: not asserted.
-pub(super) fn options<'o>() -> ValidationOptions<'o> {
-    jsonschema::options()
-        .offline()
-        .should_validate_formats(false)
-        .without_content_media_type_support("application/json")
-        .without_content_encoding_support("base64")
-        .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT))
+impl Engine {
+    /// How every schema is compiled. Formats and contents are annotations: not asserted.
+    fn options<'o>(self) -> ValidationOptions<'o> {
+        let options = jsonschema::options()
+            .offline()
+            .should_validate_formats(false)
+            .without_content_media_type_support("application/json")
+            .without_content_encoding_support("base64");
+        match self {
+            Self::Linear => options.with_pattern_options(PatternOptions::regex()),
+            Self::Backtracking => options.with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT)),
+        }
+    }
+}
+
+/// A schema of one pattern, as `patternProperties` needs it.
+pub(super) fn pattern(source: &str) -> Result<Validator, String> {
+    let mut schema = Map::new();
+    schema.insert("pattern".to_owned(), Value::String(source.to_owned()));
+    let schema = Value::Object(schema);
+    let linear = Engine::Linear.options().build(&schema);
+    linear.or_else(|_| Engine::Backtracking.options().build(&schema)).map_err(|error| shown(&error.to_string()))
+}
+
+/// How many strings, names of fields included, a value holds.
+fn strings(value: &Value) -> usize {
+    match value {
+        Value::String(_) => 1,
+        Value::Array(items) => items.iter().map(strings).sum(),
+        Value::Object(members) => members.values().map(|member| strings(member).saturating_add(1)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
 }

@@ -168,6 +168,29 @@ fn recursive_schemas_end() {
 }
 
 #[test]
+fn references_inside_the_document_are_followed() {
+    let modern = rules(
+        r##"{"$id":"https://a.test/t.json","properties":{
+            "pointer":{"$ref":"#/$defs/d"},"absolute":{"$ref":"https://a.test/t.json#/$defs/d"},"escaped":{"$ref":"#/$defs/a~1b%25"},
+            "anchor":{"$ref":"#here"},"embedded":{"$ref":"other.json"},"inner":{"$ref":"other.json#/$defs/d"},"dynamic":{"$dynamicRef":"#there"}},
+            "$defs":{"d":{"$anchor":"here","properties":{"a":{}}},"a/b%":{"properties":{"a":{}}},"e":{"$dynamicAnchor":"there","properties":{"a":{}}},
+                "o":{"$id":"other.json","properties":{"a":{}},"$defs":{"d":{"properties":{"a":{}}}}}}}"##,
+    );
+    for name in ["pointer", "absolute", "escaped", "anchor", "embedded", "inner", "dynamic"] {
+        assert_eq!(undeclared(&modern, &format!(r#"{{"{name}":{{"a":1}}}}"#)), None, "{name}");
+        assert_eq!(undeclared(&modern, &format!(r#"{{"{name}":{{"b":1}}}}"#)), Some(format!("/{name}/b")), "{name}");
+    }
+    let legacy = rules(
+        r##"{"$schema":"http://json-schema.org/draft-07/schema#","$id":"https://a.test/t.json","properties":{"pointer":{"$ref":"#/definitions/d"},"anchor":{"$ref":"#here"},"embedded":{"$ref":"other.json"}},
+            "definitions":{"d":{"properties":{"a":{}}},"h":{"$id":"#here","properties":{"a":{}}},"o":{"$id":"other.json","properties":{"a":{}}}}}"##,
+    );
+    for name in ["pointer", "anchor", "embedded"] {
+        assert_eq!(undeclared(&legacy, &format!(r#"{{"{name}":{{"a":1}}}}"#)), None, "{name}");
+        assert_eq!(undeclared(&legacy, &format!(r#"{{"{name}":{{"b":1}}}}"#)), Some(format!("/{name}/b")), "{name}");
+    }
+}
+
+#[test]
 fn draft_07_is_made_strict_as_well() {
     let schema = |rest: &str| format!(r#"{{"$schema":"http://json-schema.org/draft-07/schema#",{rest}}}"#);
     let silent = schema(r##""properties":{"a":{"$ref":"#/definitions/d"},"t":{"items":[{"properties":{"x":{}}}],"additionalItems":{"properties":{"y":{}}}}},"definitions":{"d":{"properties":{"b":{"type":"integer"}}}}"##);
@@ -212,8 +235,18 @@ fn patterns_with_look_around_work_and_end() {
     assert_eq!(code(schema, r#"{"a":"secrets"}"#), "schema.invalid");
     let slow = format!(r#"{{"b":"{}!"}}"#, "a".repeat(5000));
     assert_eq!(code(schema, &slow), "schema.invalid");
+    let long = format!(r#"{{"a":"{}"}}"#, "b".repeat(20_000));
+    assert_eq!(code(r#"{"properties":{"a":{"pattern":"^((?!<script).)*$"}}}"#, &long), "pass");
     let backreference = format!(r#"{{"a":"{}!"}}"#, "a".repeat(40));
     assert_eq!(code(r#"{"properties":{"a":{"pattern":"^(a|aa)+\\1$"}}}"#, &backreference), "schema.invalid");
+}
+
+#[test]
+fn many_slow_strings_cost_no_more_than_some() {
+    let rules = rules(r#"{"properties":{"l":{"items":{"pattern":"^(?:(?=a)(a|aa))+$"}}}}"#);
+    let items: Vec<_> = (0..2000).map(|n| format!(r#""{}!{n}""#, "a".repeat(60))).collect();
+    // Without a bound this takes minutes.
+    assert_eq!(broken(&rules, &format!(r#"{{"l":[{}]}}"#, items.join(","))).as_deref(), Some(": somewhere inside"));
 }
 
 #[test]
