@@ -65,25 +65,16 @@ impl Args {
     /// Reads the process's own arguments.
     pub(crate) fn parse() -> Result<Args> {
         let mut it = std::env::args().skip(1);
-        let mut a = Args {
-            mode: it.next().unwrap_or_default(),
-            ..Args::default()
-        };
+        let mut a = Args { mode: it.next().unwrap_or_default(), ..Args::default() };
         while let Some(key) = it.next() {
             if !a.flag(&key) {
-                let value = it
-                    .next()
-                    .ok_or_else(|| anyhow!("{key}: unknown, or it needs a value"))?;
+                let value = it.next().ok_or_else(|| anyhow!("{key}: unknown, or it needs a value"))?;
                 a.option(&key, value)?;
             }
         }
         // Bounds, so that a slip of the keyboard is not a flood.
         ensure!(
-            a.clients <= 2000
-                && a.n <= 20_000
-                && a.secs <= 120.0
-                && a.count <= 100_000
-                && a.runs <= 100,
+            a.clients <= 2000 && a.n <= 20_000 && a.secs <= 120.0 && a.count <= 100_000 && a.runs <= 100,
             "out of bounds: clients <= 2000, n <= 20000, secs <= 120, count <= 100000, runs <= 100"
         );
         Ok(a)
@@ -142,7 +133,5 @@ where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
 {
-    value
-        .parse::<T>()
-        .with_context(|| format!("{key}: `{value}` is not a number it takes"))
+    value.parse::<T>().with_context(|| format!("{key}: `{value}` is not a number it takes"))
 }

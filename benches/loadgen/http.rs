@@ -20,9 +20,7 @@ pub(crate) struct Target {
 impl Target {
     /// `http://127.0.0.1:PORT/path`; anything but loopback is refused.
     pub(crate) fn parse(url: &str, headers: &[String]) -> std::result::Result<Target, String> {
-        let rest = url
-            .strip_prefix("http://")
-            .ok_or("the URL must start with http://")?;
+        let rest = url.strip_prefix("http://").ok_or("the URL must start with http://")?;
         let (host, path) = match rest.find('/') {
             Some(i) => (&rest[..i], &rest[i..]),
             None => (rest, "/"),
@@ -31,21 +29,9 @@ impl Target {
         if !(name == "localhost" || name == "[::1]" || name.starts_with("127.")) {
             return Err(format!("{name} is not a loopback address"));
         }
-        let addr = if host.contains(':') {
-            host.to_string()
-        } else {
-            format!("{host}:80")
-        };
-        let headers = headers
-            .iter()
-            .map(|h| format!("{}\r\n", h.trim()))
-            .collect();
-        Ok(Target {
-            addr,
-            host: host.to_string(),
-            path: path.to_string(),
-            headers,
-        })
+        let addr = if host.contains(':') { host.to_string() } else { format!("{host}:80") };
+        let headers = headers.iter().map(|h| format!("{}\r\n", h.trim())).collect();
+        Ok(Target { addr, host: host.to_string(), path: path.to_string(), headers })
     }
 }
 
@@ -65,19 +51,11 @@ impl Answer {
     /// The JSON-RPC messages in the body.
     pub(crate) fn messages(&self) -> Vec<&[u8]> {
         if !self.sse {
-            return if self.body.is_empty() {
-                vec![]
-            } else {
-                vec![&self.body]
-            };
+            return if self.body.is_empty() { vec![] } else { vec![&self.body] };
         }
         self.body
             .split(|b| *b == b'\n')
-            .filter_map(|line| {
-                line.strip_suffix(b"\r")
-                    .unwrap_or(line)
-                    .strip_prefix(b"data:")
-            })
+            .filter_map(|line| line.strip_suffix(b"\r").unwrap_or(line).strip_prefix(b"data:"))
             .map(|data| data.strip_prefix(b" ").unwrap_or(data))
             .filter(|data| !data.is_empty())
             .collect()
@@ -108,11 +86,7 @@ impl Conn {
     pub(crate) async fn open(target: &Target) -> Result<Conn> {
         let stream = TcpStream::connect(&target.addr).await?;
         stream.set_nodelay(true)?;
-        Ok(Conn {
-            stream,
-            buf: Vec::with_capacity(16 * 1024),
-            open: true,
-        })
+        Ok(Conn { stream, buf: Vec::with_capacity(16 * 1024), open: true })
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -128,22 +102,14 @@ impl Conn {
             self.open = false;
         }
         match read? {
-            0 => Err(Error::new(
-                ErrorKind::UnexpectedEof,
-                "the connection was closed",
-            )),
+            0 => Err(Error::new(ErrorKind::UnexpectedEof, "the connection was closed")),
             n => Ok(n),
         }
     }
 
     /// Sends `request` (head and body) and reads the whole answer into `out`.
     /// `want` is searched for in an event stream to tell which event answers.
-    pub(crate) async fn call(
-        &mut self,
-        request: &[u8],
-        want: &[u8],
-        out: &mut Answer,
-    ) -> Result<()> {
+    pub(crate) async fn call(&mut self, request: &[u8], want: &[u8], out: &mut Answer) -> Result<()> {
         if let Err(e) = self.stream.write_all(request).await {
             self.open = false;
             return Err(e);
@@ -177,9 +143,7 @@ impl Conn {
             self.fill().await?;
             let mut headers = [httparse::EMPTY_HEADER; 48];
             let mut resp = httparse::Response::new(&mut headers);
-            let parsed = resp
-                .parse(&self.buf)
-                .map_err(|_| bad("not an HTTP answer"))?;
+            let parsed = resp.parse(&self.buf).map_err(|_| bad("not an HTTP answer"))?;
             let httparse::Status::Complete(head) = parsed else {
                 continue;
             };
@@ -191,9 +155,7 @@ impl Conn {
             };
             for h in resp.headers.iter() {
                 if h.name.eq_ignore_ascii_case("content-length") {
-                    let n = std::str::from_utf8(h.value)
-                        .ok()
-                        .and_then(|v| v.trim().parse().ok());
+                    let n = std::str::from_utf8(h.value).ok().and_then(|v| v.trim().parse().ok());
                     framing = Framing::Length(n.ok_or_else(|| bad("bad content-length"))?);
                 } else if h.name.eq_ignore_ascii_case("transfer-encoding") {
                     framing = Framing::Chunked;
@@ -241,10 +203,7 @@ impl Conn {
             }
             self.fill().await?;
         };
-        let digits = self.buf[pos..end]
-            .split(|b| *b == b';')
-            .next()
-            .unwrap_or(b"");
+        let digits = self.buf[pos..end].split(|b| *b == b';').next().unwrap_or(b"");
         let size = std::str::from_utf8(digits)
             .ok()
             .and_then(|s| usize::from_str_radix(s.trim(), 16).ok())

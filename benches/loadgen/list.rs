@@ -24,9 +24,7 @@ struct Whole {
 }
 
 pub(crate) async fn run(a: &Args) -> Result<Value> {
-    let mut client = Client::open(&a.target()?, &a.plan)
-        .await
-        .map_err(|e| anyhow!(e))?;
+    let mut client = Client::open(&a.target()?, &a.plan).await.map_err(|e| anyhow!(e))?;
     let mut lat = Latency::default();
     let mut errors = Errors::default();
     let mut last = Whole::default();
@@ -63,14 +61,8 @@ async fn whole(client: &mut Client, id: &mut u64) -> Result<Whole, String> {
         w.spent += client.answer.at.unwrap_or_else(Instant::now) - sent;
         w.pages += 1;
         w.bytes += client.answer.body.len();
-        w.tools += page
-            .get("tools")
-            .and_then(Value::as_array)
-            .map_or(0, Vec::len);
-        cursor = page
-            .get("nextCursor")
-            .and_then(Value::as_str)
-            .map(str::to_string);
+        w.tools += page.get("tools").and_then(Value::as_array).map_or(0, Vec::len);
+        cursor = page.get("nextCursor").and_then(Value::as_str).map(str::to_string);
         if cursor.is_none() || w.pages > MOST_PAGES {
             return Ok(w);
         }

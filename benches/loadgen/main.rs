@@ -44,9 +44,7 @@ async fn measure(a: &Args) -> Result<Value> {
         "start" => start::run(a).await,
         "stdio" => stdio::run(a).await,
         "smoke" => smoke::run(a).await,
-        other => bail!(
-            "`{other}` is not a mode: the first argument is call, list, sessions, start, stdio or smoke"
-        ),
+        other => bail!("`{other}` is not a mode: the first argument is call, list, sessions, start, stdio or smoke"),
     }
 }
 
@@ -60,9 +58,7 @@ async fn limited(a: &Args) -> Result<Value> {
 fn run() -> Result<bool> {
     let a = Args::parse()?;
     // One thread: the generator must cost the same whatever it measures.
-    let rt = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let out = tokio::task::LocalSet::new().block_on(&rt, limited(&a))?;
     println!("{out}");
     let errors = out.get("errors").and_then(Value::as_u64).unwrap_or(0);

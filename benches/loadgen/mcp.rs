@@ -54,20 +54,13 @@ impl Plan {
         if self.modern {
             params.push(meta());
         }
-        format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list","params":{{{}}}}}"#,
-            params.join(",")
-        )
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list","params":{{{}}}}}"#, params.join(","))
     }
 
     pub(crate) fn call_maker(&self, client: usize) -> CallMaker {
         let name = Value::from(self.tool.as_str());
         let (before, after) = self.args.split_once("@MSG@").unwrap_or((&self.args, ""));
-        let tail = if self.modern {
-            format!(",{}", meta())
-        } else {
-            String::new()
-        };
+        let tail = if self.modern { format!(",{}", meta()) } else { String::new() };
         let stamp = 18;
         CallMaker {
             client,
@@ -82,8 +75,7 @@ impl Plan {
 
 /// Plain ASCII words, nothing that JSON would escape.
 fn filler(n: usize) -> String {
-    const WORDS: &str =
-        "the quick brown fox jumps over a lazy dog while seven wizards mix potions 0123456789 ";
+    const WORDS: &str = "the quick brown fox jumps over a lazy dog while seven wizards mix potions 0123456789 ";
     WORDS.chars().cycle().take(n).collect()
 }
 
@@ -105,14 +97,7 @@ impl CallMaker {
         let mut id = String::with_capacity(20);
         let _ = write!(id, "{seq}");
         out.clear();
-        for part in [
-            &self.head,
-            &id,
-            &self.mid,
-            &self.stamp,
-            &self.filler,
-            &self.tail,
-        ] {
+        for part in [&self.head, &id, &self.mid, &self.stamp, &self.filler, &self.tail] {
             out.extend_from_slice(part.as_bytes());
         }
     }
@@ -130,11 +115,7 @@ impl CallMaker {
         if !rest.starts_with(self.filler.as_bytes()) {
             return Err(format!("the payload is cut or changed: {}", clip(body)));
         }
-        if full {
-            self.check_parsed(seq, body)
-        } else {
-            Ok(())
-        }
+        if full { self.check_parsed(seq, body) } else { Ok(()) }
     }
 
     fn check_parsed(&self, seq: u64, body: &[u8]) -> Result<(), String> {
@@ -222,9 +203,7 @@ impl Head<'_> {
 impl Client {
     /// Connects and, for the handshake revisions, initializes.
     pub(crate) async fn open(target: &Target, plan: &Plan) -> Result<Client, String> {
-        let conn = Conn::open(target)
-            .await
-            .map_err(|e| format!("connect: {e}"))?;
+        let conn = Conn::open(target).await.map_err(|e| format!("connect: {e}"))?;
         let mut c = Client {
             target: target.clone(),
             plan: plan.clone(),
@@ -243,18 +222,11 @@ impl Client {
     }
 
     async fn handshake(&mut self) -> Result<(), String> {
-        let h = Head {
-            method: "POST",
-            ..Head::default()
-        }
-        .text(&self.target, &self.plan);
+        let h = Head { method: "POST", ..Head::default() }.text(&self.target, &self.plan);
         let body = initialize(&self.plan.version);
         self.post(&h, body.as_bytes(), b"protocolVersion").await?;
         let v = self.rpc_result(0)?;
-        let version = v
-            .get("protocolVersion")
-            .and_then(Value::as_str)
-            .unwrap_or("");
+        let version = v.get("protocolVersion").and_then(Value::as_str).unwrap_or("");
         if version.is_empty() {
             return Err(format!("no protocolVersion: {}", clip(&self.answer.body)));
         }
@@ -269,31 +241,19 @@ impl Client {
     }
 
     fn head(&self, method: &str, rpc: Option<(&str, Option<&str>)>) -> String {
-        Head {
-            method,
-            session: self.session.as_deref(),
-            rpc,
-            versioned: true,
-        }
-        .text(&self.target, &self.plan)
+        Head { method, session: self.session.as_deref(), rpc, versioned: true }.text(&self.target, &self.plan)
     }
 
     async fn post(&mut self, head: &str, body: &[u8], want: &[u8]) -> Result<(), String> {
         if !self.conn.is_open() {
-            self.conn = Conn::open(&self.target)
-                .await
-                .map_err(|e| format!("connect: {e}"))?;
+            self.conn = Conn::open(&self.target).await.map_err(|e| format!("connect: {e}"))?;
             self.reconnects += 1;
         }
         self.request.clear();
         self.request.extend_from_slice(head.as_bytes());
-        self.request
-            .extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+        self.request.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
         self.request.extend_from_slice(body);
-        self.conn
-            .call(&self.request, want, &mut self.answer)
-            .await
-            .map_err(|e| e.to_string())
+        self.conn.call(&self.request, want, &mut self.answer).await.map_err(|e| e.to_string())
     }
 
     /// The result of the last answer, which must be to `id`.
@@ -310,20 +270,11 @@ impl Client {
                 };
             }
         }
-        Err(format!(
-            "HTTP {}: {}",
-            self.answer.status,
-            clip(&self.answer.body)
-        ))
+        Err(format!("HTTP {}: {}", self.answer.status, clip(&self.answer.body)))
     }
 
     /// One tools/call; `body` was made by `maker` as call `seq`.
-    pub(crate) async fn call(
-        &mut self,
-        maker: &CallMaker,
-        seq: u64,
-        body: &[u8],
-    ) -> Result<(), String> {
+    pub(crate) async fn call(&mut self, maker: &CallMaker, seq: u64, body: &[u8]) -> Result<(), String> {
         // Parsing every answer would cost the machine more than the server under test does.
         let full = seq % 32 == 1;
         let h = std::mem::take(&mut self.call_head);
@@ -331,11 +282,7 @@ impl Client {
         self.call_head = h;
         r?;
         if self.answer.status != 200 {
-            return Err(format!(
-                "HTTP {}: {}",
-                self.answer.status,
-                clip(&self.answer.body)
-            ));
+            return Err(format!("HTTP {}: {}", self.answer.status, clip(&self.answer.body)));
         }
         if !self.answer.sse {
             return maker.check(seq, &self.answer.body, full);
@@ -361,10 +308,7 @@ impl Client {
         let mut conn = Conn::open(&self.target).await.map_err(|e| e.to_string())?;
         let mut h = self.head("GET", None);
         h.push_str("\r\n");
-        let status = conn
-            .open_stream(h.as_bytes())
-            .await
-            .map_err(|e| e.to_string())?;
+        let status = conn.open_stream(h.as_bytes()).await.map_err(|e| e.to_string())?;
         Ok((conn, status))
     }
 

@@ -69,11 +69,7 @@ pub(crate) fn tree(roots: &[i32]) -> Vec<i32> {
             .take(64)
             .any(|p| roots.contains(&p))
     };
-    let mut out: Vec<i32> = parents
-        .keys()
-        .copied()
-        .filter(|pid| belongs(*pid))
-        .collect();
+    let mut out: Vec<i32> = parents.keys().copied().filter(|pid| belongs(*pid)).collect();
     out.sort_unstable();
     out
 }
@@ -109,9 +105,7 @@ pub(crate) fn usage(roots: &[i32]) -> Usage {
 }
 
 pub(crate) fn load_average() -> String {
-    fs::read_to_string("/proc/loadavg")
-        .map(|s| s.split(' ').take(3).collect::<Vec<_>>().join(" "))
-        .unwrap_or_default()
+    fs::read_to_string("/proc/loadavg").map(|s| s.split(' ').take(3).collect::<Vec<_>>().join(" ")).unwrap_or_default()
 }
 
 /// What the whole machine did, in CPU seconds.
@@ -128,16 +122,7 @@ pub(crate) struct Machine {
 pub(crate) fn machine() -> Machine {
     let s = fs::read_to_string("/proc/stat").unwrap_or_default();
     let first = s.lines().next().unwrap_or("");
-    let f: Vec<f64> = first
-        .split_whitespace()
-        .skip(1)
-        .filter_map(|x| x.parse().ok())
-        .collect();
+    let f: Vec<f64> = first.split_whitespace().skip(1).filter_map(|x| x.parse().ok()).collect();
     let at = |i: usize| f.get(i).copied().unwrap_or(0.0) / hz();
-    Machine {
-        work: at(0) + at(1) + at(2),
-        irq: at(5) + at(6),
-        idle: at(3) + at(4),
-        steal: at(7),
-    }
+    Machine { work: at(0) + at(1) + at(2), irq: at(5) + at(6), idle: at(3) + at(4), steal: at(7) }
 }

@@ -6,20 +6,12 @@ use crate::stats::Latency;
 
 /// One decimal; `null` instead of a number that is none.
 pub(crate) fn round(x: f64) -> Value {
-    if x.is_finite() {
-        json!((x * 10.0).round() / 10.0)
-    } else {
-        Value::Null
-    }
+    if x.is_finite() { json!((x * 10.0).round() / 10.0) } else { Value::Null }
 }
 
 /// Two decimals.
 pub(crate) fn round2(x: f64) -> Value {
-    if x.is_finite() {
-        json!((x * 100.0).round() / 100.0)
-    } else {
-        Value::Null
-    }
+    if x.is_finite() { json!((x * 100.0).round() / 100.0) } else { Value::Null }
 }
 
 pub(crate) fn latency(l: &mut Latency) -> Value {

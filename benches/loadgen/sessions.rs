@@ -43,17 +43,8 @@ pub(crate) async fn run(a: &Args) -> Result<Value> {
     let before = proc::usage(&a.pids);
     let mut o = open_all(a, &a.target()?).await;
     let count = o.sessions.len();
-    let with_id = o
-        .sessions
-        .iter()
-        .filter(|s| s.client.session.is_some())
-        .count();
-    let mut memory = Memory {
-        before,
-        opened: proc::usage(&a.pids),
-        settled: before,
-        ended: None,
-    };
+    let with_id = o.sessions.iter().filter(|s| s.client.session.is_some()).count();
+    let mut memory = Memory { before, opened: proc::usage(&a.pids), settled: before, ended: None };
     if !a.hold {
         // The sessions stay on the server, their connections go.
         o.sessions.clear();
@@ -88,10 +79,7 @@ async fn open_all(a: &Args, target: &Target) -> Opened {
                         o.get_status = status;
                         conn
                     });
-                    o.sessions.push(Session {
-                        client,
-                        _stream: stream,
-                    });
+                    o.sessions.push(Session { client, _stream: stream });
                 }
                 Err(e) => o.errors.note(e),
             }

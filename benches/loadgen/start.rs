@@ -55,11 +55,7 @@ async fn once(a: &Args, target: &Target) -> Result<Result<Timed, String>> {
         Ok((port_ms, call_ms)) => {
             tokio::time::sleep(Duration::from_secs_f64(a.settle)).await;
             let idle_kib = proc::usage(&[child.id().cast_signed()]).rss_kib as f64;
-            Ok(Timed {
-                port_ms,
-                call_ms,
-                idle_kib,
-            })
+            Ok(Timed { port_ms, call_ms, idle_kib })
         }
         Err(e) => Err(e),
     };

@@ -81,35 +81,20 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting `{cmd}`"))?;
-        let input = child
-            .stdin
-            .take()
-            .ok_or_else(|| anyhow!("no pipe to `{cmd}`"))?;
-        let output = child
-            .stdout
-            .take()
-            .ok_or_else(|| anyhow!("no pipe from `{cmd}`"))?;
+        let input = child.stdin.take().ok_or_else(|| anyhow!("no pipe to `{cmd}`"))?;
+        let output = child.stdout.take().ok_or_else(|| anyhow!("no pipe from `{cmd}`"))?;
         let pid = child.id().unwrap_or(0).cast_signed();
         let output = BufReader::with_capacity(1 << 18, output);
         let (sender, messages) = unbounded_channel();
         tokio::task::spawn_local(write_all(input, messages));
-        Ok(Server {
-            child,
-            pid,
-            input: sender,
-            output,
-            line: Vec::new(),
-            begun,
-        })
+        Ok(Server { child, pid, input: sender, output, line: Vec::new(), begun })
     }
 
     fn send(&self, message: &[u8]) -> Result<(), String> {
         let mut line = Vec::with_capacity(message.len() + 1);
         line.extend_from_slice(message);
         line.push(b'\n');
-        self.input
-            .send(line)
-            .map_err(|_| "the server closed its input".to_string())
+        self.input.send(line).map_err(|_| "the server closed its input".to_string())
     }
 
     /// The next line, in `self.line`.
@@ -205,22 +190,14 @@ async fn fly(a: &Args, s: &mut Server, load: &mut Load) -> Result<(), String> {
         seq += 1;
         let mut maker = a.plan.call_maker(i);
         maker.body(seq, &mut body);
-        flights.push(Flight {
-            maker,
-            seq,
-            sent: Instant::now(),
-        });
+        flights.push(Flight { maker, seq, sent: Instant::now() });
         s.send(&body)?;
     }
     let mut open = flights.len();
     while open > 0 {
-        s.next(Duration::from_secs(10))
-            .await
-            .map_err(|e| format!("the answers stopped: {e}"))?;
+        s.next(Duration::from_secs(10)).await.map_err(|e| format!("the answers stopped: {e}"))?;
         let now = Instant::now();
-        let answered = flights
-            .iter_mut()
-            .find(|f| memchr::memmem::find(&s.line, f.maker.stamp()).is_some());
+        let answered = flights.iter_mut().find(|f| memchr::memmem::find(&s.line, f.maker.stamp()).is_some());
         let Some(f) = answered else { continue };
         load.latency.add(now - f.sent);
         if let Err(e) = f.maker.check(f.seq, &s.line, f.seq % 32 == 1) {

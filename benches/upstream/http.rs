@@ -66,8 +66,7 @@ fn framed(sse: bool, body: Vec<u8>) -> Response<Full<Bytes>> {
         ("application/json", body)
     };
     let mut resp = Response::new(Full::new(Bytes::from(body)));
-    resp.headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    resp.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     resp
 }
 

@@ -76,11 +76,7 @@ impl Server {
         let mut out = Vec::with_capacity(body.len() + 256);
         out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
         out.extend_from_slice(id.get().as_bytes());
-        let complete = if modern {
-            r#""resultType":"complete","#
-        } else {
-            ""
-        };
+        let complete = if modern { r#""resultType":"complete","# } else { "" };
         // Writing to a vector cannot fail.
         let _ = match &**method {
             "tools/call" => call(&mut out, rpc.params, complete),
@@ -93,17 +89,9 @@ impl Server {
                 r#","result":{{"resultType":"complete","supportedVersions":["2026-07-28","2025-11-25","2025-06-18"],"capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"bench-upstream","version":"0.1.0"}},"ttlMs":60000,"cacheScope":"public"}}}}"#
             ),
             "tools/list" => {
-                let cache = if modern {
-                    r#","ttlMs":60000,"cacheScope":"public""#
-                } else {
-                    ""
-                };
+                let cache = if modern { r#","ttlMs":60000,"cacheScope":"public""# } else { "" };
                 out.reserve(self.tools_json.len());
-                write!(
-                    out,
-                    r#","result":{{{complete}"tools":{}{cache}}}}}"#,
-                    self.tools_json
-                )
+                write!(out, r#","result":{{{complete}"tools":{}{cache}}}}}"#, self.tools_json)
             }
             "ping" => write!(out, r#","result":{{}}}}"#),
             _ => error(&mut out, -32601, "method not found"),
@@ -129,24 +117,16 @@ fn initialize(out: &mut Vec<u8>, params: Option<&RawValue>) -> std::io::Result<(
 }
 
 fn call(out: &mut Vec<u8>, params: Option<&RawValue>, complete: &str) -> std::io::Result<()> {
-    let Some(call) = params.and_then(|p| serde_json::from_str::<CallParams<'_>>(p.get()).ok())
-    else {
+    let Some(call) = params.and_then(|p| serde_json::from_str::<CallParams<'_>>(p.get()).ok()) else {
         return error(out, -32602, "bad params");
     };
-    let message = call
-        .arguments
-        .as_ref()
-        .and_then(|a| a.message)
-        .map(RawValue::get);
+    let message = call.arguments.as_ref().and_then(|a| a.message).map(RawValue::get);
     let (text, failed) = match message {
         _ if call.name != "echo" => (r#""ok""#, false),
         Some(m) if m.starts_with('"') => (m, false),
         _ => (r#""message must be a string""#, true),
     };
-    write!(
-        out,
-        r#","result":{{{complete}"content":[{{"type":"text","text":"#
-    )?;
+    write!(out, r#","result":{{{complete}"content":[{{"type":"text","text":"#)?;
     out.write_all(text.as_bytes())?;
     write!(out, r#"}}],"isError":{failed}}}}}"#)
 }

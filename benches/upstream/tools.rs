@@ -6,12 +6,8 @@ const ECHO: &str = r#"{"name":"echo","title":"Echo","description":"Returns the m
 
 /// `n` tools as JSON text. About 600 bytes a tool, the size of a usual one.
 pub(crate) fn json(n: usize) -> String {
-    let verbs = ["create", "list", "update", "delete", "search"]
-        .into_iter()
-        .cycle();
-    let nouns = ["ticket", "invoice", "customer", "deployment", "document"]
-        .into_iter()
-        .cycle();
+    let verbs = ["create", "list", "update", "delete", "search"].into_iter().cycle();
+    let nouns = ["ticket", "invoice", "customer", "deployment", "document"].into_iter().cycle();
     let nouns = nouns.flat_map(|noun| std::iter::repeat_n(noun, 5));
     let mut s = format!("[{ECHO}");
     for ((i, v), o) in (0..n).zip(verbs).zip(nouns).skip(1) {

@@ -15,20 +15,10 @@ fuzz_target!(|data: &[u8]| {
     };
     let head = String::from_utf8_lossy(head);
     let mut fields = head.split('\t');
-    let mut header = || {
-        fields
-            .next()
-            .map_or(Header::Absent, |f| Header::Once(f.to_string()))
-    };
+    let mut header = || fields.next().map_or(Header::Absent, |f| Header::Once(f.to_string()));
     let (negotiated, version, method, name) = (header(), header(), header(), header());
     let http = !head.is_empty();
-    let mirror = Mirror {
-        http,
-        version,
-        method,
-        name,
-        ..Mirror::default()
-    };
+    let mirror = Mirror { http, version, method, name, ..Mirror::default() };
     let negotiated = negotiated.once().and_then(Version::read);
     let _ = envelope::parse(Bytes::copy_from_slice(body), &mirror, negotiated);
 });

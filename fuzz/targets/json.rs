@@ -14,17 +14,11 @@ fuzz_target!(|data: &[u8]| {
     // Whatever the strict reader takes, a lenient one takes as well. (It refuses numbers that do not fit
     // a float; that is a limit of its own.)
     if let Err(e) = serde_json::from_slice::<serde_json::Value>(data) {
-        assert!(
-            e.to_string().contains("out of range") || e.to_string().contains("recursion"),
-            "{e}"
-        );
+        assert!(e.to_string().contains("out of range") || e.to_string().contains("recursion"), "{e}");
     }
     // Printing and reading again changes nothing, and a canonical text is its own canonical text.
     let again = Json::parse(Bytes::copy_from_slice(json.view().text().as_bytes()));
-    assert_eq!(
-        again.map(|j| canonical::text(&j)).ok(),
-        Some(canonical::text(&json))
-    );
+    assert_eq!(again.map(|j| canonical::text(&j)).ok(), Some(canonical::text(&json)));
     // (A number like 30e18 is read, but written out as an integer it is beyond what the reader takes.)
     let text = canonical::text(&json);
     if let Ok(canonical) = Json::parse(Bytes::from(text.clone())) {

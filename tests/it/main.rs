@@ -4,3 +4,5 @@ mod corpora_json;
 mod corpora_messages;
 mod corpora_schema;
 mod props_json;
+mod cases;
+mod lifecycle;

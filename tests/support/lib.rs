@@ -1,3 +1,10 @@
 //! What the integration tests share.
 
+pub mod client;
 pub mod corpora;
+pub mod gateway;
+pub mod http;
+pub mod journal;
+pub mod json;
+pub mod process;
+pub mod script;

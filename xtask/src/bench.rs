@@ -45,51 +45,20 @@ pub(crate) struct Programs {
 pub(crate) fn main(args: &[String]) -> Result<()> {
     let mut o = Options::new(args);
     let quick = o.flag("--quick");
-    let rounds = o
-        .value("--rounds")?
-        .map(str::parse)
-        .transpose()
-        .context("--rounds")?;
-    let only = o
-        .value("--only")?
-        .map_or_else(Vec::new, |l| l.split(',').map(str::to_string).collect());
+    let rounds = o.value("--rounds")?.map(str::parse).transpose().context("--rounds")?;
+    let only = o.value("--only")?.map_or_else(Vec::new, |l| l.split(',').map(str::to_string).collect());
     let bartizan = o.value("--bartizan")?.map(PathBuf::from);
     o.finish()?;
     let plan = if quick {
-        Plan {
-            rounds: rounds.unwrap_or(1),
-            secs: 0.7,
-            warmup: 0.2,
-            retries: 0,
-            sessions: 100,
-            only,
-            quick,
-        }
+        Plan { rounds: rounds.unwrap_or(1), secs: 0.7, warmup: 0.2, retries: 0, sessions: 100, only, quick }
     } else {
-        Plan {
-            rounds: rounds.unwrap_or(3),
-            secs: 4.0,
-            warmup: 1.0,
-            retries: 2,
-            sessions: 1000,
-            only,
-            quick,
-        }
+        Plan { rounds: rounds.unwrap_or(3), secs: 4.0, warmup: 1.0, retries: 2, sessions: 1000, only, quick }
     };
-    if let Some(wrong) = plan
-        .only
-        .iter()
-        .find(|name| !stage::NAMES.contains(&name.as_str()))
-    {
-        bail!(
-            "there is no target `{wrong}`; there are {}",
-            stage::NAMES.join(", ")
-        );
+    if let Some(wrong) = plan.only.iter().find(|name| !stage::NAMES.contains(&name.as_str())) {
+        bail!("there is no target `{wrong}`; there are {}", stage::NAMES.join(", "));
     }
     let programs = build(&plan, bartizan)?;
-    let loadgen = Loadgen {
-        program: programs.loadgen.clone(),
-    };
+    let loadgen = Loadgen { program: programs.loadgen.clone() };
     let mut stage = Stage::set(&programs, &plan)?;
     let mut rows = Rows::default();
     for round in 1..=plan.rounds {

@@ -35,8 +35,7 @@ struct Installed {
 
 impl Installed {
     fn find() -> Result<Installed> {
-        let real = std::env::var_os("BARTIZAN_REAL")
-            .map_or_else(|| root().join("target/real"), PathBuf::from);
+        let real = std::env::var_os("BARTIZAN_REAL").map_or_else(|| root().join("target/real"), PathBuf::from);
         let bin = real.join("npm/node_modules/.bin");
         let found = Installed {
             node: bin.join("node"),
@@ -46,10 +45,7 @@ impl Installed {
         };
         for file in [&found.node, &found.suite, &found.python, &found.server] {
             if !file.exists() {
-                bail!(
-                    "{} is missing: run `bash tests/real/install`",
-                    file.display()
-                );
+                bail!("{} is missing: run `bash tests/real/install`", file.display());
             }
         }
         Ok(found)
@@ -59,11 +55,7 @@ impl Installed {
     fn serve(&self, port: u16) -> Result<Server> {
         let log = work_dir()?.join("fixture.log");
         let mut c = Command::new(&self.server);
-        let mut server = Server::start(
-            "the everything-server",
-            c.args(["--port", &port.to_string()]),
-            &log,
-        )?;
+        let mut server = Server::start("the everything-server", c.args(["--port", &port.to_string()]), &log)?;
         server.wait_for(port, Duration::from_secs(30))?;
         Ok(server)
     }
@@ -80,22 +72,12 @@ impl Installed {
             std::fs::remove_dir_all(&out)?;
         }
         let mut c = Command::new(&self.node);
-        c.arg(&self.suite)
-            .args(["server", "--url", url, "--requirements", set, "-o"])
-            .arg(&out);
-        let done = c
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("could not start `{}`", line(&c)))?;
+        c.arg(&self.suite).args(["server", "--url", url, "--requirements", set, "-o"]).arg(&out);
+        let done = c.stdin(Stdio::null()).output().with_context(|| format!("could not start `{}`", line(&c)))?;
         let checks = Checks::read(&out)?;
         if checks.count() < FEWEST_CHECKS {
-            let said = String::from_utf8_lossy(&done.stdout).into_owned()
-                + &String::from_utf8_lossy(&done.stderr);
-            bail!(
-                "the suite made only {} checks ({set}, {name}):\n{}",
-                checks.count(),
-                tail(&said, 30)
-            );
+            let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+            bail!("the suite made only {} checks ({set}, {name}):\n{}", checks.count(), tail(&said, 30));
         }
         Ok(checks)
     }
@@ -111,9 +93,7 @@ fn work_dir() -> Result<PathBuf> {
 pub(crate) fn main(args: &[String]) -> Result<()> {
     let mut o = Options::new(args);
     let direct_only = o.flag("--direct-only");
-    let bartizan = o
-        .value("--bartizan")?
-        .map_or_else(|| root().join("target/debug/bartizan"), PathBuf::from);
+    let bartizan = o.value("--bartizan")?.map_or_else(|| root().join("target/debug/bartizan"), PathBuf::from);
     o.finish()?;
     let installed = Installed::find()?;
     let mut wrong = 0;
@@ -128,10 +108,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         wrong += Exceptions::read(&root())?.judge(set, &direct, &through);
     }
     if wrong > 0 {
-        bail!(
-            "{wrong} differences; a wanted one gets an entry with a reason in {}",
-            compare::EXCEPTIONS
-        );
+        bail!("{wrong} differences; a wanted one gets an entry with a reason in {}", compare::EXCEPTIONS);
     }
     Ok(())
 }
@@ -150,20 +127,12 @@ fn through(installed: &Installed, set: &str, bartizan: &Path) -> Result<Checks> 
          [servers.fixture]\nurl = \"http://127.0.0.1:{upstream}/mcp\"\nsampling = true\n{NO_QUOTA}"
     );
     let gateway = Gateway::new(bartizan, &config)?;
-    let effects: Vec<String> = installed
-        .tools()?
-        .iter()
-        .map(|t| format!("{t}=read"))
-        .collect();
+    let effects: Vec<String> = installed.tools()?.iter().map(|t| format!("{t}=read")).collect();
     gateway.approve("fixture", &effects, &[])?;
     let token = gateway.token()?;
     let serving = gateway.serve(port)?;
     let front = forward::start(port, &token)?;
-    let checks = installed.run(
-        set,
-        &format!("http://127.0.0.1:{front}/mcp/fixture"),
-        "through",
-    );
+    let checks = installed.run(set, &format!("http://127.0.0.1:{front}/mcp/fixture"), "through");
     let log = work_dir()?.join(set).join("bartizan.log");
     std::fs::write(log, serving.log()).context("keeping the log")?;
     checks

@@ -11,15 +11,10 @@ use crate::run::{Options, capture, root};
 pub(crate) fn main(args: &[String]) -> Result<()> {
     let mut o = Options::new(args);
     let check = o.flag("--check");
-    let bartizan = o
-        .value("--bartizan")?
-        .map_or_else(|| root().join("target/debug/bartizan"), PathBuf::from);
+    let bartizan = o.value("--bartizan")?.map_or_else(|| root().join("target/debug/bartizan"), PathBuf::from);
     o.finish()?;
     if !bartizan.is_file() {
-        bail!(
-            "{} is not built: run `cargo build -p bartizan`",
-            bartizan.display()
-        );
+        bail!("{} is not built: run `cargo build -p bartizan`", bartizan.display());
     }
     let page = capture(Command::new(&bartizan).args(["explain", "--all", "--markdown"]))?;
     let path = root().join("docs/reasons.md");

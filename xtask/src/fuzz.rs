@@ -34,17 +34,11 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     };
     let all = targets()?;
     if let Some(unknown) = wanted.iter().find(|w| !all.contains(*w)) {
-        bail!(
-            "there is no fuzz target `{unknown}`; there are {}",
-            join(&all)
-        );
+        bail!("there is no fuzz target `{unknown}`; there are {}", join(&all));
     }
     let built = build()?;
     let mut broken = Vec::new();
-    for target in all
-        .iter()
-        .filter(|t| wanted.is_empty() || wanted.contains(*t))
-    {
+    for target in all.iter().filter(|t| wanted.is_empty() || wanted.contains(*t)) {
         match fuzz(&built.join(target), target, seconds) {
             Ok(said) => println!("fuzz {target:<12} {said}"),
             Err(e) => {
@@ -74,23 +68,12 @@ fn targets() -> Result<BTreeSet<String>> {
             files.extend(path.file_stem().map(|s| s.to_string_lossy().into_owned()));
         }
     }
-    let manifest =
-        std::fs::read_to_string(dir.join("Cargo.toml")).context("reading fuzz/Cargo.toml")?;
+    let manifest = std::fs::read_to_string(dir.join("Cargo.toml")).context("reading fuzz/Cargo.toml")?;
     let manifest: toml::Table = toml::from_str(&manifest).context("fuzz/Cargo.toml")?;
-    let bins = manifest
-        .get("bin")
-        .and_then(toml::Value::as_array)
-        .into_iter()
-        .flatten();
-    let bins = bins
-        .filter_map(|b| Some(b.get("name")?.as_str()?.to_string()))
-        .collect::<BTreeSet<_>>();
+    let bins = manifest.get("bin").and_then(toml::Value::as_array).into_iter().flatten();
+    let bins = bins.filter_map(|b| Some(b.get("name")?.as_str()?.to_string())).collect::<BTreeSet<_>>();
     if bins != files {
-        bail!(
-            "fuzz/targets has {}, fuzz/Cargo.toml has {}: they must agree",
-            join(&files),
-            join(&bins)
-        );
+        bail!("fuzz/targets has {}, fuzz/Cargo.toml has {}: they must agree", join(&files), join(&bins));
     }
     Ok(files)
 }
@@ -104,14 +87,7 @@ fn build() -> Result<PathBuf> {
     let target_dir = root().join("target/fuzz");
     // With --target, build scripts and macros stay free of instrumentation, which they cannot link.
     run(cargo()
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--bins",
-            "--target",
-            &host,
-        ])
+        .args(["build", "--release", "--locked", "--bins", "--target", &host])
         .arg("--manifest-path")
         .arg(root().join("fuzz/Cargo.toml"))
         .arg("--target-dir")
@@ -138,21 +114,14 @@ fn fuzz(program: &Path, name: &str, seconds: u64) -> Result<String> {
     command
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", text(&crashes)?))
-        .args([
-            "-print_final_stats=1",
-            "-timeout=5",
-            "-rss_limit_mb=2048",
-            LONGEST_INPUT,
-        ])
+        .args(["-print_final_stats=1", "-timeout=5", "-rss_limit_mb=2048", LONGEST_INPUT])
         .arg(corpus.path())
         .stdin(Stdio::null());
     let seeds = root().join("fuzz/seeds").join(name);
     if seeds.is_dir() {
         command.arg(&seeds);
     }
-    let out = command
-        .output()
-        .with_context(|| format!("could not start the target `{name}`"))?;
+    let out = command.output().with_context(|| format!("could not start the target `{name}`"))?;
     let said = String::from_utf8_lossy(&out.stderr);
     if !out.status.success() {
         bail!(
@@ -169,35 +138,20 @@ fn fuzz(program: &Path, name: &str, seconds: u64) -> Result<String> {
         bail!("it ended without running anything:\n{}", tail(&said, 25));
     }
     if kept == 0 && seconds > 0 {
-        bail!(
-            "no input was new: the instrumentation does not work\n{}",
-            tail(&said, 25)
-        );
+        bail!("no input was new: the instrumentation does not work\n{}", tail(&said, 25));
     }
-    Ok(format!(
-        "{units:>9} runs, {rate:>7} exec/s, {kept:>5} new inputs, no crash"
-    ))
+    Ok(format!("{units:>9} runs, {rate:>7} exec/s, {kept:>5} new inputs, no crash"))
 }
 
 /// What the target said when it panicked; the end of the log is libFuzzer's.
 fn panic(said: &str) -> String {
-    let lines = said
-        .lines()
-        .skip_while(|l| !l.contains("panicked at"))
-        .take(4);
+    let lines = said.lines().skip_while(|l| !l.contains("panicked at")).take(4);
     lines.map(|l| format!("  {l}\n")).collect()
 }
 
 /// `stat::number_of_executed_units: 123`
 fn stat(said: &str, name: &str) -> Option<u64> {
-    said.lines().find_map(|l| {
-        l.strip_prefix("stat::")?
-            .strip_prefix(name)?
-            .strip_prefix(':')?
-            .trim()
-            .parse()
-            .ok()
-    })
+    said.lines().find_map(|l| l.strip_prefix("stat::")?.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -206,8 +160,7 @@ mod tests {
 
     #[test]
     fn the_final_statistics_are_read() {
-        let said =
-            "Done 2 runs\nstat::number_of_executed_units: 12\nstat::average_exec_per_sec:     6\n";
+        let said = "Done 2 runs\nstat::number_of_executed_units: 12\nstat::average_exec_per_sec:     6\n";
         assert_eq!(stat(said, "number_of_executed_units"), Some(12));
         assert_eq!(stat(said, "average_exec_per_sec"), Some(6));
         assert_eq!(stat(said, "peak_rss_mb"), None);

@@ -13,9 +13,9 @@ use crate::run::{Server, capture};
 /// Everything else stays at its default, the journal included.
 pub(crate) const NO_QUOTA: &str = "
 [controls.quota]
-read_per_minute = 100000000
-write_per_minute = 100000000
-client_per_minute = 100000000
+read_per_minute = 60000000
+write_per_minute = 60000000
+client_per_minute = 60000000
 ";
 
 pub(crate) struct Gateway {
@@ -27,15 +27,11 @@ impl Gateway {
     /// Writes the configuration; nothing is started yet.
     pub(crate) fn new(bartizan: &Path, config: &str) -> Result<Gateway> {
         if !bartizan.is_file() {
-            bail!(
-                "{} is not there: build it first, or name it with --bartizan",
-                bartizan.display()
-            );
+            bail!("{} is not there: build it first, or name it with --bartizan", bartizan.display());
         }
         let bartizan = bartizan.canonicalize()?;
         let dir = tempfile::Builder::new().prefix("bartizan-").tempdir()?;
-        std::fs::write(dir.path().join("bartizan.toml"), config)
-            .context("writing the configuration")?;
+        std::fs::write(dir.path().join("bartizan.toml"), config).context("writing the configuration")?;
         Ok(Gateway { bartizan, dir })
     }
 
@@ -76,10 +72,7 @@ impl Gateway {
         let token = capture(c.args(["--label", "xtask"])).context("issuing a token")?;
         let token = token.trim();
         if token.is_empty() || token.contains(char::is_whitespace) {
-            bail!(
-                "`bartizan token issue` must print the secret alone; it printed {} bytes",
-                token.len()
-            );
+            bail!("`bartizan token issue` must print the secret alone; it printed {} bytes", token.len());
         }
         Ok(token.to_string())
     }

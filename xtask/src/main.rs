@@ -88,10 +88,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         bail!("there is no command `{name}`");
     };
     if rest.iter().any(|a| a == "--help" || a == "-h") {
-        println!(
-            "cargo xtask {} {}\n\n  {}",
-            command.name, command.usage, command.what
-        );
+        println!("cargo xtask {} {}\n\n  {}", command.name, command.usage, command.what);
         return Ok(());
     }
     (command.run)(rest)

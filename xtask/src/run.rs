@@ -22,15 +22,7 @@ pub(crate) fn cargo() -> Command {
     c.current_dir(root());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if [
-            "CARGO_PKG_",
-            "CARGO_MANIFEST_",
-            "CARGO_BIN_",
-            "CARGO_CRATE_",
-        ]
-        .iter()
-        .any(|p| name.starts_with(p))
-        {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|p| name.starts_with(p)) {
             c.env_remove(&*name);
         }
     }
@@ -41,19 +33,13 @@ pub(crate) fn cargo() -> Command {
 /// The command as one would type it, for messages.
 pub(crate) fn line(c: &Command) -> String {
     let words = std::iter::once(c.get_program()).chain(c.get_args());
-    words
-        .map(|w| w.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs to the end. Both streams go to standard output, so that a log holds them in the order they came.
 pub(crate) fn status(c: &mut Command) -> Result<ExitStatus> {
-    c.stdin(Stdio::null())
-        .stdout(std::io::stdout())
-        .stderr(std::io::stdout());
-    c.status()
-        .with_context(|| format!("could not start `{}`", line(c)))
+    c.stdin(Stdio::null()).stdout(std::io::stdout()).stderr(std::io::stdout());
+    c.status().with_context(|| format!("could not start `{}`", line(c)))
 }
 
 /// Runs to the end; anything but success is an error.
@@ -67,33 +53,20 @@ pub(crate) fn run(c: &mut Command) -> Result<()> {
 
 /// What the command writes to standard output; an error quotes what it wrote to standard error.
 pub(crate) fn capture(c: &mut Command) -> Result<String> {
-    let out = c
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("could not start `{}`", line(c)))?;
+    let out = c.stdin(Stdio::null()).output().with_context(|| format!("could not start `{}`", line(c)))?;
     if !out.status.success() {
         let said = String::from_utf8_lossy(&out.stderr);
         let also = String::from_utf8_lossy(&out.stdout);
-        bail!(
-            "`{}` failed ({}):\n{}{}",
-            line(c),
-            out.status,
-            tail(&also, 20),
-            tail(&said, 20)
-        );
+        bail!("`{}` failed ({}):\n{}{}", line(c), out.status, tail(&also, 20), tail(&said, 20));
     }
-    String::from_utf8(out.stdout)
-        .with_context(|| format!("`{}` wrote something that is not UTF-8", line(c)))
+    String::from_utf8(out.stdout).with_context(|| format!("`{}` wrote something that is not UTF-8", line(c)))
 }
 
 /// The last lines of a text.
 pub(crate) fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     let skip = all.len().saturating_sub(lines);
-    all.into_iter()
-        .skip(skip)
-        .map(|l| format!("  {l}\n"))
-        .collect()
+    all.into_iter().skip(skip).map(|l| format!("  {l}\n")).collect()
 }
 
 /// Is there such a program?
@@ -141,8 +114,7 @@ fn leashed(c: &Command) -> Result<Command> {
 pub(crate) fn become_program(args: &[String]) -> Result<()> {
     let (program, args) = args.split_first().context("nothing to become")?;
     rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
-    Err(Command::new(program).args(args).exec())
-        .with_context(|| format!("could not start `{program}`"))
+    Err(Command::new(program).args(args).exec()).with_context(|| format!("could not start `{program}`"))
 }
 
 /// A running server. It has a process group of its own, which ends with this value.
@@ -155,21 +127,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `c`; what it says goes to `log`.
     pub(crate) fn start(name: &str, c: &Command, log: &Path) -> Result<Server> {
-        let file =
-            std::fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;
+        let file = std::fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;
         let mut c = leashed(c)?;
-        c.stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .process_group(0);
-        let child = c
-            .spawn()
-            .with_context(|| format!("could not start `{}`", line(&c)))?;
-        Ok(Server {
-            name: name.to_string(),
-            child,
-            log: log.to_path_buf(),
-        })
+        c.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
+        let child = c.spawn().with_context(|| format!("could not start `{}`", line(&c)))?;
+        Ok(Server { name: name.to_string(), child, log: log.to_path_buf() })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -188,12 +150,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        bail!(
-            "{} did not listen on port {port} in {} s:\n{}",
-            self.name,
-            patience.as_secs(),
-            self.said()
-        )
+        bail!("{} did not listen on port {port} in {} s:\n{}", self.name, patience.as_secs(), self.said())
     }
 
     /// What it has said so far; a log that cannot be read says nothing.
@@ -241,8 +198,7 @@ pub(crate) fn free_port() -> Result<u16> {
 
 /// A path as text; ours are always UTF-8.
 pub(crate) fn text(path: &Path) -> Result<&str> {
-    path.to_str()
-        .with_context(|| format!("{} is not UTF-8", path.display()))
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 /// Arguments of the form `--flag` and `--key VALUE`.
@@ -254,11 +210,7 @@ pub(crate) struct Options<'a> {
 
 impl<'a> Options<'a> {
     pub(crate) fn new(args: &'a [String]) -> Options<'a> {
-        Options {
-            args,
-            known: Vec::new(),
-            taken: 0,
-        }
+        Options { args, known: Vec::new(), taken: 0 }
     }
 
     pub(crate) fn flag(&mut self, name: &'static str) -> bool {
@@ -273,10 +225,7 @@ impl<'a> Options<'a> {
         let Some(i) = self.args.iter().position(|a| a == name) else {
             return Ok(None);
         };
-        let value = self
-            .args
-            .get(i + 1)
-            .with_context(|| format!("{name} needs a value"))?;
+        let value = self.args.get(i + 1).with_context(|| format!("{name} needs a value"))?;
         self.taken += 2;
         Ok(Some(value))
     }
@@ -284,11 +233,7 @@ impl<'a> Options<'a> {
     /// After all flags and values: anything left over is a mistake in the command line.
     pub(crate) fn finish(self) -> Result<()> {
         if self.taken != self.args.len() {
-            bail!(
-                "the options are {}; got `{}`",
-                self.known.join(", "),
-                self.args.join(" ")
-            );
+            bail!("the options are {}; got `{}`", self.known.join(", "), self.args.join(" "));
         }
         Ok(())
     }

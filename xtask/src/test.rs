@@ -30,72 +30,17 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    Step {
-        name: "fmt",
-        what: "formatting",
-        needs: &[],
-        run: fmt,
-    },
-    Step {
-        name: "tidy",
-        what: "house rules",
-        needs: &[],
-        run: |_| done(crate::tidy::main(&[])),
-    },
-    Step {
-        name: "clippy",
-        what: "lints, warnings are errors",
-        needs: &[],
-        run: clippy,
-    },
-    Step {
-        name: "build",
-        what: "the bartizan binary (debug)",
-        needs: &[],
-        run: build,
-    },
-    Step {
-        name: "tests",
-        what: "unit and integration tests",
-        needs: &["build"],
-        run: tests,
-    },
-    Step {
-        name: "doctests",
-        what: "examples in documentation",
-        needs: &["build"],
-        run: doctests,
-    },
-    Step {
-        name: "doc",
-        what: "documentation builds, links resolve",
-        needs: &[],
-        run: doc,
-    },
-    Step {
-        name: "deny",
-        what: "licences, bans, sources of dependencies",
-        needs: &[],
-        run: deny,
-    },
-    Step {
-        name: "fuzz",
-        what: "every fuzz target, briefly",
-        needs: &[],
-        run: fuzz,
-    },
-    Step {
-        name: "install",
-        what: "the real clients and servers of tests/real",
-        needs: &[],
-        run: install,
-    },
-    Step {
-        name: "real",
-        what: "real clients and servers through Bartizan",
-        needs: &["build", "install"],
-        run: real,
-    },
+    Step { name: "fmt", what: "formatting", needs: &[], run: fmt },
+    Step { name: "tidy", what: "house rules", needs: &[], run: |_| done(crate::tidy::main(&[])) },
+    Step { name: "clippy", what: "lints, warnings are errors", needs: &[], run: clippy },
+    Step { name: "build", what: "the bartizan binary (debug)", needs: &[], run: build },
+    Step { name: "tests", what: "unit and integration tests", needs: &["build"], run: tests },
+    Step { name: "doctests", what: "examples in documentation", needs: &["build"], run: doctests },
+    Step { name: "doc", what: "documentation builds, links resolve", needs: &[], run: doc },
+    Step { name: "deny", what: "licences, bans, sources of dependencies", needs: &[], run: deny },
+    Step { name: "fuzz", what: "every fuzz target, briefly", needs: &[], run: fuzz },
+    Step { name: "install", what: "the real clients and servers of tests/real", needs: &[], run: install },
+    Step { name: "real", what: "real clients and servers through Bartizan", needs: &["build", "install"], run: real },
     Step {
         name: "conformance",
         what: "the official MCP suite, direct and through Bartizan",
@@ -118,13 +63,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let begun = Instant::now();
     let mut results: Vec<(&Step, Outcome, Duration)> = Vec::new();
     for (i, step) in chosen.iter().enumerate() {
-        println!(
-            "\n==> [{}/{}] {}: {}",
-            i + 1,
-            chosen.len(),
-            step.name,
-            step.what
-        );
+        println!("\n==> [{}/{}] {}: {}", i + 1, chosen.len(), step.name, step.what);
         let at = Instant::now();
         let outcome = perform(step, full, &results);
         let took = at.elapsed();
@@ -142,11 +81,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
 
 /// Step names from `a,b`; a misspelt one must not silently select nothing.
 fn names(list: Option<&str>) -> Result<Vec<String>> {
-    let names: Vec<String> = list
-        .into_iter()
-        .flat_map(|l| l.split(','))
-        .map(str::to_string)
-        .collect();
+    let names: Vec<String> = list.into_iter().flat_map(|l| l.split(',')).map(str::to_string).collect();
     if let Some(wrong) = names.iter().find(|n| STEPS.iter().all(|s| s.name != *n)) {
         let known: Vec<&str> = STEPS.iter().map(|s| s.name).collect();
         bail!("there is no step `{wrong}`; there are {}", known.join(", "));
@@ -155,11 +90,7 @@ fn names(list: Option<&str>) -> Result<Vec<String>> {
 }
 
 fn perform(step: &Step, full: bool, before: &[(&Step, Outcome, Duration)]) -> Outcome {
-    let failed = |need: &str| {
-        before
-            .iter()
-            .any(|(s, o, _)| s.name == need && !matches!(o, Outcome::Passed))
-    };
+    let failed = |need: &str| before.iter().any(|(s, o, _)| s.name == need && !matches!(o, Outcome::Passed));
     if let Some(need) = step.needs.iter().find(|n| failed(n)) {
         return Outcome::Failed(format!("not run, because `{need}` did not pass"));
     }
@@ -181,16 +112,8 @@ fn summary(results: &[(&Step, Outcome, Duration)], total: Duration) -> Result<()
         let why = why.lines().next().unwrap_or("");
         println!("  {:<12} {word:<8} {:>9}  {why}", step.name, seconds(*took));
     }
-    let failed = results
-        .iter()
-        .filter(|(_, o, _)| matches!(o, Outcome::Failed(_)))
-        .count();
-    println!(
-        "  {:<12} {:<8} {:>9}",
-        "total",
-        if failed == 0 { "passed" } else { "FAILED" },
-        seconds(total)
-    );
+    let failed = results.iter().filter(|(_, o, _)| matches!(o, Outcome::Failed(_))).count();
+    println!("  {:<12} {:<8} {:>9}", "total", if failed == 0 { "passed" } else { "FAILED" }, seconds(total));
     if failed > 0 {
         bail!("{failed} of {} steps failed", results.len());
     }
@@ -206,15 +129,7 @@ fn fmt(_: bool) -> Result<Outcome> {
 }
 
 fn clippy(_: bool) -> Result<Outcome> {
-    done(run(cargo().args([
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ])))
+    done(run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])))
 }
 
 fn build(_: bool) -> Result<Outcome> {
@@ -224,42 +139,17 @@ fn build(_: bool) -> Result<Outcome> {
 /// nextest where it is installed: one process per test, and a summary to read. Otherwise what Cargo has.
 fn tests(_: bool) -> Result<Outcome> {
     if installed("cargo-nextest") {
-        return done(run(cargo().args([
-            "nextest",
-            "run",
-            "--locked",
-            "--workspace",
-            "--no-fail-fast",
-        ])));
+        return done(run(cargo().args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"])));
     }
-    done(run(cargo().args([
-        "test",
-        "--locked",
-        "--workspace",
-        "--lib",
-        "--bins",
-        "--tests",
-        "--no-fail-fast",
-    ])))
+    done(run(cargo().args(["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])))
 }
 
 fn doctests(_: bool) -> Result<Outcome> {
-    done(run(cargo().args([
-        "test",
-        "--locked",
-        "--workspace",
-        "--doc",
-        "--no-fail-fast",
-    ])))
+    done(run(cargo().args(["test", "--locked", "--workspace", "--doc", "--no-fail-fast"])))
 }
 
 fn doc(_: bool) -> Result<Outcome> {
-    done(run(cargo().env("RUSTDOCFLAGS", "-D warnings").args([
-        "doc",
-        "--locked",
-        "--workspace",
-        "--no-deps",
-    ])))
+    done(run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--locked", "--workspace", "--no-deps"])))
 }
 
 /// Building cargo-deny takes longer than everything else here; tidy has its own check of licences and bans.
@@ -271,15 +161,7 @@ fn deny(full: bool) -> Result<Outcome> {
         }
         run(cargo().args(["install", "--locked", "cargo-deny", "--version", CARGO_DENY]))?;
     }
-    done(run(cargo().args([
-        "deny",
-        "--locked",
-        "--all-features",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ])))
+    done(run(cargo().args(["deny", "--locked", "--all-features", "check", "bans", "licenses", "sources"])))
 }
 
 fn fuzz(_: bool) -> Result<Outcome> {
@@ -291,17 +173,11 @@ fn real_dir() -> PathBuf {
 }
 
 fn install(_: bool) -> Result<Outcome> {
-    done(run(Command::new("bash")
-        .arg(real_dir().join("install"))
-        .current_dir(root())))
+    done(run(Command::new("bash").arg(real_dir().join("install")).current_dir(root())))
 }
 
 fn real(_: bool) -> Result<Outcome> {
     let bartizan = root().join("target/debug/bartizan");
     let matrix = real_dir().join("matrix.py");
-    done(run(Command::new("python3")
-        .arg(matrix)
-        .arg("--bartizan")
-        .arg(bartizan)
-        .current_dir(root())))
+    done(run(Command::new("python3").arg(matrix).arg("--bartizan").arg(bartizan).current_dir(root())))
 }

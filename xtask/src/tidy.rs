@@ -29,11 +29,7 @@ pub(crate) struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}: {}: {}",
-            self.path, self.line, self.rule, self.advice
-        )
+        write!(f, "{}:{}: {}: {}", self.path, self.line, self.rule, self.advice)
     }
 }
 
@@ -46,27 +42,21 @@ pub(crate) struct Findings {
 
 impl Findings {
     fn add(&mut self, path: &str, line: usize, rule: &'static str, advice: impl Into<String>) {
-        self.all.push(Finding {
-            path: path.to_string(),
-            line,
-            rule,
-            advice: advice.into(),
-        });
+        self.all.push(Finding { path: path.to_string(), line, rule, advice: advice.into() });
+    }
+
+    /// Adds where the file does not have this finding yet: of one import, the first line is enough.
+    fn add_once(&mut self, path: &str, line: usize, rule: &'static str, advice: String) {
+        if !self.all.iter().any(|f| f.path == path && f.rule == rule && f.advice == advice) {
+            self.add(path, line, rule, advice);
+        }
     }
 
     /// Adds unless `rules::EXCEPTIONS` lists this rule at `place` (a path, or `path::function`).
     fn add_unless_excused(&mut self, place: &str, line: usize, rule: &'static str, advice: String) {
-        match rules::EXCEPTIONS
-            .iter()
-            .position(|e| e.rule == rule && e.place == place)
-        {
+        match rules::EXCEPTIONS.iter().position(|e| e.rule == rule && e.place == place) {
             Some(i) => self.excused.push(i),
-            None => self.add(
-                place.split("::").next().unwrap_or(place),
-                line,
-                rule,
-                advice,
-            ),
+            None => self.add(place.split("::").next().unwrap_or(place), line, rule, advice),
         }
     }
 
@@ -74,10 +64,7 @@ impl Findings {
     fn stale_exceptions(&mut self) {
         for (i, e) in rules::EXCEPTIONS.iter().enumerate() {
             if !self.excused.contains(&i) {
-                let advice = format!(
-                    "{} no longer breaks {}: remove it from EXCEPTIONS",
-                    e.place, e.rule
-                );
+                let advice = format!("{} no longer breaks {}: remove it from EXCEPTIONS", e.place, e.rule);
                 self.add(rules::FILE, 1, "stale-exception", advice);
             }
         }
@@ -93,8 +80,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     budgets::check(&sources, &mut f);
     graph::check(&mut f)?;
     f.stale_exceptions();
-    f.all
-        .sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+    f.all.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     for finding in &f.all {
         println!("{finding}");
     }
@@ -115,13 +101,8 @@ fn sources(root: &Path) -> Result<Vec<Source>> {
     files
         .into_iter()
         .map(|file| {
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("reading {}", file.display()))?;
-            let path = file
-                .strip_prefix(root)
-                .unwrap_or(&file)
-                .to_string_lossy()
-                .into_owned();
+            let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+            let path = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
             Ok(Source::new(&path, &text))
         })
         .collect()

@@ -174,3 +174,6 @@ fn review<W: io::Write>(args: &Args, asking: Asking, (server, changes): (&str, &
     chosen.iter().for_each(|(change, effect)| change.accept(lock, server, *effect));
     Ok(left)
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,7 +149,9 @@ impl Judging<'_> {
     fn narrow(&self, file: &mut File) -> Vec<String> {
         let mut weakenings = Vec::new();
         if let Some((name, command)) = &self.request.only {
+            // One server, under its own names: nothing listens, and nothing is told apart.
             file.listen = file::Listen::default();
+            file.names = file::Names::default();
             let key = Spanned::new(0..0, name.clone());
             let mut server = file.servers.remove(&key).unwrap_or_else(|| Spanned::new(0..0, file::Server::default()));
             server.get_mut().given = Some(command.clone());

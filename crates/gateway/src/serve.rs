@@ -209,6 +209,9 @@ impl House {
 
     /// Notes that a server said something of its own accord that is worth a record.
     pub(crate) fn heard(&self, talk: &Talk, link: &Link, method: Method, outcome: Result<(), &str>) {
+        if outcome.is_err() && !link.tolerates() {
+            return;
+        }
         let (outcome, why) = match outcome {
             Ok(()) => ("relayed", None),
             Err(why) => ("refused", Some(("detail", Json::string(why)))),
@@ -225,6 +228,9 @@ impl House {
 
     /// Notes a message of a server that fits nothing and was dropped.
     pub(crate) fn stray(&self, talk: &Talk, link: &Link, refusal: &Refusal) {
+        if !link.tolerates() {
+            return;
+        }
         tracing::warn!(server = %link.server().name(), reason = %refusal.reason, detail = %refusal.detail, "a server's message was dropped");
         self.journal.note(&Json::object([
             ("event", Json::string("stray")),

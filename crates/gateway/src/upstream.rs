@@ -19,6 +19,7 @@ pub use server::Server;
 pub use survey::{Surveyed, survey};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bartizan_monitor::case::Target;
@@ -109,7 +110,12 @@ pub struct Link {
     hello: Json,
     shelf: shelf::Shelf,
     listener: Arc<dyn Listener>,
+    offences: AtomicU32,
 }
+
+/// How many messages of one link may fit nothing before the server is cut off. Each is recorded, and
+/// a server must not be able to fill the disk.
+const MAX_OFFENCES: u32 = 1000;
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -149,6 +155,19 @@ impl Link {
             Pipe::Stdio(pipe) => pipe.is_alive(),
             Pipe::Http(pipe) => pipe.is_alive(),
         }
+    }
+
+    /// Counts a message that fits nothing or was refused; false when there were too many, which ends
+    /// the conversation.
+    pub fn tolerates(&self) -> bool {
+        let tolerable = self.offences.fetch_add(1, Ordering::Relaxed) < MAX_OFFENCES;
+        if !tolerable {
+            match &self.pipe {
+                Pipe::Stdio(pipe) => pipe.cut(),
+                Pipe::Http(pipe) => pipe.cut(),
+            }
+        }
+        tolerable
     }
 
     /// Ends the conversation.

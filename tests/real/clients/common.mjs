@@ -118,21 +118,20 @@ export class Recorder {
       // A gateway that loses a field of a definition must be noticed, and so must one that adds one.
       this.out.definitions[name] = Object.fromEntries(this.out[name].map((entry) => [entry, digest(found[entry])]));
     }
-    for (const { name, arguments: given = {} } of plan.calls) {
+    for (const { name, arguments: given = {}, opaque } of plan.calls) {
       const progress = [];
       const onprogress = (step) => progress.push([step.progress, step.total ?? null, step.message ?? null]);
       const result = await this.attempt(`call ${name}`, () => session.call(name, given, onprogress));
       if (!result) continue;
       const content = result.content ?? [];
+      const said = { text: texts(content), structured: result.structuredContent ?? null, digest: digest(content) };
       this.out.calls.push({
         name,
         isError: result.isError ?? false,
-        text: texts(content),
-        structured: result.structuredContent ?? null,
         kinds: content.map((block) => block.type),
-        digest: digest(content),
         // Only the first: the last may overtake the result, and then the SDKs drop it.
         progress: progress[0] ?? null,
+        ...(opaque ? {} : said),
       });
     }
     for (const uri of plan.reads) {

@@ -174,15 +174,18 @@ class Recorder:
             )
             if result is not None:
                 content = result.get("content", [])
+                said = {
+                    "text": texts(content),
+                    "structured": result.get("structuredContent"),
+                    "digest": digest(content),
+                }
                 self.out["calls"].append({
                     "name": call["name"],
                     "isError": result.get("isError", False),
-                    "text": texts(content),
-                    "structured": result.get("structuredContent"),
                     "kinds": [block["type"] for block in content],
-                    "digest": digest(content),
                     # Only the first: the last may overtake the result, and then the SDKs drop it.
                     "progress": progress[0] if progress else None,
+                    **({} if call.get("opaque") else said),
                 })
         for uri in plan.reads:
             result = await self.attempt(f"read {uri}", session.read(uri))

@@ -21,21 +21,12 @@ impl Loadgen {
     pub(crate) fn run(&self, mode: &str, args: &[&str]) -> Result<Value> {
         let mut c = Command::new(&self.program);
         c.arg(mode).args(args).stdin(Stdio::null());
-        let out = c
-            .output()
-            .with_context(|| format!("could not start `{}`", line(&c)))?;
+        let out = c.output().with_context(|| format!("could not start `{}`", line(&c)))?;
         let said = String::from_utf8_lossy(&out.stdout);
-        let last: Option<Value> = said
-            .lines()
-            .last()
-            .and_then(|l| serde_json::from_str(l).ok());
+        let last: Option<Value> = said.lines().last().and_then(|l| serde_json::from_str(l).ok());
         let Some(value) = last else {
             let why = String::from_utf8_lossy(&out.stderr);
-            bail!(
-                "the load generator ({mode}) printed no result ({}):\n{}",
-                out.status,
-                tail(&why, 10)
-            );
+            bail!("the load generator ({mode}) printed no result ({}):\n{}", out.status, tail(&why, 10));
         };
         if let Some(error) = value.get("first_error").and_then(Value::as_str) {
             bail!("calls failed while measuring ({mode}): {error}");
@@ -50,10 +41,7 @@ impl Loadgen {
         let mut best: Option<(f64, Value)> = None;
         for _ in 0..=plan.retries {
             let value = self.run(mode, &args)?;
-            let foreign = value
-                .pointer("/machine/foreign_cores")
-                .and_then(Value::as_f64)
-                .unwrap_or(0.0);
+            let foreign = value.pointer("/machine/foreign_cores").and_then(Value::as_f64).unwrap_or(0.0);
             if best.as_ref().is_none_or(|(f, _)| foreign < *f) {
                 best = Some((foreign, value));
             }
@@ -85,18 +73,13 @@ pub(crate) struct Figures {
 
 impl Row {
     /// `tree`: where the CPU time of the measured processes is.
-    pub(crate) fn read(
-        name: &'static str,
-        size: usize,
-        clients: usize,
-        tree: &str,
-        v: &Value,
-    ) -> Result<Row> {
+    pub(crate) fn read(name: &'static str, size: usize, clients: usize, tree: &str, v: &Value) -> Result<Row> {
         let number = |pointer: &str| {
-            v.pointer(pointer)
-                .and_then(Value::as_f64)
-                .with_context(|| format!("{name}: no {pointer} in {v}"))
+            v.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("{name}: no {pointer} in {v}"))
         };
+        if number("/calls")? == 0.0 {
+            bail!("{name}: not one call of {size} B by {clients} clients was answered in the time measured");
+        }
         let figures = Figures {
             p50_us: number("/latency_us/p50")?,
             p99_us: number("/latency_us/p99")?,
@@ -108,12 +91,7 @@ impl Row {
             "  {name:<20} {size:>6} B  x{clients:<3} p50 {:>8.1} us  p99 {:>8.1} us  {:>7.0}/s  CPU {:>6.1} us",
             figures.p50_us, figures.p99_us, figures.calls_per_s, figures.cpu_us
         );
-        Ok(Row {
-            name,
-            size,
-            clients,
-            figures,
-        })
+        Ok(Row { name, size, clients, figures })
     }
 }
 
@@ -145,10 +123,7 @@ impl Rows {
 
     /// The most that anything else kept busy during a kept measurement.
     pub(crate) fn worst_disturbance(&self) -> f64 {
-        self.0
-            .iter()
-            .map(|r| r.figures.foreign_cores)
-            .fold(0.0, f64::max)
+        self.0.iter().map(|r| r.figures.foreign_cores).fold(0.0, f64::max)
     }
 }
 
@@ -173,16 +148,8 @@ mod tests {
     fn rounds_of_one_cell_become_one_row() {
         let mut rows = Rows::default();
         for (name, p50_us) in [("a", 1.0), ("a", 9.0), ("a", 2.0), ("b", 7.0)] {
-            let figures = Figures {
-                p50_us,
-                ..Figures::default()
-            };
-            rows.add(Row {
-                name,
-                size: 100,
-                clients: 1,
-                figures,
-            });
+            let figures = Figures { p50_us, ..Figures::default() };
+            rows.add(Row { name, size: 100, clients: 1, figures });
         }
         assert_eq!(rows.median("a", 100, 1).map(|f| f.p50_us), Some(2.0));
         assert_eq!(rows.median("a", 100, 16), None);

@@ -11,11 +11,7 @@ use crate::run::{Server, apt_install, installed, text};
 /// Two workers as there are two cores, connections kept on both sides, buffers that hold the largest
 /// answer, no log: as fast as it goes.
 fn config(dir: &str, port: u16, upstream: u16) -> String {
-    let user = if rustix::process::geteuid().is_root() {
-        "user root;\n"
-    } else {
-        ""
-    };
+    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
     format!(
         "{user}worker_processes 2;
 daemon off;

@@ -25,11 +25,7 @@ request is written until its answer is complete, CPU the time of the gateway's p
 /// Writes the page; a quick run is too short to be published and goes to `target/`.
 pub(crate) fn write(plan: &Plan, rows: &Rows, memory: Option<&Memory>) -> Result<()> {
     let page = page(plan, rows, memory)?;
-    let path = if plan.quick || !plan.only.is_empty() {
-        "target/performance.md"
-    } else {
-        "docs/performance.md"
-    };
+    let path = if plan.quick || !plan.only.is_empty() { "target/performance.md" } else { "docs/performance.md" };
     std::fs::write(root().join(path), &page).with_context(|| format!("writing {path}"))?;
     println!("\n{page}\nwrote {path}");
     Ok(())
@@ -40,42 +36,22 @@ fn page(plan: &Plan, rows: &Rows, memory: Option<&Memory>) -> Result<String> {
     p.push_str(&circumstances(plan, rows)?);
     p.push_str("\n## Method\n\n");
     p.push_str(METHOD);
-    p.push_str(
-        "\n## HTTP\n\nOne `tools/call`, by length of the echoed text and number of clients.\n",
-    );
+    p.push_str("\n## HTTP\n\nOne `tools/call`, by length of the echoed text and number of clients.\n");
     for &size in SIZES {
         for &clients in CLIENTS {
-            table(
-                &mut p,
-                rows,
-                &[DIRECT, NGINX, LEGACY, MODERN],
-                (size, clients, NGINX),
-            )?;
+            table(&mut p, rows, &[DIRECT, NGINX, LEGACY, MODERN], (size, clients, NGINX))?;
         }
     }
     p.push_str("\n## stdio\n\nOne `tools/call` by a client that starts the server, by calls on the way at once.\n");
     for &size in SIZES {
         for &inflight in INFLIGHT {
-            table(
-                &mut p,
-                rows,
-                &[STDIO_DIRECT, STDIO],
-                (size, inflight, STDIO_DIRECT),
-            )?;
+            table(&mut p, rows, &[STDIO_DIRECT, STDIO], (size, inflight, STDIO_DIRECT))?;
         }
     }
     if let Some(m) = memory {
         writeln!(p, "\n## Start and memory\n\n| | |\n|---|---|")?;
-        writeln!(
-            p,
-            "| from exec to the first answered call | {:.0} ms |",
-            m.first_call_ms()?
-        )?;
-        writeln!(
-            p,
-            "| memory of an idle gateway | {:.1} MiB |",
-            m.idle_mib()?
-        )?;
+        writeln!(p, "| from exec to the first answered call | {:.0} ms |", m.first_call_ms()?)?;
+        writeln!(p, "| memory of an idle gateway | {:.1} MiB |", m.idle_mib()?)?;
         writeln!(
             p,
             "| memory per session ({} held open with their connections) | {:.1} KiB |",
@@ -88,24 +64,15 @@ fn page(plan: &Plan, rows: &Rows, memory: Option<&Memory>) -> Result<String> {
 
 /// When, where, of what.
 fn circumstances(plan: &Plan, rows: &Rows) -> Result<String> {
-    let said = |program: &str, args: &[&str]| {
-        capture(Command::new(program).args(args).current_dir(root()))
-    };
+    let said = |program: &str, args: &[&str]| capture(Command::new(program).args(args).current_dir(root()));
     let date = said("date", &["-u", "+%Y-%m-%d"])?;
-    let commit =
-        said("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|_| "unknown".into());
+    let commit = said("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|_| "unknown".into());
     let rustc = said("rustc", &["--version"])?;
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let nginx = Command::new("nginx").arg("-v").output().ok();
     // nginx says its version on standard error.
-    let nginx = nginx.map_or_else(
-        || "none".to_string(),
-        |o| String::from_utf8_lossy(&o.stderr).into_owned(),
-    );
-    let nginx = nginx
-        .trim()
-        .trim_start_matches("nginx version: ")
-        .to_string();
+    let nginx = nginx.map_or_else(|| "none".to_string(), |o| String::from_utf8_lossy(&o.stderr).into_owned());
+    let nginx = nginx.trim().trim_start_matches("nginx version: ").to_string();
     let mut p = String::from("| | |\n|---|---|\n");
     let mut row = |what: &str, value: &str| writeln!(p, "| {what} | {} |", value.trim());
     row("date", &date)?;
@@ -114,105 +81,50 @@ fn circumstances(plan: &Plan, rows: &Rows) -> Result<String> {
     row("kernel", &kernel)?;
     row("compiler", &rustc)?;
     row("yardstick", &nginx)?;
-    row(
-        "rounds",
-        &format!(
-            "{} of {} s each, after {} s",
-            plan.rounds, plan.secs, plan.warmup
-        ),
-    )?;
-    row(
-        "most cores busy with something else",
-        &format!("{:.2}", rows.worst_disturbance()),
-    )?;
-    row(
-        "command",
-        if plan.quick {
-            "`cargo xtask bench --quick`"
-        } else {
-            "`cargo xtask bench`"
-        },
-    )?;
+    row("rounds", &format!("{} of {} s each, after {} s", plan.rounds, plan.secs, plan.warmup))?;
+    row("most cores busy with something else", &format!("{:.2}", rows.worst_disturbance()))?;
+    row("command", if plan.quick { "`cargo xtask bench --quick`" } else { "`cargo xtask bench`" })?;
     Ok(p)
 }
 
 fn hardware() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|l| {
-        l.strip_prefix("model name")?
-            .split_once(':')
-            .map(|(_, m)| m.trim())
-    });
+    let model = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':').map(|(_, m)| m.trim()));
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = memory.lines().find_map(|l| {
-        l.strip_prefix("MemTotal:")?
-            .split_whitespace()
-            .next()?
-            .parse::<f64>()
-            .ok()
-    });
+    let kib = memory.lines().find_map(|l| l.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<f64>().ok());
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!(
-        "{cores} cores of {}, {:.0} GiB",
-        model.unwrap_or("unknown"),
-        kib.unwrap_or(0.0) / 1024.0 / 1024.0
-    )
+    format!("{cores} cores of {}, {:.0} GiB", model.unwrap_or("unknown"), kib.unwrap_or(0.0) / 1024.0 / 1024.0)
 }
 
 /// One cell: `(size, clients, what it is compared with)`.
 fn table(p: &mut String, rows: &Rows, names: &[&str], cell: (usize, usize, &str)) -> Result<()> {
     let (size, clients, yardstick) = cell;
     let floor = rows.median(yardstick, size, clients);
-    let measured: Vec<_> = names
-        .iter()
-        .filter_map(|n| Some((*n, rows.median(n, size, clients)?)))
-        .collect();
+    let measured: Vec<_> = names.iter().filter_map(|n| Some((*n, rows.median(n, size, clients)?))).collect();
     if measured.is_empty() {
         return Ok(());
     }
-    let who = if yardstick == STDIO_DIRECT {
-        "on the way"
-    } else {
-        "clients"
-    };
+    let who = if yardstick == STDIO_DIRECT { "on the way" } else { "clients" };
     writeln!(p, "\n### {size} B, {clients} {who}\n")?;
     writeln!(
         p,
         "| | p50 µs | p99 µs | calls/s | CPU µs | p50, calls/s, CPU ÷ {yardstick} |\n|---|--:|--:|--:|--:|---|"
     )?;
     for (name, f) in measured {
-        let cpu = if name == DIRECT {
-            "—".to_string()
-        } else {
-            format!("{:.1}", f.cpu_us)
-        };
-        let ratio = floor
-            .filter(|_| name != DIRECT && name != yardstick)
-            .map_or_else(String::new, |n| ratios(f, n));
-        writeln!(
-            p,
-            "| {name} | {:.1} | {:.1} | {:.0} | {cpu} | {ratio} |",
-            f.p50_us, f.p99_us, f.calls_per_s
-        )?;
+        let cpu = if name == DIRECT { "—".to_string() } else { format!("{:.1}", f.cpu_us) };
+        let ratio = floor.filter(|_| name != DIRECT && name != yardstick).map_or_else(String::new, |n| ratios(f, n));
+        writeln!(p, "| {name} | {:.1} | {:.1} | {:.0} | {cpu} | {ratio} |", f.p50_us, f.p99_us, f.calls_per_s)?;
     }
     Ok(())
 }
 
 fn ratios(f: Figures, floor: Figures) -> String {
     let of = |a: f64, b: f64| {
-        if b > 0.0 {
-            format!("{:.2}", a / b)
-        } else {
-            "—".to_string()
-        }
+        if b > 0.0 { format!("{:.2}", a / b) } else { "—".to_string() }
     };
-    [
-        (f.p50_us, floor.p50_us),
-        (f.calls_per_s, floor.calls_per_s),
-        (f.cpu_us, floor.cpu_us),
-    ]
-    .map(|(a, b)| of(a, b))
-    .join(", ")
+    [(f.p50_us, floor.p50_us), (f.calls_per_s, floor.calls_per_s), (f.cpu_us, floor.cpu_us)]
+        .map(|(a, b)| of(a, b))
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -223,42 +135,15 @@ mod tests {
     #[test]
     fn a_table_compares_with_its_yardstick() {
         let mut rows = Rows::default();
-        for (name, p50_us, cpu_us) in [
-            (DIRECT, 50.0, 0.0),
-            (NGINX, 100.0, 10.0),
-            (LEGACY, 150.0, 25.0),
-        ] {
-            let figures = Figures {
-                p50_us,
-                p99_us: 1.0,
-                calls_per_s: 1000.0,
-                cpu_us,
-                foreign_cores: 0.0,
-            };
-            rows.add(Row {
-                name,
-                size: 100,
-                clients: 1,
-                figures,
-            });
+        for (name, p50_us, cpu_us) in [(DIRECT, 50.0, 0.0), (NGINX, 100.0, 10.0), (LEGACY, 150.0, 25.0)] {
+            let figures = Figures { p50_us, p99_us: 1.0, calls_per_s: 1000.0, cpu_us, foreign_cores: 0.0 };
+            rows.add(Row { name, size: 100, clients: 1, figures });
         }
         let mut p = String::new();
-        table(
-            &mut p,
-            &rows,
-            &[DIRECT, NGINX, LEGACY, MODERN],
-            (100, 1, NGINX),
-        )
-        .unwrap();
+        table(&mut p, &rows, &[DIRECT, NGINX, LEGACY, MODERN], (100, 1, NGINX)).unwrap();
         assert!(p.contains("| direct | 50.0 | 1.0 | 1000 | — |  |"), "{p}");
-        assert!(
-            p.contains("| nginx | 100.0 | 1.0 | 1000 | 10.0 |  |"),
-            "{p}"
-        );
-        assert!(
-            p.contains("| bartizan-2025-11-25 | 150.0 | 1.0 | 1000 | 25.0 | 1.50, 1.00, 2.50 |"),
-            "{p}"
-        );
+        assert!(p.contains("| nginx | 100.0 | 1.0 | 1000 | 10.0 |  |"), "{p}");
+        assert!(p.contains("| bartizan-2025-11-25 | 150.0 | 1.0 | 1000 | 25.0 | 1.50, 1.00, 2.50 |"), "{p}");
         assert!(!p.contains(MODERN), "{p}");
     }
 }

@@ -56,30 +56,18 @@ impl Stage {
         let mut upstream = Server::start("bench-upstream", &c, &dir.path().join("upstream.log"))?;
         upstream.wait_for(port, Duration::from_secs(10))?;
         let stdio = format!("{} stdio", text(&programs.upstream)?);
-        let mut stage = Stage {
-            upstream,
-            nginx: None,
-            bartizan: None,
-            targets: Vec::new(),
-            _dir: dir,
-        };
+        let mut stage = Stage { upstream, nginx: None, bartizan: None, targets: Vec::new(), _dir: dir };
         stage.add(DIRECT, Owner::Upstream, http_args(port, "/mcp", &[]));
         if plan.wants(NGINX) {
             let front = free_port()?;
             stage.nginx = Some(nginx::start(stage._dir.path(), front, port)?);
             stage.add(NGINX, Owner::Nginx, http_args(front, "/mcp", &[]));
         }
-        stage.add(
-            STDIO_DIRECT,
-            Owner::Nobody,
-            vec!["--cmd".into(), stdio.clone()],
-        );
+        stage.add(STDIO_DIRECT, Owner::Nobody, vec!["--cmd".into(), stdio.clone()]);
         if plan.wants("bartizan") {
             stage.add_bartizan(programs, port, &stdio)?;
         }
-        stage
-            .targets
-            .retain(|t| plan.only.is_empty() || plan.only.iter().any(|n| n == t.name));
+        stage.targets.retain(|t| plan.only.is_empty() || plan.only.iter().any(|n| n == t.name));
         Ok(stage)
     }
 
@@ -97,20 +85,12 @@ impl Stage {
         let gateway = Gateway::new(&programs.bartizan, &config)?;
         let effects = ["echo=read".to_string()];
         gateway.approve("bench", &effects, &[])?;
-        gateway.approve(
-            "bench-stdio",
-            &effects,
-            &stdio.split(' ').collect::<Vec<_>>(),
-        )?;
+        gateway.approve("bench-stdio", &effects, &stdio.split(' ').collect::<Vec<_>>())?;
         let header = format!("Authorization: Bearer {}", gateway.token()?);
         let server = gateway.serve(port)?;
         let args = http_args(port, "/mcp/bench", &["--header", &header]);
         self.add(LEGACY, Owner::Bartizan, args.clone());
-        self.add(
-            MODERN,
-            Owner::Bartizan,
-            [args, vec!["--modern".into()]].concat(),
-        );
+        self.add(MODERN, Owner::Bartizan, [args, vec!["--modern".into()]].concat());
         let run = gateway.command(&["run"], &["--config", "--state", "--lock"]);
         let command = format!("{} --name bench-stdio -- {stdio}", line(&run));
         self.add(STDIO, Owner::Nobody, vec!["--cmd".into(), command]);
@@ -120,19 +100,11 @@ impl Stage {
 
     pub(crate) fn http(&self) -> Vec<Target> {
         let on_http = |t: &&Target| t.owner != Owner::Nobody;
-        self.targets
-            .iter()
-            .filter(on_http)
-            .map(|t| self.with_pids(t))
-            .collect()
+        self.targets.iter().filter(on_http).map(|t| self.with_pids(t)).collect()
     }
 
     pub(crate) fn stdio(&self) -> Vec<Target> {
-        self.targets
-            .iter()
-            .filter(|t| t.owner == Owner::Nobody)
-            .cloned()
-            .collect()
+        self.targets.iter().filter(|t| t.owner == Owner::Nobody).cloned().collect()
     }
 
     /// The load generator reads the CPU time and memory of these processes.
@@ -143,29 +115,16 @@ impl Stage {
             Owner::Bartizan => self.bartizan.as_ref().map(|(_, s, _)| s),
             Owner::Upstream | Owner::Nobody => None,
         };
-        for (option, server) in [
-            ("--pid", measured),
-            ("--upstream-pid", Some(&self.upstream)),
-        ] {
-            t.args.extend(
-                server
-                    .into_iter()
-                    .flat_map(|s| [option.to_string(), s.pid().to_string()]),
-            );
+        for (option, server) in [("--pid", measured), ("--upstream-pid", Some(&self.upstream))] {
+            t.args.extend(server.into_iter().flat_map(|s| [option.to_string(), s.pid().to_string()]));
         }
         t
     }
 
     fn signal(&self, signal: Signal, who: impl Fn(Owner) -> bool) {
         let bartizan = self.bartizan.as_ref().map(|(_, s, _)| s);
-        let all = [
-            (Owner::Nginx, self.nginx.as_ref()),
-            (Owner::Bartizan, bartizan),
-        ];
-        for (owner, server) in all
-            .into_iter()
-            .chain([(Owner::Upstream, Some(&self.upstream))])
-        {
+        let all = [(Owner::Nginx, self.nginx.as_ref()), (Owner::Bartizan, bartizan)];
+        for (owner, server) in all.into_iter().chain([(Owner::Upstream, Some(&self.upstream))]) {
             if let Some(s) = server.filter(|_| who(owner)) {
                 s.signal(signal);
             }
@@ -204,11 +163,7 @@ impl Stage {
         let mut args: Vec<&str> = target.args.iter().map(String::as_str).collect();
         args.extend(["--pid", &pid, "--n", &count, "--hold", "--settle", "1"]);
         let sessions = loadgen.run("sessions", &args)?;
-        Ok(Some(Memory {
-            start,
-            sessions,
-            count: plan.sessions,
-        }))
+        Ok(Some(Memory { start, sessions, count: plan.sessions }))
     }
 }
 
@@ -221,10 +176,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     fn number(value: &Value, key: &str) -> Result<f64> {
-        value
-            .get(key)
-            .and_then(Value::as_f64)
-            .with_context(|| format!("the load generator gave no {key}"))
+        value.get(key).and_then(Value::as_f64).with_context(|| format!("the load generator gave no {key}"))
     }
 
     pub(crate) fn first_call_ms(&self) -> Result<f64> {
@@ -242,9 +194,5 @@ impl Memory {
 
 fn http_args(port: u16, path: &str, more: &[&str]) -> Vec<String> {
     let url = format!("http://127.0.0.1:{port}{path}");
-    ["--url", &url]
-        .iter()
-        .chain(more)
-        .map(ToString::to_string)
-        .collect()
+    ["--url", &url].iter().chain(more).map(ToString::to_string).collect()
 }

@@ -30,9 +30,7 @@ impl Checks {
             if file.is_file() {
                 let text = std::fs::read_to_string(&file)?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                checks
-                    .add(&name, &text)
-                    .with_context(|| format!("reading {}", file.display()))?;
+                checks.add(&name, &text).with_context(|| format!("reading {}", file.display()))?;
             }
         }
         checks.0.values_mut().for_each(|s| s.sort());
@@ -40,21 +38,12 @@ impl Checks {
     }
 
     fn add(&mut self, dir: &str, text: &str) -> Result<()> {
-        let Value::Array(all) = serde_json::from_str(text)? else {
-            bail!("not a list")
-        };
+        let Value::Array(all) = serde_json::from_str(text)? else { bail!("not a list") };
         for check in all {
-            let word = |key: &str| {
-                check
-                    .get(key)
-                    .and_then(Value::as_str)
-                    .with_context(|| format!("a check without {key}"))
-            };
+            let word =
+                |key: &str| check.get(key).and_then(Value::as_str).with_context(|| format!("a check without {key}"));
             let name = (scenario(dir).to_string(), word("id")?.to_string());
-            self.0
-                .entry(name)
-                .or_default()
-                .push(word("status")?.to_string());
+            self.0.entry(name).or_default().push(word("status")?.to_string());
         }
         Ok(())
     }
@@ -76,9 +65,7 @@ impl Checks {
     }
 
     fn status(&self, name: &Name) -> String {
-        self.0
-            .get(name)
-            .map_or_else(|| "absent".to_string(), |s| s.join(","))
+        self.0.get(name).map_or_else(|| "absent".to_string(), |s| s.join(","))
     }
 }
 
@@ -86,11 +73,8 @@ impl Checks {
 fn scenario(dir: &str) -> &str {
     let stamp = "-0000-00-00T00-00-00-000Z";
     let cut = dir.len().saturating_sub(stamp.len());
-    let is_stamp = |s: &str| {
-        s.chars()
-            .zip(stamp.chars())
-            .all(|(a, b)| if b == '0' { a.is_ascii_digit() } else { a == b })
-    };
+    let is_stamp =
+        |s: &str| s.chars().zip(stamp.chars()).all(|(a, b)| if b == '0' { a.is_ascii_digit() } else { a == b });
     match dir.split_at_checked(cut) {
         Some((name, rest)) if rest.len() == stamp.len() && is_stamp(rest) => name,
         _ => dir,
@@ -120,8 +104,7 @@ pub(crate) struct Exceptions {
 
 impl Exceptions {
     pub(crate) fn read(root: &Path) -> Result<Exceptions> {
-        let text = std::fs::read_to_string(root.join(EXCEPTIONS))
-            .with_context(|| format!("reading {EXCEPTIONS}"))?;
+        let text = std::fs::read_to_string(root.join(EXCEPTIONS)).with_context(|| format!("reading {EXCEPTIONS}"))?;
         Exceptions::parse(&text).context(EXCEPTIONS)
     }
 
@@ -139,32 +122,20 @@ impl Exceptions {
         for f in &findings {
             println!("{set}  {f}");
         }
-        findings
-            .iter()
-            .filter(|f| !f.starts_with("as wanted"))
-            .count()
+        findings.iter().filter(|f| !f.starts_with("as wanted")).count()
     }
 
     fn findings(&self, set: &str, direct: &Checks, through: &Checks) -> Vec<String> {
         let mut out = Vec::new();
         let mut used = BTreeSet::new();
-        for name in direct
-            .0
-            .keys()
-            .chain(through.0.keys())
-            .collect::<BTreeSet<_>>()
-        {
+        for name in direct.0.keys().chain(through.0.keys()).collect::<BTreeSet<_>>() {
             let (a, b) = (direct.status(name), through.status(name));
             if a == b {
                 continue;
             }
             let what = format!("{} / {}: direct {a}, through {b}", name.0, name.1);
             let wanted = |e: &Exception| e.set == set && e.scenario == name.0 && e.check == name.1;
-            match self
-                .exception
-                .iter()
-                .position(|e| wanted(e) && e.direct == a && e.through == b)
-            {
+            match self.exception.iter().position(|e| wanted(e) && e.direct == a && e.through == b) {
                 Some(i) => {
                     used.insert(i);
                     out.push(format!("as wanted: {what}"));
@@ -172,17 +143,9 @@ impl Exceptions {
                 None => out.push(format!("DIFFERS: {what}")),
             }
         }
-        for (i, e) in self
-            .exception
-            .iter()
-            .enumerate()
-            .filter(|(_, e)| e.set == set)
-        {
+        for (i, e) in self.exception.iter().enumerate().filter(|(_, e)| e.set == set) {
             if !used.contains(&i) {
-                out.push(format!(
-                    "STALE: {} / {} no longer differs as {EXCEPTIONS} says",
-                    e.scenario, e.check
-                ));
+                out.push(format!("STALE: {} / {} no longer differs as {EXCEPTIONS} says", e.scenario, e.check));
             }
         }
         out
@@ -207,10 +170,7 @@ mod tests {
 
     #[test]
     fn a_scenario_is_a_directory_without_its_time() {
-        assert_eq!(
-            scenario("server-tools-list-2026-11-21T06-00-17-929Z"),
-            "server-tools-list"
-        );
+        assert_eq!(scenario("server-tools-list-2026-11-21T06-00-17-929Z"), "server-tools-list");
         assert_eq!(scenario("server-tools-list"), "server-tools-list");
     }
 

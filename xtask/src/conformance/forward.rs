@@ -24,12 +24,8 @@ struct Route {
 pub(crate) fn start(port: u16, token: &str) -> Result<u16> {
     let listener = TcpListener::bind(loopback(0))?;
     let own = listener.local_addr()?;
-    let route = Arc::new(Route {
-        own: own.to_string(),
-        gateway: loopback(port).to_string(),
-        token: token.to_string(),
-        port,
-    });
+    let route =
+        Arc::new(Route { own: own.to_string(), gateway: loopback(port).to_string(), token: token.to_string(), port });
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let route = Arc::clone(&route);
@@ -58,11 +54,7 @@ fn connection(client: TcpStream, route: &Route) -> Result<()> {
 }
 
 /// A connection carries several requests, so each one's end has to be known.
-fn pass_requests(
-    client: &mut BufReader<TcpStream>,
-    mut gateway: &TcpStream,
-    route: &Route,
-) -> Result<()> {
+fn pass_requests(client: &mut BufReader<TcpStream>, mut gateway: &TcpStream, route: &Route) -> Result<()> {
     while let Some(head) = read_head(client)? {
         let (text, body) = rewrite(&head, route)?;
         gateway.write_all(text.as_bytes())?;
@@ -88,15 +80,9 @@ fn bad(what: &str) -> Error {
 /// One line with its end; empty when the connection ended.
 fn read_line(client: &mut impl std::io::BufRead) -> Result<String> {
     let mut line = Vec::new();
-    client
-        .take(LONGEST_HEAD as u64)
-        .read_until(b'\n', &mut line)?;
+    client.take(LONGEST_HEAD as u64).read_until(b'\n', &mut line)?;
     // Header values may hold any byte; these map to themselves and back.
-    if line.is_ascii() {
-        String::from_utf8(line).map_err(|_| bad("not text"))
-    } else {
-        Err(bad("not ASCII"))
-    }
+    if line.is_ascii() { String::from_utf8(line).map_err(|_| bad("not text")) } else { Err(bad("not ASCII")) }
 }
 
 /// The lines of a head without the empty one; `None` when the client has nothing more to say.
@@ -125,9 +111,7 @@ fn rewrite(head: &[String], route: &Route) -> Result<(String, Body)> {
         let (name, value) = line.split_once(':').filter(|_| i > 0).unwrap_or(("", ""));
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
-            "content-length" => {
-                body = Body::Length(value.parse().map_err(|_| bad("content-length"))?)
-            }
+            "content-length" => body = Body::Length(value.parse().map_err(|_| bad("content-length"))?),
             "transfer-encoding" => body = Body::Chunked,
             "authorization" => authorized = true,
             "host" if value == route.own => {
@@ -184,12 +168,7 @@ mod tests {
     use super::*;
 
     fn route(port: u16) -> Route {
-        Route {
-            own: "127.0.0.1:1".into(),
-            gateway: "127.0.0.1:2".into(),
-            token: "t0k".into(),
-            port,
-        }
+        Route { own: "127.0.0.1:1".into(), gateway: "127.0.0.1:2".into(), token: "t0k".into(), port }
     }
 
     fn head(text: &str) -> (String, Body) {
@@ -199,9 +178,7 @@ mod tests {
 
     #[test]
     fn a_head_gets_the_token_and_the_gateways_address() {
-        let (text, body) = head(
-            "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:1\r\nContent-Length: 12\r\nX: a: b\r\n\r\n",
-        );
+        let (text, body) = head("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:1\r\nContent-Length: 12\r\nX: a: b\r\n\r\n");
         assert_eq!(
             text,
             "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:2\r\nContent-Length: 12\r\nX: a: b\r\nAuthorization: Bearer t0k\r\n\r\n"
@@ -211,9 +188,8 @@ mod tests {
 
     #[test]
     fn somebody_elses_host_and_credential_stay() {
-        let (text, body) = head(
-            "GET / HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\nauthorization: x\r\n\r\n",
-        );
+        let (text, body) =
+            head("GET / HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\nauthorization: x\r\n\r\n");
         assert_eq!(
             text,
             "GET / HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\nauthorization: x\r\n\r\n"
@@ -225,8 +201,7 @@ mod tests {
 
     #[test]
     fn chunks_are_passed_to_their_end_and_no_further() {
-        let stream =
-            "5;x=y\r\nhello\r\n3\r\n0\r\n\r\n0\r\nTrailer: t\r\n\r\nGET /next HTTP/1.1\r\n\r\n";
+        let stream = "5;x=y\r\nhello\r\n3\r\n0\r\n\r\n0\r\nTrailer: t\r\n\r\nGET /next HTTP/1.1\r\n\r\n";
         let mut input = stream.as_bytes();
         let mut out = Vec::new();
         pass_chunks(&mut input, &mut out).unwrap();
@@ -257,29 +232,17 @@ mod tests {
                     all.push(byte[0]);
                 }
                 seen.push_str(&String::from_utf8(all).unwrap());
-                stream
-                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                    .unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
             }
             seen
         });
         let mut client = TcpStream::connect(loopback(start(port, "t0k").unwrap())).unwrap();
-        for body in [
-            "Content-Length: 3\r\n\r\nEND",
-            "Content-Length: 5\r\n\r\n  END",
-            "content-length:4\r\n\r\n END",
-        ] {
+        for body in ["Content-Length: 3\r\n\r\nEND", "Content-Length: 5\r\n\r\n  END", "content-length:4\r\n\r\n END"] {
             write!(client, "POST / HTTP/1.1\r\n{body}").unwrap();
             let mut answer = [0; 38];
             client.read_exact(&mut answer).unwrap();
             assert!(answer.starts_with(b"HTTP/1.1 200"));
         }
-        assert_eq!(
-            seen.join()
-                .unwrap()
-                .matches("Authorization: Bearer t0k\r\n")
-                .count(),
-            3
-        );
+        assert_eq!(seen.join().unwrap().matches("Authorization: Bearer t0k\r\n").count(), 3);
     }
 }

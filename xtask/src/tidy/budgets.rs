@@ -5,15 +5,9 @@ use super::rules::{BUDGET_DIRS, FILE_LINES, FUNCTION_LINES, PARAMETERS, TOTAL_LI
 use super::source::{Source, Token, closing};
 
 pub(crate) fn check(sources: &[Source], f: &mut Findings) {
-    for s in sources
-        .iter()
-        .filter(|s| BUDGET_DIRS.iter().any(|d| s.path.starts_with(d)))
-    {
+    for s in sources.iter().filter(|s| BUDGET_DIRS.iter().any(|d| s.path.starts_with(d))) {
         if s.product_lines > FILE_LINES {
-            let advice = format!(
-                "{} lines without tests, at most {FILE_LINES}: split it",
-                s.product_lines
-            );
+            let advice = format!("{} lines without tests, at most {FILE_LINES}: split it", s.product_lines);
             f.add_unless_excused(&s.path, 1, "file-size", advice);
         }
         for function in functions(&s.product) {
@@ -21,15 +15,9 @@ pub(crate) fn check(sources: &[Source], f: &mut Findings) {
         }
     }
     for (prefix, most) in TOTAL_LINES {
-        let lines: usize = sources
-            .iter()
-            .filter(|s| s.path.starts_with(prefix))
-            .map(|s| s.product_lines)
-            .sum();
+        let lines: usize = sources.iter().filter(|s| s.path.starts_with(prefix)).map(|s| s.product_lines).sum();
         if lines > *most {
-            let advice = format!(
-                "{lines} lines without tests, at most {most}: it has to stay small enough to examine"
-            );
+            let advice = format!("{lines} lines without tests, at most {most}: it has to stay small enough to examine");
             f.add_unless_excused(prefix, 1, "total-size", advice);
         }
     }
@@ -38,10 +26,7 @@ pub(crate) fn check(sources: &[Source], f: &mut Findings) {
 fn check_function(s: &Source, function: &Function, f: &mut Findings) {
     let place = format!("{}::{}", s.path, function.name);
     if function.lines > FUNCTION_LINES {
-        let advice = format!(
-            "`{}` has {} lines, at most {FUNCTION_LINES}: split it",
-            function.name, function.lines
-        );
+        let advice = format!("`{}` has {} lines, at most {FUNCTION_LINES}: split it", function.name, function.lines);
         f.add_unless_excused(&place, function.line, "function-size", advice);
     }
     if function.parameters > PARAMETERS {
@@ -65,9 +50,7 @@ struct Function {
 fn functions(tokens: &[Token]) -> Vec<Function> {
     let mut out = Vec::new();
     for (i, t) in tokens.iter().enumerate().filter(|(_, t)| t.text == "fn") {
-        let Some(name) = tokens
-            .get(i + 1)
-            .filter(|n| n.text.starts_with(|c: char| c.is_alphabetic() || c == '_'))
+        let Some(name) = tokens.get(i + 1).filter(|n| n.text.starts_with(|c: char| c.is_alphabetic() || c == '_'))
         else {
             continue;
         };
@@ -76,11 +59,7 @@ fn functions(tokens: &[Token]) -> Vec<Function> {
         };
         let end = body_end(tokens, closing(tokens, open));
         let last = tokens.get(end.saturating_sub(1)).map_or(t.line, |t| t.line);
-        let inside = tokens
-            .iter()
-            .take(closing(tokens, open) - 1)
-            .skip(open + 1)
-            .map(|t| t.text.as_str());
+        let inside = tokens.iter().take(closing(tokens, open) - 1).skip(open + 1).map(|t| t.text.as_str());
         out.push(Function {
             name: name.text.clone(),
             line: t.line,
@@ -148,10 +127,7 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<(String, usize, usize, usize)> {
-        functions(&tokens(text))
-            .into_iter()
-            .map(|f| (f.name, f.line, f.lines, f.parameters))
-            .collect()
+        functions(&tokens(text)).into_iter().map(|f| (f.name, f.line, f.lines, f.parameters)).collect()
     }
 
     #[test]
@@ -164,40 +140,23 @@ mod tests {
     #[test]
     fn parameters_are_counted_without_the_receiver() {
         assert_eq!(
-            found(
-                "fn a<'a, T: Fn(u8, u8) -> X>(&'a mut self, a: HashMap<A, B>, f: impl Fn(A, B) -> C,) {}"
-            ),
+            found("fn a<'a, T: Fn(u8, u8) -> X>(&'a mut self, a: HashMap<A, B>, f: impl Fn(A, B) -> C,) {}"),
             [("a".into(), 1, 1, 2)]
         );
-        assert_eq!(
-            found("fn a((x, y): (u8, u8), z: [u8; 2]) {}"),
-            [("a".into(), 1, 1, 2)]
-        );
-        assert_eq!(
-            found("fn a(self: Arc<Self>, selfish: u8) {}"),
-            [("a".into(), 1, 1, 1)]
-        );
+        assert_eq!(found("fn a((x, y): (u8, u8), z: [u8; 2]) {}"), [("a".into(), 1, 1, 2)]);
+        assert_eq!(found("fn a(self: Arc<Self>, selfish: u8) {}"), [("a".into(), 1, 1, 1)]);
     }
 
     #[test]
     fn what_is_too_large_is_a_finding() {
-        let long = format!(
-            "fn long(a: A, b: B, c: C, d: D, e: E, f: F) {{\n{}}}\n",
-            "    x();\n".repeat(FILE_LINES)
-        );
+        let long = format!("fn long(a: A, b: B, c: C, d: D, e: E, f: F) {{\n{}}}\n", "    x();\n".repeat(FILE_LINES));
         let s = [Source::new("crates/monitor/src/x.rs", &long)];
         let mut f = Findings::default();
         check(&s, &mut f);
         let rules: Vec<_> = f.all.iter().map(|f| f.rule).collect();
         assert_eq!(rules, ["file-size", "function-size", "parameters"]);
         let mut f = Findings::default();
-        check(
-            &[Source::new(
-                "crates/monitor/src/x.rs",
-                &format!("#[cfg(test)]\n{long}"),
-            )],
-            &mut f,
-        );
+        check(&[Source::new("crates/monitor/src/x.rs", &format!("#[cfg(test)]\n{long}"))], &mut f);
         assert_eq!(f.all, []);
     }
 
@@ -205,13 +164,7 @@ mod tests {
     fn the_whole_monitor_has_a_budget() {
         let text = "x();\n".repeat(201);
         let mut f = Findings::default();
-        check(
-            &[Source::new("crates/monitor/src/stages.rs", &text)],
-            &mut f,
-        );
-        assert_eq!(
-            f.all.iter().map(|f| f.rule).collect::<Vec<_>>(),
-            ["total-size"]
-        );
+        check(&[Source::new("crates/monitor/src/stages.rs", &text)], &mut f);
+        assert_eq!(f.all.iter().map(|f| f.rule).collect::<Vec<_>>(), ["total-size"]);
     }
 }

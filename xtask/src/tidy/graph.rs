@@ -16,8 +16,7 @@ const DENY: &str = "deny.toml";
 pub(crate) fn check(f: &mut Findings) -> Result<()> {
     let shipped = packages(&["-p", "bartizan", "-e", "normal"])?.len();
     if shipped > RELEASE_PACKAGES {
-        let advice =
-            format!("{shipped} packages are shipped, at most {RELEASE_PACKAGES}: do without one");
+        let advice = format!("{shipped} packages are shipped, at most {RELEASE_PACKAGES}: do without one");
         f.add("Cargo.toml", 1, "packages", advice);
     }
     let policy = Policy::read()?;
@@ -37,9 +36,7 @@ struct Package {
 /// The packages that are really built on this platform. (The lock file and `cargo metadata` also list
 /// what a disabled feature would bring.)
 fn packages(which: &[&str]) -> Result<BTreeSet<Package>> {
-    let format = [
-        "tree", "--locked", "--prefix", "none", "--format", "{p}\t{l}",
-    ];
+    let format = ["tree", "--locked", "--prefix", "none", "--format", "{p}\t{l}"];
     let text = capture(cargo().args(format).args(which))?;
     Ok(text.lines().filter_map(package).collect())
 }
@@ -51,10 +48,7 @@ fn package(line: &str) -> Option<Package> {
     // Two versions of one crate are two packages.
     let mut words = id.split_whitespace();
     let name = format!("{} {}", words.next()?, words.next().unwrap_or(""));
-    Some(Package {
-        name,
-        licence: licence.to_string(),
-    })
+    Some(Package { name, licence: licence.to_string() })
 }
 
 /// What `deny.toml` says.
@@ -67,31 +61,22 @@ struct Policy {
 
 impl Policy {
     fn read() -> Result<Policy> {
-        let text = std::fs::read_to_string(root().join(DENY))
-            .with_context(|| format!("reading {DENY}"))?;
+        let text = std::fs::read_to_string(root().join(DENY)).with_context(|| format!("reading {DENY}"))?;
         Policy::parse(&text).context(DENY)
     }
 
     fn parse(text: &str) -> Result<Policy> {
         let deny: toml::Table = toml::from_str(text)?;
         let list = |table: &str, key: &str| {
-            let list = deny
-                .get(table)
-                .and_then(|t| t.get(key))
-                .and_then(toml::Value::as_array);
+            let list = deny.get(table).and_then(|t| t.get(key)).and_then(toml::Value::as_array);
             list.cloned().unwrap_or_default()
         };
         let name = |v: &toml::Value| Some(v.get("crate").unwrap_or(v).as_str()?.to_string());
         let mut exceptions = Vec::new();
         for e in list("licenses", "exceptions") {
-            let allow = e
-                .get("allow")
-                .and_then(toml::Value::as_array)
-                .into_iter()
-                .flatten();
+            let allow = e.get("allow").and_then(toml::Value::as_array).into_iter().flatten();
             let crate_name = name(&e).context("an exception without a crate")?;
-            exceptions
-                .extend(allow.filter_map(|l| Some((crate_name.clone(), l.as_str()?.to_string()))));
+            exceptions.extend(allow.filter_map(|l| Some((crate_name.clone(), l.as_str()?.to_string()))));
         }
         Ok(Policy {
             allowed: list("licenses", "allow").iter().filter_map(name).collect(),
@@ -103,24 +88,13 @@ impl Policy {
     fn judge(&self, p: &Package, f: &mut Findings) {
         let name = p.name.split(' ').next().unwrap_or(&p.name);
         if self.banned.iter().any(|b| b == name) {
-            let advice = format!(
-                "{} is banned; `cargo tree --workspace -e all -i {name}` says who wants it",
-                p.name
-            );
+            let advice = format!("{} is banned; `cargo tree --workspace -e all -i {name}` says who wants it", p.name);
             f.add(DENY, 1, "banned", advice);
         }
-        let ok = |l: &str| {
-            self.allowed.contains(l)
-                || self
-                    .exceptions
-                    .iter()
-                    .any(|(n, allowed)| n == name && allowed == l)
-        };
+        let ok =
+            |l: &str| self.allowed.contains(l) || self.exceptions.iter().any(|(n, allowed)| n == name && allowed == l);
         if !licence_allowed(&p.licence, &ok) {
-            let advice = format!(
-                "{} has the licence `{}`, which is not in the list",
-                p.name, p.licence
-            );
+            let advice = format!("{} has the licence `{}`, which is not in the list", p.name, p.licence);
             f.add(DENY, 1, "licence", advice);
         }
     }
@@ -128,10 +102,7 @@ impl Policy {
 
 /// An SPDX expression; `/` is an old way to write OR. What cannot be read is not allowed.
 fn licence_allowed(expression: &str, ok: &dyn Fn(&str) -> bool) -> bool {
-    let spaced = expression
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('/', " OR ");
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut e = Expression { words: &words, ok };
     let allowed = e.any();
@@ -191,9 +162,7 @@ mod tests {
     use super::*;
 
     fn allowed(expression: &str) -> bool {
-        licence_allowed(expression, &|l| {
-            ["MIT", "Apache-2.0", "ISC", "Apache-2.0 WITH LLVM-exception"].contains(&l)
-        })
+        licence_allowed(expression, &|l| ["MIT", "Apache-2.0", "ISC", "Apache-2.0 WITH LLVM-exception"].contains(&l))
     }
 
     #[test]
@@ -214,13 +183,7 @@ mod tests {
     #[test]
     fn lines_of_cargo_tree_are_read() {
         let p = package("serde v1.0.0 (proc-macro)\tMIT OR Apache-2.0 (*)");
-        assert_eq!(
-            p,
-            Some(Package {
-                name: "serde v1.0.0".into(),
-                licence: "MIT OR Apache-2.0".into()
-            })
-        );
+        assert_eq!(p, Some(Package { name: "serde v1.0.0".into(), licence: "MIT OR Apache-2.0".into() }));
         assert_eq!(package(""), None);
     }
 
@@ -230,13 +193,7 @@ mod tests {
              [bans]\ndeny = [{ crate = \"ring\", reason = \"one is enough\" }]\n",
         );
         let mut f = Findings::default();
-        policy.unwrap().judge(
-            &Package {
-                name: name.into(),
-                licence: licence.into(),
-            },
-            &mut f,
-        );
+        policy.unwrap().judge(&Package { name: name.into(), licence: licence.into() }, &mut f);
         f.all.iter().map(|f| f.rule).collect()
     }
 

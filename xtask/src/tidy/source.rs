@@ -26,21 +26,11 @@ impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Source {
         let tokens = tokens(text);
         if is_test_file(path) {
-            return Source {
-                path: path.into(),
-                tokens,
-                product: Vec::new(),
-                product_lines: 0,
-            };
+            return Source { path: path.into(), tokens, product: Vec::new(), product_lines: 0 };
         }
         let (product, test_lines) = without_tests(&tokens);
         let product_lines = text.lines().count().saturating_sub(test_lines);
-        Source {
-            path: path.into(),
-            tokens,
-            product,
-            product_lines,
-        }
+        Source { path: path.into(), tokens, product, product_lines }
     }
 
     /// `crates/monitor/src/wire/json.rs` → `("monitor", ["wire", "json"])`; `None` outside `crates/`.
@@ -61,12 +51,7 @@ fn is_test_file(path: &str) -> bool {
 
 /// The words of a text.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
-    let mut l = Lexer {
-        chars: text.chars().collect(),
-        at: 0,
-        line: 1,
-        out: Vec::new(),
-    };
+    let mut l = Lexer { chars: text.chars().collect(), at: 0, line: 1, out: Vec::new() };
     while l.step() {}
     l.out
 }
@@ -99,10 +84,7 @@ impl Lexer {
     }
 
     fn push(&mut self, text: impl Into<String>, line: usize) {
-        self.out.push(Token {
-            text: text.into(),
-            line,
-        });
+        self.out.push(Token { text: text.into(), line });
     }
 
     fn step(&mut self) -> bool {
@@ -244,10 +226,7 @@ pub(crate) fn closing(tokens: &[Token], open: usize) -> usize {
 
 /// Does `words` stand at `at`?
 pub(crate) fn matches(tokens: &[Token], at: usize, words: &[&str]) -> bool {
-    words
-        .iter()
-        .enumerate()
-        .all(|(i, w)| tokens.get(at + i).is_some_and(|t| t.text == *w))
+    words.iter().enumerate().all(|(i, w)| tokens.get(at + i).is_some_and(|t| t.text == *w))
 }
 
 const CFG_TEST: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
@@ -303,22 +282,13 @@ mod tests {
     fn comments_and_literals_hold_no_words() {
         let text = "let a = \"unsafe // \\\" x\"; /* unsafe /* nested */ unsafe */ b // unsafe\n;";
         assert_eq!(words(text), ["let", "a", "=", "\"\"", ";", "b", ";"]);
-        assert_eq!(
-            words("r#\"unsafe \" x\"# br\"unsafe\" b\"unsafe\" c"),
-            ["\"\"", "\"\"", "\"\"", "c"]
-        );
+        assert_eq!(words("r#\"unsafe \" x\"# br\"unsafe\" b\"unsafe\" c"), ["\"\"", "\"\"", "\"\"", "c"]);
     }
 
     #[test]
     fn a_quote_is_a_character_or_a_lifetime() {
-        assert_eq!(
-            words("'a' '\\'' b'\\n' '\"' x"),
-            ["\"\"", "\"\"", "\"\"", "\"\"", "x"]
-        );
-        assert_eq!(
-            words("&'a str, 'static"),
-            ["&", "'a", "str", ",", "'static"]
-        );
+        assert_eq!(words("'a' '\\'' b'\\n' '\"' x"), ["\"\"", "\"\"", "\"\"", "\"\"", "x"]);
+        assert_eq!(words("&'a str, 'static"), ["&", "'a", "str", ",", "'static"]);
     }
 
     #[test]
@@ -338,32 +308,16 @@ mod tests {
         let text = "fn a() {}\n#[cfg(test)]\nuse x::{y, z};\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n";
         let s = Source::new("crates/monitor/src/x.rs", text);
         let product: Vec<&str> = s.product.iter().map(|t| t.text.as_str()).collect();
-        assert_eq!(
-            product,
-            ["fn", "a", "(", ")", "{", "}", "fn", "c", "(", ")", "{", "}"]
-        );
+        assert_eq!(product, ["fn", "a", "(", ")", "{", "}", "fn", "c", "(", ")", "{", "}"]);
         assert_eq!(s.product_lines, 2);
-        assert_eq!(
-            Source::new("crates/monitor/src/x/tests.rs", text).product_lines,
-            0
-        );
+        assert_eq!(Source::new("crates/monitor/src/x/tests.rs", text).product_lines, 0);
     }
 
     #[test]
     fn a_path_names_a_module() {
-        let module = |p| {
-            Source::new(p, "")
-                .module()
-                .map(|(c, m)| (c.to_string(), m.join("::")))
-        };
-        assert_eq!(
-            module("crates/monitor/src/wire/json.rs"),
-            Some(("monitor".into(), "wire::json".into()))
-        );
-        assert_eq!(
-            module("crates/monitor/src/lib.rs"),
-            Some(("monitor".into(), String::new()))
-        );
+        let module = |p| Source::new(p, "").module().map(|(c, m)| (c.to_string(), m.join("::")));
+        assert_eq!(module("crates/monitor/src/wire/json.rs"), Some(("monitor".into(), "wire::json".into())));
+        assert_eq!(module("crates/monitor/src/lib.rs"), Some(("monitor".into(), String::new())));
         assert_eq!(module("xtask/src/main.rs"), None);
     }
 }

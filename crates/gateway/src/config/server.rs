@@ -1,6 +1,6 @@
 //! From what was written of a server to what can be used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,6 +95,10 @@ impl Surroundings<'_> {
             }
         };
         let value = |value: &str| HeaderValue::from_str(value).map(|_| ()).map_err(|_| "the value has characters that no header may have, such as a line feed");
+        let mut seen = BTreeSet::new();
+        for key in written.keys().filter(|key| !seen.insert(key.get_ref().to_ascii_lowercase())) {
+            problems.add(Some(key.span()), "this header stands twice; upper and lower case are the same", "");
+        }
         self.values(written, name, value, problems)
     }
 

@@ -210,6 +210,12 @@ fn dangerous_opens_what_is_closed_and_says_so() {
 }
 
 #[test]
+fn a_header_stands_once() {
+    let found = Bench::new().problems("[servers.a]\nurl = \"https://x/\"\n[servers.a.headers]\nX-A = \"1\"\nx-a = \"2\"\n");
+    assert!(found.len() == 1 && found[0].contains("stands twice"), "{found:#?}");
+}
+
+#[test]
 fn names_cannot_be_misread() {
     let bench = Bench::new();
     for name in ["a_", "a__b", "_a", "-", "a/b", "a.b", "\"\"", "\"ä\""] {
@@ -257,8 +263,10 @@ fn one_server_takes_its_part_of_a_file() {
     let bench = Bench::new();
     let path = bench.write(
         "c.toml",
-        "[listen]\naddress = \"0.0.0.0:1\"\n[servers.a]\ncommand = [\"old\"]\nenv = { K = \"${env:API_KEY}\" }\ntimeout = \"5s\"\n[servers.b]\nurl = \"https://x/\"\nheaders = { K = \"${env:UNSET}\" }\n[limits]\nsessions = 5\n[controls.quota]\nread_per_minute = 1\n",
+        "[listen]\naddress = \"0.0.0.0:1\"\n[servers.a]\ncommand = [\"old\"]\nenv = { K = \"${env:API_KEY}\" }\ntimeout = \"5s\"\n[servers.b]\nurl = \"https://x/\"\nheaders = { K = \"${env:UNSET}\" }\n[limits]\nsessions = 5\n[controls.quota]\nread_per_minute = 1\n[names]\nseparator = \"-\"\n",
     );
+    let dashed = Some(("a-b".to_owned(), vec!["new".to_owned()]));
+    assert!(read(&Request { path: Some(&path), places: bench.args(), only: dashed }, &variables).is_ok(), "nothing is told apart");
     let only = Some(("a".to_owned(), vec!["new".to_owned()]));
     let loaded = read(&Request { path: Some(&path), places: bench.args(), only }, &variables).expect("single");
     assert_eq!((loaded.settings.servers.len(), loaded.settings.limits.sessions), (1, 5));
@@ -277,4 +285,37 @@ fn a_missing_file_is_an_error() {
     let bench = Bench::new();
     let errors = load(Some(&bench.0.path().join("none.toml")), bench.args()).expect_err("missing");
     assert!(errors.problems()[0].what().contains("cannot be read"));
+}
+
+/// Every text is read or refused with a report; none panics, in debug builds on overflow neither.
+#[test]
+fn broken_files_are_refused_and_never_panic() {
+    let bench = Bench::new();
+    let whole: Vec<char> = EVERYTHING.replace("files = [\"policy.cedar\"]", "").chars().collect();
+    let noise = ['"', '\'', '[', ']', '{', '}', '=', '\n', '#', '$', 'ä', '\u{202e}', '0', ',', '.'];
+    let mut random = 1_u64;
+    let mut next = |most: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).expect("31 bits") % most
+    };
+    for _ in 0..turns() {
+        let mut text = whole.clone();
+        for _ in 0..=next(3) {
+            let at = next(text.len());
+            match next(3) {
+                0 => text.truncate(at.max(1)),
+                1 => text.insert(at, noise[next(noise.len())]),
+                _ => text[at] = noise[next(noise.len())],
+            }
+        }
+        if let Err(errors) = bench.load(&text.iter().collect::<String>()) {
+            let mut shown = String::new();
+            miette::GraphicalReportHandler::new().render_report(&mut shown, &errors).expect("rendered");
+            assert!(!errors.problems().is_empty() && errors.problems().iter().all(|problem| !problem.what().is_empty()), "{shown}");
+        }
+    }
+}
+
+fn turns() -> usize {
+    200
 }

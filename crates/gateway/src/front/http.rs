@@ -59,6 +59,11 @@ impl Front {
         self.sessions.sweep().await;
     }
 
+    /// Tells all sessions something.
+    pub fn announce(&self, message: &Bytes) {
+        self.sessions.announce(message);
+    }
+
     /// Ends all sessions.
     pub async fn close(&self) {
         self.sessions.close().await;

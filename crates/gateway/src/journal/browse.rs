@@ -1,6 +1,6 @@
 //! The journals of all processes as one story: in the order of time, each call told once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -35,13 +35,15 @@ impl Told {
         self.get(key).and_then(View::as_str).map(std::borrow::Cow::into_owned)
     }
 
-    /// All members of line and decision as one object, without what only the chain needs.
+    /// All members of line and decision as one object, without what only the chain needs. What the
+    /// controls said of the reply is `reply_trail`, beside the `trail` of the decision.
     #[must_use]
     pub fn whole(&self) -> Json {
         let mut members = BTreeMap::new();
         for json in self.decided.iter().chain([&self.line]) {
             for (key, value) in json.view().members().filter(|(key, _)| !matches!(&**key, "seq" | "prev")) {
-                members.insert(key.into_owned(), json.share(value));
+                let again = key == "trail" && members.contains_key("trail");
+                members.insert(if again { "reply_trail".to_owned() } else { key.into_owned() }, json.share(value));
             }
         }
         Json::object(members.iter().map(|(key, value)| (key.as_str(), value.clone())))
@@ -67,13 +69,14 @@ pub struct Browser {
     pages: Vec<Page>,
     // Begun files that nobody has looked into: opened when their time comes.
     closed: VecDeque<Page>,
+    known: BTreeSet<PathBuf>,
     odd: Vec<String>,
 }
 
 impl Browser {
     /// Opens the journals of a state directory.
     pub fn open(state: &Path) -> io::Result<Self> {
-        let mut browser = Self { state: state.to_owned(), pages: Vec::new(), closed: VecDeque::new(), odd: Vec::new() };
+        let mut browser = Self { state: state.to_owned(), pages: Vec::new(), closed: VecDeque::new(), known: BTreeSet::new(), odd: Vec::new() };
         browser.find()?;
         Ok(browser)
     }
@@ -120,9 +123,11 @@ impl Browser {
     }
 
     fn find(&mut self) -> io::Result<()> {
-        let known = self.closed.back().or_else(|| self.pages.iter().max_by(|a, b| a.path.cmp(&b.path))).map(|page| page.path.clone());
-        let fresh = read::all(&self.state)?.into_iter().filter(|path| known.as_ref().is_none_or(|known| path > known));
-        self.closed.extend(fresh.map(Page::new));
+        for path in read::all(&self.state)? {
+            if self.known.insert(path.clone()) {
+                self.closed.push_back(Page::new(path));
+            }
+        }
         Ok(())
     }
 }
@@ -240,6 +245,8 @@ mod tests {
         other.finish();
         browser.look().expect("look");
         assert_eq!(story(&mut browser).iter().map(|(_, event)| event.as_str()).collect::<Vec<_>>(), ["begin", "end"]);
+        browser.look().expect("look");
+        assert_eq!(story(&mut browser), [], "nothing is told twice");
     }
 
     #[test]
@@ -247,10 +254,10 @@ mod tests {
         let json = |text: &str| Json::parse(Bytes::from(text.to_owned())).expect("json");
         let told = Told {
             at_ms: 1,
-            line: json(r#"{"seq":2,"prev":"x","at":2,"us":5,"event":"closed","call":"a","outcome":"answered"}"#),
-            decided: Some(json(r#"{"seq":1,"prev":"y","at":1,"event":"decided","call":"a","principal":"p"}"#)),
+            line: json(r#"{"seq":2,"prev":"x","at":2,"us":5,"event":"closed","call":"a","outcome":"answered","trail":{"b":"mask"}}"#),
+            decided: Some(json(r#"{"seq":1,"prev":"y","at":1,"event":"decided","call":"a","principal":"p","trail":{"a":"pass"}}"#)),
         };
-        assert_eq!(told.whole().to_string(), r#"{"at":2,"call":"a","event":"closed","outcome":"answered","principal":"p","us":5}"#);
+        assert_eq!(told.whole().to_string(), r#"{"at":2,"call":"a","event":"closed","outcome":"answered","principal":"p","reply_trail":{"b":"mask"},"trail":{"a":"pass"},"us":5}"#);
         assert_eq!(told.text("principal").as_deref(), Some("p"));
     }
 }

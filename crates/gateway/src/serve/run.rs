@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_monitor::wire::json::Json;
+use bartizan_monitor::wire::method::Method;
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,10 +20,9 @@ use crate::front::http::Front;
 use crate::front::stdio::Lines;
 use crate::identity::{Identity, local_user};
 use crate::journal::{Journal, JournalError};
-use crate::session::{Endpoint, Ids, Opening, Talk};
+use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
 use crate::snapshot::{Current, OpenError};
 use crate::upstream::Server;
-use bartizan_monitor::wire::json::Json;
 
 /// Why a gateway did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,9 @@ pub enum ServeError {
     #[error("no server is configured")]
     NoServer,
 }
+
+/// How many connections may be open at once; more are closed unread, before they cost anything.
+const MAX_CONNECTIONS: usize = 4096;
 
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(20);
@@ -118,7 +123,7 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     };
     let talk = Talk::begin(opening);
     let outbox = lines.clone();
-    watch_lock(&house, move || announce(&outbox));
+    watch_lock(&house, move || announce(|told| outbox.post(told)));
     let ended = tokio::select! {
         ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines) => ended.map_err(ServeError::Pipe),
         asked = asked_to_end() => asked,
@@ -132,11 +137,11 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     ended
 }
 
-/// What a person approves or revokes changes the lists: the client is told to look again.
-fn announce(lines: &Lines) {
-    use crate::session::Outbox as _;
-    for list in ["tools", "prompts", "resources"] {
-        lines.post(bytes::Bytes::from(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/{list}/list_changed\"}}")));
+/// What a person approves or revokes changes the lists: clients are told to look again.
+fn announce(post: impl Fn(Bytes)) {
+    for method in [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged] {
+        let told = Json::object([("jsonrpc", Json::string("2.0")), ("method", Json::string(method.name()))]);
+        post(told.bytes().clone());
     }
 }
 
@@ -150,7 +155,8 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     let address = listener.local_addr().map_err(failed)?;
     let single = servers.iter().map(|server| Endpoint::single(server.clone())).collect();
     let front = Front::new(house.clone(), Endpoint::merged(servers), single);
-    watch_lock(&house, || {});
+    let told = front.clone();
+    watch_lock(&house, move || announce(|message| told.announce(&message)));
     let sweeper = front.clone();
     tokio::spawn(async move {
         loop {
@@ -194,6 +200,10 @@ async fn accept(house: &Arc<House>, front: &Arc<Front>, listener: &TcpListener) 
             },
             () = house.drained() => return connections,
         };
+        if connections.len() >= MAX_CONNECTIONS {
+            tracing::warn!("too many connections: one was closed unread");
+            continue;
+        }
         // Answers are small and written whole; waiting to fill a segment only adds latency.
         let _ = stream.set_nodelay(true);
         let front = front.clone();

@@ -56,6 +56,11 @@ impl Pipe {
         self.alive.load(Ordering::Acquire)
     }
 
+    /// Has nothing more to do with a server that misbehaves.
+    pub(super) fn cut(&self) {
+        self.alive.store(false, Ordering::Release);
+    }
+
     fn session(&self) -> Option<HeaderValue> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

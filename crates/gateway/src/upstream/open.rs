@@ -1,6 +1,6 @@
 //! How a link comes about: the introduction, in either era.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use bartizan_monitor::reason::Refusal;
@@ -45,7 +45,7 @@ impl Link {
         if let Pipe::Stdio(pipe) = &pipe {
             pipe.speak(Self::newest(hello));
         }
-        Self { server: server.clone(), era: hello.era(), version: Self::newest(hello), pipe, desk, hello: Json::null(), shelf: shelf::Shelf::default(), listener }
+        Self { server: server.clone(), era: hello.era(), version: Self::newest(hello), pipe, desk, hello: Json::null(), shelf: shelf::Shelf::default(), listener, offences: AtomicU32::new(0) }
     }
 
     async fn greet(mut link: Self, hello: &Hello) -> Result<Arc<Self>, Refusal> {

@@ -139,6 +139,11 @@ impl Pipe {
         self.server.backoff.settled();
     }
 
+    /// Ends a server that misbehaves; its restart will be paused.
+    pub(super) fn cut(&self) {
+        self.state.end();
+    }
+
     pub(super) fn end(&self) {
         self.state.dismissed.store(true, Ordering::Release);
         self.state.end();

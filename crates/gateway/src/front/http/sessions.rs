@@ -148,6 +148,12 @@ impl Sessions {
         held(&self.standing).entry(key).or_insert_with(begin).clone()
     }
 
+    /// Tells all sessions something.
+    pub(super) fn announce(&self, message: &Bytes) {
+        let sessions: Vec<Arc<Session>> = held(&self.sessions).values().cloned().collect();
+        sessions.iter().for_each(|session| session.talk.post(message.clone()));
+    }
+
     /// Ends what nobody has used for long.
     pub(super) async fn sweep(&self) {
         let ids: Vec<String> = held(&self.sessions).iter().filter(|(_, session)| session.talk.idle() > self.idle).map(|(id, _)| id.clone()).collect();
