@@ -6,3 +6,5 @@ mod corpora_schema;
 mod props_json;
 mod cases;
 mod lifecycle;
+mod examples;
+mod rmcp;

@@ -15,7 +15,9 @@ use crate::process::Said;
 use crate::script::Script;
 
 /// A program of this repository, beside the program that runs the tests.
-fn program(name: &str) -> PathBuf {
+/// A program of this workspace.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("this program has a place");
     let profile = tests.ancestors().nth(2).expect("target/PROFILE/deps/TESTS");
     profile.join(name)
@@ -71,7 +73,7 @@ impl Received {
     /// The message, as far as it is JSON.
     #[must_use]
     pub fn message(&self) -> Value {
-        serde_json::from_str(&self.line).unwrap_or_default()
+        crate::json::read(&self.line)
     }
 
     /// Its method; `result` or `error` for an answer.

@@ -60,20 +60,25 @@ impl Journal {
         records
     }
 
-    /// The record that was closed last, as one object: what was decided, over it how it ended. The verdicts
-    /// on the call and on its answer stand together in `trail`.
+    /// The record of a call that ends with this line, as one object: what was decided, over it how it ended.
+    /// The verdicts on the call and on its answer stand together in `trail`.
     #[must_use]
-    pub fn last_closed(&self) -> Option<Value> {
-        let closed = self.of("closed").next_back()?;
+    pub fn whole(&self, closed: &Value) -> Value {
         let decided = self.of("decided").find(|line| line.get("call") == closed.get("call"));
-        let mut merged = decided.cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-        for (key, value) in closed.as_object()? {
+        let mut merged = decided.and_then(Value::as_object).cloned().unwrap_or_default();
+        for (key, value) in closed.as_object().into_iter().flatten() {
             match (merged.get_mut(key).and_then(Value::as_object_mut), value.as_object()) {
                 (Some(old), Some(new)) => old.extend(new.clone()),
-                _ => drop(merged.as_object_mut()?.insert(key.clone(), value.clone())),
+                _ => drop(merged.insert(key.clone(), value.clone())),
             }
         }
-        Some(merged)
+        Value::Object(merged)
+    }
+
+    /// The record that was closed last.
+    #[must_use]
+    pub fn last_closed(&self) -> Option<Value> {
+        self.of("closed").next_back().map(|closed| self.whole(closed))
     }
 
     /// Every call has exactly one end, and at most one decision before it.

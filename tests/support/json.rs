@@ -1,6 +1,14 @@
 //! Comparing JSON with what a test says of it.
 
+use bartizan_monitor::wire::json::Json;
+use bytes::Bytes;
 use serde_json::Value;
+
+/// Reads JSON of any depth that the gateway passes on; `null` when it is none.
+#[must_use]
+pub fn read(text: &str) -> Value {
+    Json::parse(Bytes::copy_from_slice(text.as_bytes())).map(|json| json.view().to_value()).unwrap_or_default()
+}
 
 /// Where `found` is not as `expected` says: an object may have more members than are named, everything
 /// else must be equal. `None` when it is.

@@ -77,7 +77,8 @@ pub struct Script {
     pub resources: Vec<Value>,
     /// The resource templates that it offers.
     pub templates: Vec<Value>,
-    /// What it does instead of the usual, by `method NAME`, by `method`, or at `start`.
+    /// What it does instead of the usual, by `method NAME`, by `method`, at `start`, or for the
+    /// `result` or `error` that answers a question of its own.
     pub on: BTreeMap<String, Vec<Act>>,
 }
 

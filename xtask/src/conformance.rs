@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::gateway::{Gateway, NO_QUOTA};
+use crate::gateway::{Gateway, NO_LIMITS};
 use crate::run::{Options, Server, capture, free_port, line, root, tail};
 use compare::{Checks, Exceptions};
 
@@ -124,7 +124,7 @@ fn through(installed: &Installed, set: &str, bartizan: &Path) -> Result<Checks> 
     let _server = installed.serve(upstream)?;
     let config = format!(
         "[listen]\naddress = \"127.0.0.1:{port}\"\n\n\
-         [servers.fixture]\nurl = \"http://127.0.0.1:{upstream}/mcp\"\nsampling = true\n{NO_QUOTA}"
+         [servers.fixture]\nurl = \"http://127.0.0.1:{upstream}/mcp\"\nsampling = true\n{NO_LIMITS}"
     );
     let gateway = Gateway::new(bartizan, &config)?;
     let effects: Vec<String> = installed.tools()?.iter().map(|t| format!("{t}=read")).collect();

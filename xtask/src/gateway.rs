@@ -9,9 +9,13 @@ use tempfile::TempDir;
 
 use crate::run::{Server, capture};
 
-/// Limits out of the way: a suite or a load generator calls more often than any agent should.
-/// Everything else stays at its default, the journal included.
-pub(crate) const NO_QUOTA: &str = "
+/// Limits out of the way: a suite or a load generator calls more often, and in more sessions, than any
+/// agent should. Everything else stays at its default, the journal included.
+pub(crate) const NO_LIMITS: &str = "
+[limits]
+sessions = 10000
+sessions_per_principal = 10000
+
 [controls.quota]
 read_per_minute = 60000000
 write_per_minute = 60000000

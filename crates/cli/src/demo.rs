@@ -7,6 +7,7 @@ pub(crate) mod server;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bartizan_gateway::config::files;
 use player::{Gateway, Http};
 use serde_json::{Value, json};
 
@@ -21,7 +22,8 @@ struct Stage {
 impl Stage {
     fn set() -> std::io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("bartizan-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
+        // Refused when somebody else made a folder of this name before us.
+        files::private_directory(&folder)?;
         Ok(Self { folder })
     }
 
@@ -40,8 +42,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // Left behind at worst: a folder in the temporary directory.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        player::clear(&self.folder);
     }
 }
 
@@ -140,7 +141,7 @@ fn tour() -> Result<Vec<String>, Trouble> {
     attacks(&mut gateway, &mut scenes)?;
 
     println!("\nThe server is taken over: its definitions and answers change.");
-    std::fs::write(stage.turned(), "")?;
+    files::replace(&stage.turned(), b"", files::Readers::Owner)?;
     // The gateway looks at the server's lists again when the client does, at most once a second.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     gateway.ask("tools/list", &json!({}))?;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bartizan_tests::json;
 use bartizan_tests::script::{Act, Era, Script};
 use serde_json::{Value, json};
 
@@ -50,12 +51,18 @@ struct Received {
 }
 
 impl Received {
+    /// What is asked or told; for an answer to a question of the server's own, `result` or `error`.
     fn method(&self) -> &str {
-        self.message.get("method").and_then(Value::as_str).unwrap_or_default()
+        let member = ["result", "error"].into_iter().find(|member| self.message.get(member).is_some());
+        self.message.get("method").and_then(Value::as_str).or(member).unwrap_or_default()
     }
 
     fn id(&self) -> Option<&Value> {
         self.message.get("id")
+    }
+
+    fn is_request(&self) -> bool {
+        self.id().is_some() && self.message.get("method").is_some()
     }
 
     fn param(&self, name: &str) -> &str {
@@ -103,7 +110,7 @@ impl Server {
 
     /// Does the usual for a request; what a server does for the rest is nothing.
     fn usual(&self, received: &Received, out: &mut dyn Out) {
-        if received.id().is_none() || received.method().is_empty() {
+        if !received.is_request() {
             return;
         }
         let script = self.script();
@@ -249,7 +256,7 @@ fn converse(server: &Arc<Server>) {
     while input.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         server.append("log", &json!({"pid": std::process::id(), "line": text}).to_string());
-        act(server, Received { message: serde_json::from_str(&text).unwrap_or_default() }, &out);
+        act(server, Received { message: json::read(&text) }, &out);
         line.clear();
     }
 }
@@ -331,7 +338,7 @@ fn connection(server: &Arc<Server>, stream: TcpStream) {
     while let Some((head, body)) = request(&mut input) {
         server.append("log", &json!({"pid": std::process::id(), "head": head, "line": body}).to_string());
         let mut line = Line { stream: stream.try_clone().expect("a second handle"), session: false, begun: false, whole: true };
-        let received = if head.starts_with("POST") { serde_json::from_str(&body).unwrap_or_default() } else { json!({"method": head.split(' ').next()}) };
+        let received = if head.starts_with("POST") { json::read(&body) } else { json!({"method": head.split(' ').next()}) };
         let received = Received { message: received };
         line.session = received.method() == "initialize";
         match server.acts(&received) {
@@ -343,7 +350,7 @@ fn connection(server: &Arc<Server>, stream: TcpStream) {
                     return line.close();
                 }
             }
-            None if received.id().is_some() && !received.method().is_empty() => server.usual(&received, &mut line),
+            None if received.is_request() => server.usual(&received, &mut line),
             None => line.write(match head.split(' ').next() {
                 Some("GET") => b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n",
                 Some("DELETE") => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",

@@ -14,8 +14,8 @@ const METHOD: &str = "\
 Closed loop: each client sends its next call when the last one is answered, over connections that stay
 open. The server behind the gateway copies the argument into its answer and does nothing else; every
 answer is searched for the whole argument, and a wrong one ends the measurement. Bartizan runs as it
-ships: all controls, the journal, a token, the tool approved as one that reads; only the quotas are
-raised. nginx is a plain `proxy_pass` with connections kept open and no log. Targets are measured in
+ships: all controls, the journal, a token, the tool approved as one that reads; only the quotas and the
+number of sessions are raised. nginx is a plain `proxy_pass` with connections kept open and no log. Targets are measured in
 turns, and stopped (SIGSTOP) while another one is; a measurement during which something else kept more
 than 0.15 cores busy is repeated. Numbers are medians of the rounds. Latency is from just before the
 request is written until its answer is complete, CPU the time of the gateway's processes per call

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::measure::Loadgen;
 use super::{Plan, Programs, nginx};
-use crate::gateway::{Gateway, NO_QUOTA};
+use crate::gateway::{Gateway, NO_LIMITS};
 use crate::run::{Server, free_port, line, text};
 
 pub(crate) const DIRECT: &str = "direct";
@@ -80,7 +80,7 @@ impl Stage {
         let port = free_port()?;
         let config = format!(
             "[listen]\naddress = \"127.0.0.1:{port}\"\n\n\
-             [servers.bench]\nurl = \"http://127.0.0.1:{upstream}/mcp\"\n{NO_QUOTA}"
+             [servers.bench]\nurl = \"http://127.0.0.1:{upstream}/mcp\"\n{NO_LIMITS}"
         );
         let gateway = Gateway::new(&programs.bartizan, &config)?;
         let effects = ["echo=read".to_string()];

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use bartizan_gateway::config::files;
 use serde_json::{Value, json};
 
 use super::{Outcome, Stage, Trouble, server_command};
@@ -114,7 +115,7 @@ impl Http {
     pub(super) fn serve(stage: &Stage) -> Result<Self, Trouble> {
         let server = serde_json::to_string(&server_command(&stage.turned())?)?;
         let config = format!("[listen]\naddress = \"127.0.0.1:0\"\n\n[servers.notebook]\ncommand = {server}\n");
-        std::fs::write(stage.folder.join("bartizan.toml"), config)?;
+        files::replace(&stage.folder.join("bartizan.toml"), config.as_bytes(), files::Readers::Owner)?;
         let token = bartizan(stage, &["token", "issue", "--label", "demo"])?.stderr(Stdio::null()).output()?;
         let token = String::from_utf8_lossy(&token.stdout).trim().to_owned();
         let mut child = bartizan(stage, &["serve", "--config", "bartizan.toml"])?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
@@ -166,4 +167,11 @@ fn listening(errors: &mut impl BufRead) -> Result<String, Trouble> {
         line.clear();
     }
     Err("the gateway did not start".into())
+}
+
+/// Removes what the tour made.
+#[expect(clippy::disallowed_methods, reason = "the demo tidies up after itself")]
+pub(super) fn clear(folder: &std::path::Path) {
+    // Left behind at worst: a folder in the temporary directory.
+    let _ = std::fs::remove_dir_all(folder);
 }

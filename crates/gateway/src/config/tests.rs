@@ -298,7 +298,7 @@ fn broken_files_are_refused_and_never_panic() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(random >> 33).expect("31 bits") % most
     };
-    for _ in 0..turns() {
+    for _ in 0..200 {
         let mut text = whole.clone();
         for _ in 0..=next(3) {
             let at = next(text.len());
@@ -314,8 +314,4 @@ fn broken_files_are_refused_and_never_panic() {
             assert!(!errors.problems().is_empty() && errors.problems().iter().all(|problem| !problem.what().is_empty()), "{shown}");
         }
     }
-}
-
-fn turns() -> usize {
-    200
 }

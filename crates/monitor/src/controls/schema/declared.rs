@@ -14,7 +14,16 @@ use serde_json::{Map, Value};
 use super::rules::pattern;
 
 /// How many subschemas one schema may have. Real ones have hundreds.
-const MAX_PLACES: usize = 10_000;
+const MAX_PLACES: usize = 5_000;
+
+/// How many subschemas may speak about one value, each counted as often as it is reached. Checking
+/// one value takes that many steps, and doubles with every `anyOf` of two equal references. Real
+/// schemas have dozens.
+const MAX_BESIDE: usize = 500;
+
+/// Up to which size, references written out, a schema is searched for the place of a violation. The
+/// search, unlike the verdict, remembers nothing.
+const SMALL: usize = 1_000;
 
 /// Where a schema without `$id` is at home; nothing is ever fetched from there.
 const HOME: &str = "json-schema:///";
@@ -43,6 +52,10 @@ struct Place {
     any: Vec<Vec<usize>>,
     /// Subschemas that hold for the same value under a condition.
     perhaps: Vec<usize>,
+    /// Subschemas about the same value that declare nothing.
+    unheard: Vec<usize>,
+    /// Subschemas about parts of the value that declare nothing.
+    parts: Vec<usize>,
     /// Whether the value can be an object at all.
     objects: bool,
     /// Whether every object here has declared fields. One without any is free-form.
@@ -57,12 +70,18 @@ struct About {
 }
 
 impl Declared {
-    /// Collects the names of a schema that `jsonschema` has accepted.
-    pub(super) fn survey(schema: &Value, draft: Draft) -> Result<Self, String> {
+    /// Collects the names of a schema, and refuses one that would take without end to check. To be
+    /// done before `jsonschema` sees the schema: what is exponential for it is linear here.
+    pub(super) fn survey(schema: &Value) -> Result<Self, String> {
+        let draft = Draft::default().detect(schema);
+        if draft == Draft::Unknown {
+            return Err("$schema: not a published draft".to_owned());
+        }
         let failed = |error: jsonschema::ReferencingError| error.to_string();
         let registry = Registry::new().draft(draft).retriever(Nowhere).add(HOME, schema).map_err(failed)?.prepare().map_err(failed)?;
         let home = Arc::new(uri::from_str(HOME).map_err(failed)?);
-        let mut survey = Survey { registry: &registry, draft, known: HashMap::new(), queue: VecDeque::new() };
+        let mut survey = Survey { registry: &registry, draft, known: HashMap::new(), queue: VecDeque::new(), anchors: Vec::new() };
+        survey.find_anchors(schema, &home);
         survey.visit(schema, &home);
         let mut declared = Self(Vec::new());
         // First in, first out: a place gets the index that `visit` promised.
@@ -72,8 +91,32 @@ impl Declared {
             }
             declared.0.push(survey.place(schema, &base)?);
         }
+        if declared.unfolded(Place::beside, MAX_BESIDE).into_iter().any(|size| size > MAX_BESIDE) {
+            return Err(format!("more than {MAX_BESIDE} subschemas, or a circle of them, for one value"));
+        }
         declared.close();
         Ok(declared)
+    }
+
+    /// Whether the whole schema, with every reference written out, is small.
+    pub(super) fn is_small(&self) -> bool {
+        self.unfolded(Place::edges, SMALL).first().is_some_and(|size| *size <= SMALL)
+    }
+
+    /// How many subschemas each place leads to, each counted as often as it is reached, up to a bit
+    /// more than `most`. A circle leads to more than any number.
+    fn unfolded(&self, leads: fn(&Place) -> Vec<usize>, most: usize) -> Vec<usize> {
+        let edges: Vec<Vec<usize>> = self.0.iter().map(leads).collect();
+        let mut sizes = vec![1_usize; edges.len()];
+        // Each round looks one step further, so there are no more than `most` rounds.
+        loop {
+            let size = |index: &usize| sizes.get(*index).copied().unwrap_or(1);
+            let further: Vec<usize> = edges.iter().map(|edges| edges.iter().map(size).fold(1, usize::saturating_add).min(most.saturating_add(1))).collect();
+            if further == sizes {
+                return sizes;
+            }
+            sizes = further;
+        }
     }
 
     /// Finds out which places close their objects. Places depend on each other in circles, so this
@@ -194,6 +237,17 @@ impl About {
 }
 
 impl Place {
+    /// What speaks about the same value.
+    fn beside(&self) -> Vec<usize> {
+        self.all.iter().chain(self.any.iter().flatten()).chain(&self.perhaps).chain(&self.unheard).copied().collect()
+    }
+
+    /// Everything that this place leads to.
+    fn edges(&self) -> Vec<usize> {
+        let members = self.named.values().chain(self.patterns.iter().map(|(_, place)| place)).chain(&self.others);
+        members.chain(&self.leading).chain(&self.items).chain(&self.parts).copied().chain(self.beside()).collect()
+    }
+
     /// Whether nothing else speaks about the same value.
     fn stands_alone(&self) -> bool {
         self.all.is_empty() && self.any.is_empty() && self.perhaps.is_empty()
@@ -224,6 +278,8 @@ struct Survey<'s> {
     /// The index of each subschema that was met; the same one is the same memory.
     known: HashMap<*const Value, usize>,
     queue: VecDeque<(&'s Value, Base)>,
+    /// What dynamic references can lead to, by name.
+    anchors: Vec<(&'s str, &'s Value, Base)>,
 }
 
 impl<'s> Survey<'s> {
@@ -269,7 +325,13 @@ impl<'s> Survey<'s> {
                 ("anyOf" | "oneOf", _) => place.any.push(self.visit_all(value, &base)),
                 ("dependentSchemas" | "dependencies", _) => place.perhaps.extend(self.visit_all(value, &base)),
                 ("if" | "then" | "else", _) => place.perhaps.push(self.visit(value, &base)),
-                ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(reference)) => place.all.extend(self.follow(reference, &base)),
+                ("not", _) => place.unheard.push(self.visit(value, &base)),
+                ("contains" | "propertyNames", _) => place.parts.push(self.visit(value, &base)),
+                ("$ref", Value::String(reference)) => place.all.extend(self.follow(reference, &base)),
+                ("$dynamicRef" | "$recursiveRef", Value::String(reference)) => {
+                    place.all.extend(self.follow(reference, &base));
+                    place.perhaps.extend(self.follow_dynamically(reference));
+                }
                 _ => {}
             }
         }
@@ -289,6 +351,29 @@ impl<'s> Survey<'s> {
         let found = self.registry.resolver((**base).clone()).lookup(reference).ok()?;
         let base = found.resolver().base_uri();
         Some(self.visit(found.contents(), &base))
+    }
+
+    /// What a dynamic reference may lead to, depending on the way that led to it.
+    fn follow_dynamically(&mut self, reference: &str) -> Vec<usize> {
+        let name = reference.rsplit('#').next().unwrap_or_default();
+        let targets: Vec<_> = self.anchors.iter().filter(|(anchor, ..)| *anchor == name).map(|(_, schema, base)| (*schema, base.clone())).collect();
+        targets.into_iter().map(|(schema, base)| self.visit(schema, &base)).collect()
+    }
+
+    /// Finds what dynamic references can lead to, wherever it stands.
+    fn find_anchors(&mut self, value: &'s Value, base: &Base) {
+        let resolver = self.registry.resolver((**base).clone());
+        let base = resolver.in_subresource(self.draft.create_resource_ref(value)).map_or_else(|_| base.clone(), |resolver| resolver.base_uri());
+        match value {
+            Value::Object(members) => {
+                let recursive = (members.get("$recursiveAnchor") == Some(&Value::Bool(true))).then_some("");
+                let dynamic = members.get("$dynamicAnchor").and_then(Value::as_str);
+                self.anchors.extend(dynamic.into_iter().chain(recursive).map(|name| (name, value, base.clone())));
+                members.values().for_each(|member| self.find_anchors(member, &base));
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.find_anchors(item, &base)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
     }
 }
 

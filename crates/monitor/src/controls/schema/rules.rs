@@ -21,12 +21,20 @@ const SEARCHED_STRINGS: usize = 64;
 #[derive(Debug)]
 pub struct Rules {
     validator: Validator,
-    engine: Engine,
+    search: Search,
     declared: Declared,
 }
 
+/// When the place of a violation is looked for.
+#[derive(Debug, Clone, Copy)]
+enum Search {
+    Always,
+    FewStrings,
+    Never,
+}
+
 /// What patterns run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Engine {
     /// Linear in the length of the string, whatever the pattern.
     Linear,
@@ -74,12 +82,13 @@ impl Rules {
     /// document is the published meta-schema of the same draft, which is built in.
     pub fn compile(schema: &Json) -> Result<Self, String> {
         let schema = schema.view().to_value();
+        let declared = Declared::survey(&schema).map_err(|why| shown(&why))?;
         let linear = Engine::Linear.options().build(&schema).map(|validator| (validator, Engine::Linear));
         let (validator, engine) = linear
             .or_else(|_| Engine::Backtracking.options().build(&schema).map(|validator| (validator, Engine::Backtracking)))
             .map_err(|error| shown(&format!("schema{}: {error}", error.instance_path())))?;
-        let declared = Declared::survey(&schema, validator.draft())?;
-        Ok(Self { validator, engine, declared })
+        let search = if declared.is_small() { engine.search() } else { Search::Never };
+        Ok(Self { validator, search, declared })
     }
 
     /// The first rule that a value breaks. A pattern that gave up has not matched.
@@ -89,7 +98,11 @@ impl Rules {
             return None;
         }
         // Looking for the place costs more than the answer, and only a refusal needs it.
-        let searched = self.engine == Engine::Linear || strings(value) <= SEARCHED_STRINGS;
+        let searched = match self.search {
+            Search::Always => true,
+            Search::FewStrings => strings(value) <= SEARCHED_STRINGS,
+            Search::Never => false,
+        };
         let found = searched.then(|| self.validator.validate(value).err()).flatten();
         Some(found.map_or_else(Broken::somewhere, |error| Broken::read(&error)))
     }
@@ -102,6 +115,13 @@ impl Rules {
 }
 
 impl Engine {
+    const fn search(self) -> Search {
+        match self {
+            Self::Linear => Search::Always,
+            Self::Backtracking => Search::FewStrings,
+        }
+    }
+
     /// How every schema is compiled. Formats and contents are annotations: not asserted.
     fn options<'o>(self) -> ValidationOptions<'o> {
         let options = jsonschema::options()

@@ -168,6 +168,34 @@ fn recursive_schemas_end() {
 }
 
 #[test]
+fn schemas_that_double_at_every_step_are_refused_in_time() {
+    let doubling = |levels: usize, step: fn(&str) -> String| {
+        let defs: Vec<_> = (0..levels).map(|n| format!(r##""{n}":{}"##, step(&format!(r##"{{"$ref":"#/$defs/{}"}}"##, n + 1)))).collect();
+        format!(r##"{{"$ref":"#/$defs/0","unevaluatedProperties":false,"$defs":{{{},"{levels}":{{"type":"string"}}}}}}"##, defs.join(","))
+    };
+    let steps: [fn(&str) -> String; 4] = [
+        |next| format!(r#"{{"anyOf":[{next},{next}]}}"#),
+        |next| format!(r#"{{"oneOf":[{next},{{"allOf":[{next}]}}]}}"#),
+        |next| format!(r#"{{"if":{next},"then":{next}}}"#),
+        |next| format!(r#"{{"not":{next},"dependentSchemas":{{"a":{next}}}}}"#),
+    ];
+    for step in steps {
+        assert!(Rules::compile(&json(&doubling(3, step))).is_ok());
+        assert!(Rules::compile(&json(&doubling(60, step))).is_err());
+    }
+    let wide: Vec<_> = (0..6000).map(|n| format!(r#""p{n}":{{}}"#)).collect();
+    assert!(Rules::compile(&json(&format!(r#"{{"properties":{{{}}}}}"#, wide.join(",")))).is_err());
+}
+
+#[test]
+fn the_place_is_searched_only_where_the_search_ends() {
+    let tree = rules(r##"{"$ref":"#/$defs/v","$defs":{"v":{"anyOf":[{"type":"array","items":{"$ref":"#/$defs/v"}},{"type":"array","minItems":0,"items":{"$ref":"#/$defs/v"}},{"type":"string"}]}}}"##);
+    let deep = format!("{}5{}", "[".repeat(30), "]".repeat(30));
+    assert_eq!(broken(&tree, &deep).as_deref(), Some(": somewhere inside"));
+    assert_eq!(broken(&tree, &deep.replace('5', r#""x""#)), None);
+}
+
+#[test]
 fn references_inside_the_document_are_followed() {
     let modern = rules(
         r##"{"$id":"https://a.test/t.json","properties":{
