@@ -266,7 +266,7 @@ impl Gateway {
                 if matches!(step.expect.as_deref(), Some("none" | "later")) {
                     return Ok(None);
                 }
-                let id = serde_json::from_str::<Value>(line).unwrap_or_default().get("id").cloned().unwrap_or_default();
+                let id = bartizan_tests::json::read(line).get("id").cloned().unwrap_or_default();
                 Ok(Some(client.expect(|message| message.get("method").is_none() && (message.get("id") == Some(&id) || message.get("id") == Some(&Value::Null) || message.is_array()))))
             }
             Self::Http { served, token, session, transcript } => {

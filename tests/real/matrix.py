@@ -12,6 +12,7 @@ A cell is a client, a server and a road. Roads:
 
 import argparse
 import concurrent.futures
+import fcntl
 import fnmatch
 import json
 import os
@@ -382,6 +383,14 @@ def main():
     else:
         options.bartizan = str(Path(options.bartizan).resolve(strict=True))
     (SCRATCH / "home").mkdir(parents=True, exist_ok=True)
+
+    # Two runs at once would wipe each other's scratch directories.
+    lock = open(SCRATCH / ".lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("another run is on its way; waiting for it")
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
     started = time.monotonic()
     results = {}

@@ -37,6 +37,12 @@ const STEPS: &[Step] = &[
     Step { name: "tests", what: "unit and integration tests", needs: &["build"], run: tests },
     Step { name: "doctests", what: "examples in documentation", needs: &["build"], run: doctests },
     Step { name: "doc", what: "documentation builds, links resolve", needs: &[], run: doc },
+    Step {
+        name: "docs",
+        what: "generated pages are up to date",
+        needs: &["build"],
+        run: |_| done(crate::docs::main(&["--check".into()])),
+    },
     Step { name: "deny", what: "licences, bans, sources of dependencies", needs: &[], run: deny },
     Step { name: "fuzz", what: "every fuzz target, briefly", needs: &[], run: fuzz },
     Step { name: "install", what: "the real clients and servers of tests/real", needs: &[], run: install },
@@ -125,7 +131,8 @@ fn done(r: Result<()>) -> Result<Outcome> {
 }
 
 fn fmt(_: bool) -> Result<Outcome> {
-    done(run(cargo().args(["fmt", "--all", "--check"])))
+    // Names only: whoever sees them runs `cargo fmt --all`, and nobody reads the difference.
+    done(run(cargo().args(["fmt", "--all", "--", "--check", "--files-with-diff"])))
 }
 
 fn clippy(_: bool) -> Result<Outcome> {

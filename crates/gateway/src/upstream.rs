@@ -222,7 +222,7 @@ impl Link {
     }
 
     /// On a shared pipe two clients' progress tokens could be the same: the number of the call takes
-    /// their place there, and [`Self::with_client_token`] puts them back.
+    /// their place there, and the desk puts them back.
     fn with_own_token(&self, params: &Json, id: u64) -> Json {
         let Some(token) = params.view().at(&["_meta", "progressToken"]).filter(|_| matches!(self.pipe, Pipe::Stdio(_))) else {
             return params.clone();

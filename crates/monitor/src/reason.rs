@@ -151,7 +151,7 @@ pub struct Refusal {
     /// When trying again may succeed, for limits.
     pub retry_after_ms: Option<u64>,
     /// A member of the error's data that the specification asks for: the caller's own word.
-    pub echo: Option<(&'static str, Json)>,
+    pub echo: Option<Box<(&'static str, Json)>>,
 }
 
 impl Refusal {
@@ -164,7 +164,7 @@ impl Refusal {
     /// Repeats a word of the caller where the specification asks for it.
     #[must_use]
     pub fn echo(mut self, member: &'static str, word: Json) -> Self {
-        self.echo = Some((member, word));
+        self.echo = Some(Box::new((member, word)));
         self
     }
 

@@ -152,7 +152,10 @@ impl Http {
 
 impl Drop for Http {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Asked to end, as an operator would: it finishes what runs and closes its journal.
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
         let _ = self.child.wait();
     }
 }

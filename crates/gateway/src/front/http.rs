@@ -23,6 +23,7 @@ use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Reply, UNREAD, stdio};
+use crate::identity;
 use crate::serve::{House, Visit, handle};
 use crate::session::{Endpoint, Interim, Talk};
 use crate::upstream::Pulse;
@@ -74,6 +75,7 @@ impl Front {
         let (parts, body) = request.into_parts();
         let answered = async {
             door::place(&self.house.settings.listen, &parts)?;
+            identity::misplaced(parts.uri.query())?;
             let caller = self.house.identity.resolve(&door::credentials(&parts.headers), crate::clock::now_ms())?;
             let endpoint = door::endpoint(parts.uri.path(), &self.merged, &self.single, &caller)?;
             match parts.method {

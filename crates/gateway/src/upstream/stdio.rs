@@ -28,6 +28,8 @@ const INHERITED: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL"
 const SETTLED: Duration = Duration::from_secs(10);
 /// The longest pause before a restart.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// How long to wait for what a server says when it ends.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long a line of standard error may be in the log.
 const LOG_LINE: u64 = 4096;
 
@@ -73,6 +75,8 @@ struct State {
     dismissed: AtomicBool,
     version: AtomicU8,
     why: Mutex<Option<Refusal>>,
+    /// The last line of standard error: mostly the reason when a server ends.
+    last_words: Mutex<String>,
     process: Mutex<Option<Process>>,
 }
 
@@ -113,14 +117,15 @@ impl Pipe {
             alive: AtomicBool::new(true),
             dismissed: AtomicBool::new(false),
             version: AtomicU8::new(0),
-            why: Mutex::new(None),
+            why: Mutex::default(),
+            last_words: Mutex::default(),
             process: Mutex::new(Some(process)),
         });
         state.speak(version);
         let (inlet, lines) = mpsc::channel(64);
         tokio::spawn(write_lines(stdin, lines, state.clone()));
-        tokio::spawn(log(server.name().clone(), stderr));
-        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), _permit: permit };
+        let log = tokio::spawn(log(server.name().clone(), stderr, state.clone()));
+        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _permit: permit };
         tokio::spawn(reader.run(stdout));
         Ok(Self { server: server.clone(), inlet, state })
     }
@@ -218,13 +223,20 @@ struct Reader {
     server: Arc<Server>,
     desk: Arc<Desk>,
     state: Arc<State>,
+    log: tokio::task::JoinHandle<()>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Reader {
-    async fn run(self, stdout: ChildStdout) {
+    async fn run(mut self, stdout: ChildStdout) {
         let started = Stopwatch::start();
-        let why = self.read(BufReader::with_capacity(64 * 1024, stdout)).await;
+        let mut why = self.read(BufReader::with_capacity(64 * 1024, stdout)).await;
+        // Standard error is another pipe: what was said last may still be on its way.
+        let _ = tokio::time::timeout(LAST_WORDS, &mut self.log).await;
+        let words = std::mem::take(&mut *self.state.last_words.lock().unwrap_or_else(PoisonError::into_inner));
+        if !words.is_empty() {
+            why.detail = format!("{}; its last words: {words}", why.detail);
+        }
         if !self.state.dismissed.load(Ordering::Acquire) {
             self.server.backoff.ended_after(started.elapsed());
             tracing::warn!(server = %self.server.name(), detail = %why.detail, "a server ended");
@@ -269,7 +281,7 @@ impl Reader {
 }
 
 /// Brings standard error into the log, made harmless for terminals.
-async fn log(name: Arc<str>, stderr: ChildStderr) {
+async fn log(name: Arc<str>, stderr: ChildStderr, state: Arc<State>) {
     let mut lines = BufReader::new(stderr);
     loop {
         let mut line = Vec::new();
@@ -278,6 +290,7 @@ async fn log(name: Arc<str>, stderr: ChildStderr) {
             Ok(_) => {
                 let text: String = String::from_utf8_lossy(&line).trim_end().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
                 tracing::info!(server = %name, "{text}");
+                *state.last_words.lock().unwrap_or_else(PoisonError::into_inner) = text;
             }
         }
     }

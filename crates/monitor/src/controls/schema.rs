@@ -12,6 +12,7 @@
 mod bounds;
 mod declared;
 mod rules;
+mod survey;
 pub use rules::Rules;
 
 use std::collections::{BTreeSet, HashMap};

@@ -115,7 +115,7 @@ fn error(refusal: &Refusal, (era, call): (Era, u64), code: i32) -> Json {
         Class::Fault => data.push(("record", Json::string(&crate::journal::call_name(call)))),
         _ => {}
     }
-    data.extend(refusal.echo.clone());
+    data.extend(refusal.echo.as_deref().cloned());
     Json::object([("code", Json::of(&code)), ("message", Json::string(refusal.reason.page().hint)), ("data", Json::object(data))])
 }
 

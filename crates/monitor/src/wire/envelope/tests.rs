@@ -106,6 +106,15 @@ fn versions_of_legacy_messages() {
 }
 
 #[test]
+fn only_modern_messages_have_headers_that_mirror_them() {
+    let legacy = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}"#;
+    let mirrors = |text: &str, mirror: &Mirror, session| client(text, mirror, session).expect(text).mirror().http;
+    assert!(!mirrors(legacy, &http("2025-11-25", "", ""), Some(Version::V2025_11_25)));
+    assert!(!mirrors(legacy, &http("", "", ""), None));
+    assert!(mirrors(MODERN, &http("2026-07-28", "tools/call", "t"), None));
+}
+
+#[test]
 fn batches_only_in_their_version() {
     let batch = br#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"nope"}]"#;
     let arrival = |version| parse(Bytes::from_static(batch), &Mirror::none(), Some(version));
