@@ -147,6 +147,12 @@ impl Stage {
         }
     }
 
+    /// Forgets what a scripted server received so far.
+    pub fn forget_log(&self, name: &str) {
+        // A server that received nothing has none.
+        let _ = std::fs::remove_file(self.path(&format!("{name}.log")));
+    }
+
     /// A file of the stage.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

@@ -29,6 +29,12 @@ impl Capabilities {
         Self { flags }
     }
 
+    /// Everything that a client can have: some servers offer a tool only to clients that can use it.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { flags: KNOWN.iter().map(|(name, options)| (*name, options.to_vec())).collect() }
+    }
+
     /// As JSON.
     #[must_use]
     pub fn json(&self) -> Json {

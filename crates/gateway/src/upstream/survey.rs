@@ -26,7 +26,7 @@ pub struct Surveyed {
 /// Connects to a server, reads all its lists, and leaves.
 pub async fn survey(server: &Arc<Server>) -> Result<Surveyed, Refusal> {
     let listener: Arc<dyn Listener> = Arc::new(Deaf);
-    let legacy = Hello::Legacy(Version::NEWEST_LEGACY, Capabilities::default());
+    let legacy = Hello::Legacy(Version::NEWEST_LEGACY, Capabilities::all());
     let link = match Link::open(server, &Hello::Modern, listener.clone()).await {
         Ok(link) => link,
         // Whatever the reason was: the older way is tried before giving up.
@@ -38,11 +38,17 @@ pub async fn survey(server: &Arc<Server>) -> Result<Surveyed, Refusal> {
     surveyed
 }
 
-/// Nobody is there to hear what a server says of its own accord.
+/// Nobody is there to hear what a server says of its own accord, or to do what it asks.
 struct Deaf;
 
 impl Listener for Deaf {
-    fn hear(&self, _: &Arc<Link>, _: Option<&Recorded>, _: Message) {}
+    fn hear(&self, link: &Arc<Link>, _: Option<&Recorded>, message: Message) {
+        if let Message::Request { id, .. } = message {
+            let link = link.clone();
+            let error = Json::object([("code", Json::of(&-32600)), ("message", Json::string("this is a review: nobody is at the client"))]);
+            tokio::spawn(async move { link.refuse(&id, error).await });
+        }
+    }
     fn stray(&self, link: &Link, refusal: &Refusal) {
         tracing::warn!(server = %link.server().name(), reason = %refusal.reason, detail = %refusal.detail, "a server's message was dropped");
     }

@@ -244,7 +244,9 @@ fn from_client(json: &Json, mirror: &Mirror, negotiated: Option<Version>) -> Res
         let version = envelope.version(mirror, negotiated)?;
         era = version.era();
         envelope.confirm(mirror, version)?;
-        Ok(Parsed { message: envelope.message(Sender::Client, version)?, version, mirror: mirror.clone() })
+        // Before 2026-07-28 no header mirrors the body, so none can disagree with it.
+        let mirror = if version.era() == Era::Modern { mirror.clone() } else { Mirror::none() };
+        Ok(Parsed { message: envelope.message(Sender::Client, version)?, version, mirror })
     });
     parsed.map_err(|refusal| Misread { id, era, refusal })
 }
