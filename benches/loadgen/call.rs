@@ -54,8 +54,7 @@ pub(crate) async fn run(a: &Args) -> Result<Value> {
     let start = now + Duration::from_secs_f64(a.warmup);
     let window = Rc::new(Window { start, end: start + Duration::from_secs_f64(a.secs) });
     let load_before = proc::load_average();
-    let tasks: Vec<_> =
-        (0..a.clients).map(|i| spawn_local(client(target.clone(), a.plan.clone(), i, Rc::clone(&window)))).collect();
+    let tasks: Vec<_> = (0..a.clients).map(|i| spawn_local(client(target.clone(), a.plan.clone(), i, Rc::clone(&window)))).collect();
     tokio::time::sleep_until(window.start.into()).await;
     let before = Snapshot::take(a);
     tokio::time::sleep_until((window.end - Duration::from_millis(1)).into()).await;

@@ -204,10 +204,8 @@ impl Conn {
             self.fill().await?;
         };
         let digits = self.buf[pos..end].split(|b| *b == b';').next().unwrap_or(b"");
-        let size = std::str::from_utf8(digits)
-            .ok()
-            .and_then(|s| usize::from_str_radix(s.trim(), 16).ok())
-            .ok_or_else(|| bad("bad chunk size"))?;
+        let size =
+            std::str::from_utf8(digits).ok().and_then(|s| usize::from_str_radix(s.trim(), 16).ok()).ok_or_else(|| bad("bad chunk size"))?;
         Ok((end + 2, size))
     }
 

@@ -21,13 +21,7 @@ pub(crate) const MODERN: &str = "2026-07-28";
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan {
-            modern: false,
-            version: "2025-11-25".into(),
-            tool: "echo".into(),
-            args: r#"{"message":"@MSG@"}"#.into(),
-            size: 100,
-        }
+        Plan { modern: false, version: "2025-11-25".into(), tool: "echo".into(), args: r#"{"message":"@MSG@"}"#.into(), size: 100 }
     }
 }
 
@@ -109,8 +103,7 @@ impl CallMaker {
     /// Is `body` the right answer to the last body made? Every answer is looked
     /// through for the whole payload; `full` parses it too.
     pub(crate) fn check(&self, seq: u64, body: &[u8], full: bool) -> Result<(), String> {
-        let at = memchr::memmem::find(body, self.stamp.as_bytes())
-            .ok_or_else(|| format!("no payload in the answer: {}", clip(body)))?;
+        let at = memchr::memmem::find(body, self.stamp.as_bytes()).ok_or_else(|| format!("no payload in the answer: {}", clip(body)))?;
         let rest = &body[at + self.stamp.len()..];
         if !rest.starts_with(self.filler.as_bytes()) {
             return Err(format!("the payload is cut or changed: {}", clip(body)));
@@ -170,10 +163,8 @@ struct Head<'a> {
 impl Head<'_> {
     /// Everything but the length and the empty line.
     fn text(&self, target: &Target, plan: &Plan) -> String {
-        let mut h = format!(
-            "{} {} HTTP/1.1\r\nhost: {}\r\naccept: application/json, text/event-stream\r\n",
-            self.method, target.path, target.host
-        );
+        let mut h =
+            format!("{} {} HTTP/1.1\r\nhost: {}\r\naccept: application/json, text/event-stream\r\n", self.method, target.path, target.host);
         let mut line = |name: &str, value: &str| {
             h.push_str(name);
             h.push_str(": ");

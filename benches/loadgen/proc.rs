@@ -44,31 +44,21 @@ fn sched_cpu(pid: i32) -> Option<f64> {
 }
 
 fn field(text: &str, name: &str) -> u64 {
-    text.lines()
-        .find_map(|l| l.strip_prefix(name))
-        .and_then(|v| v.split_whitespace().next())
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0)
+    text.lines().find_map(|l| l.strip_prefix(name)).and_then(|v| v.split_whitespace().next()).and_then(|v| v.parse().ok()).unwrap_or(0)
 }
 
 fn parents() -> HashMap<i32, i32> {
     let Ok(dir) = fs::read_dir("/proc") else {
         return HashMap::new();
     };
-    dir.flatten()
-        .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(|pid| Some((pid, stat(pid)?.0)))
-        .collect()
+    dir.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok()).filter_map(|pid| Some((pid, stat(pid)?.0))).collect()
 }
 
 /// The processes below `roots`, the roots included.
 pub(crate) fn tree(roots: &[i32]) -> Vec<i32> {
     let parents = parents();
-    let belongs = |pid: i32| {
-        std::iter::successors(Some(pid), |p| parents.get(p).copied().filter(|q| *q > 0))
-            .take(64)
-            .any(|p| roots.contains(&p))
-    };
+    let belongs =
+        |pid: i32| std::iter::successors(Some(pid), |p| parents.get(p).copied().filter(|q| *q > 0)).take(64).any(|p| roots.contains(&p));
     let mut out: Vec<i32> = parents.keys().copied().filter(|pid| belongs(*pid)).collect();
     out.sort_unstable();
     out

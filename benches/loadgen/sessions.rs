@@ -68,9 +68,8 @@ async fn open_all(a: &Args, target: &Target) -> Opened {
     let begun = Instant::now();
     let mut next = 0;
     while next < a.n && o.errors.count <= 100 {
-        let tasks: Vec<_> = (next..(next + WIDTH).min(a.n))
-            .map(|i| spawn_local(open_one(target.clone(), a.plan.clone(), i, a.get)))
-            .collect();
+        let tasks: Vec<_> =
+            (next..(next + WIDTH).min(a.n)).map(|i| spawn_local(open_one(target.clone(), a.plan.clone(), i, a.get))).collect();
         for t in tasks {
             match t.await.unwrap_or_else(|e| Err(e.to_string())) {
                 Ok((client, stream, took)) => {

@@ -12,8 +12,7 @@ pub(crate) async fn run(a: &Args) -> Result<Value> {
     match c.list(1, None).await {
         Ok(v) => {
             let tools = v.get("tools").and_then(Value::as_array);
-            let names: Vec<&str> =
-                tools.into_iter().flatten().filter_map(|t| t.get("name")?.as_str()).take(20).collect();
+            let names: Vec<&str> = tools.into_iter().flatten().filter_map(|t| t.get("name")?.as_str()).take(20).collect();
             println!("tools/list: {} bytes, {names:?}", c.answer.body.len());
         }
         Err(e) => println!("tools/list: {e}"),

@@ -33,14 +33,7 @@ pub(crate) struct Opts {
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Opts> {
-    let mut opts = Opts {
-        addr: SocketAddr::from(([127, 0, 0, 1], 9100)),
-        threads: 1,
-        tools: 1,
-        sse: false,
-        sessions: false,
-        delay: None,
-    };
+    let mut opts = Opts { addr: SocketAddr::from(([127, 0, 0, 1], 9100)), threads: 1, tools: 1, sse: false, sessions: false, delay: None };
     while let Some(key) = args.next() {
         let mut value = || args.next().ok_or_else(|| anyhow!("{key} needs a value"));
         let wrong = || format!("the value of {key}");
@@ -69,11 +62,8 @@ fn run() -> Result<()> {
     match mode.as_str() {
         "stdio" => Ok(stdio::serve(&server)?),
         "http" => {
-            let mut rt = if threads <= 1 {
-                tokio::runtime::Builder::new_current_thread()
-            } else {
-                tokio::runtime::Builder::new_multi_thread()
-            };
+            let mut rt =
+                if threads <= 1 { tokio::runtime::Builder::new_current_thread() } else { tokio::runtime::Builder::new_multi_thread() };
             let rt = rt.worker_threads(threads.max(1)).enable_all().build()?;
             Ok(rt.block_on(http::serve(Arc::new(server)))?)
         }

@@ -1,10 +1,11 @@
 //! The integration tests: one binary, one module per subject.
 
+mod cases;
 mod corpora_json;
 mod corpora_messages;
 mod corpora_schema;
-mod props_json;
-mod cases;
-mod lifecycle;
 mod examples;
+mod http_edge;
+mod lifecycle;
+mod props_json;
 mod rmcp;

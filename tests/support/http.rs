@@ -1,8 +1,9 @@
 //! A client of `bartizan serve` that decides about every byte: HTTP/1.1 over a plain socket.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ExitStatus};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -62,6 +63,17 @@ impl Drop for Served {
 #[derive(Debug)]
 pub struct Wire {
     input: BufReader<TcpStream>,
+}
+
+/// What comes next on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// Bytes.
+    Data,
+    /// The end: the gateway hung up.
+    End,
+    /// Nothing, for as long as was waited.
+    Nothing,
 }
 
 /// A response without its body.
@@ -143,13 +155,40 @@ impl Wire {
         let _ = self.input.get_ref().shutdown(Shutdown::Both);
     }
 
+    /// Another end of the same connection, to send while this one reads.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no handle left.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        Self { input: BufReader::new(self.input.get_ref().try_clone().expect("a second handle")) }
+    }
+
+    /// Waits for something to read.
+    ///
+    /// # Panics
+    ///
+    /// When the socket cannot be waited at.
+    pub fn wait(&mut self, limit: Duration) -> Waited {
+        self.input.get_ref().set_read_timeout(Some(limit)).expect("a socket");
+        let waited = match self.input.fill_buf() {
+            Ok([]) => Waited::End,
+            Ok(_) => Waited::Data,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Waited::Nothing,
+            Err(_) => Waited::End,
+        };
+        self.input.get_ref().set_read_timeout(Some(PATIENCE)).expect("a socket");
+        waited
+    }
+
     fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         match self.input.read_until(b'\n', &mut line) {
             Ok(0) => None,
             Ok(_) => Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()),
             // A reset is an end, too; waiting in vain is not.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
             Err(error) => panic!("nothing comes any more: {error}"),
         }
     }

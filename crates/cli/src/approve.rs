@@ -101,7 +101,10 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     if lock != before {
         let now = read_lock(&path).map_err(|error| Exit::usage(&error))?;
         if now != before {
-            return Err(Exit::environment(&format!("somebody else changed {} during the review; nothing was written, review again", path.display())));
+            return Err(Exit::environment(&format!(
+                "somebody else changed {} during the review; nothing was written, review again",
+                path.display()
+            )));
         }
         review::write_lock(&path, &lock).map_err(|error| Exit::environment(&format!("cannot write {}: {error}", path.display())))?;
         eprintln!("Wrote {}.", path.display());
@@ -110,7 +113,10 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Exit::output(&error)),
         _ if left == 0 => Ok(unasked),
         _ => {
-            eprintln!("{left} definitions are not approved{}.", if asking == Asking::Nobody { "; there is no terminal to ask at, and --yes was not given" } else { "" });
+            eprintln!(
+                "{left} definitions are not approved{}.",
+                if asking == Asking::Nobody { "; there is no terminal to ask at, and --yes was not given" } else { "" }
+            );
             Ok(Exit::ApprovalNeeded)
         }
     }
@@ -127,7 +133,11 @@ fn compared(args: &Args, wanted: &[Target], survey: Survey, lock: &Lock) -> Resu
     };
     let offers: Compared = survey.found.into_iter().map(chosen).collect();
     let all = || offers.iter().flat_map(|(name, changes)| changes.iter().map(move |change| (name.as_str(), change)));
-    if let Some(target) = wanted.iter().find(|target| !all().any(|(server, change)| target.means(server, &change.name)) && target.is_single() && offers.iter().any(|(server, _)| target.is_of(server))) {
+    if let Some(target) = wanted.iter().find(|target| {
+        !all().any(|(server, change)| target.means(server, &change.name))
+            && target.is_single()
+            && offers.iter().any(|(server, _)| target.is_of(server))
+    }) {
         return Err(Exit::usage(&format!("there is nothing called {target}; `bartizan diff` shows what there is")));
     }
     let tools = || all().filter(|(_, change)| change.kind == Kind::Tool);
@@ -142,10 +152,18 @@ fn is_called(name: &str, server: &str, change: &Change) -> bool {
 }
 
 /// Reviews one server; returns how many definitions are left open.
-fn review<W: io::Write>(args: &Args, asking: Asking, (server, changes): (&str, &[Change]), lock: &mut Lock, screen: &mut Screen<W>) -> io::Result<usize> {
+fn review<W: io::Write>(
+    args: &Args,
+    asking: Asking,
+    (server, changes): (&str, &[Change]),
+    lock: &mut Lock,
+    screen: &mut Screen<W>,
+) -> io::Result<usize> {
     let open = changes.iter().filter(|change| change.is_open()).count();
     screen.say(&format!("{server}: {} definitions, {open} to review", changes.len()))?;
-    let given = |change: &Change| args.effects.iter().rev().find(|(tool, _)| change.kind == Kind::Tool && is_called(tool, server, change)).map(|(_, effect)| *effect);
+    let given = |change: &Change| {
+        args.effects.iter().rev().find(|(tool, _)| change.kind == Kind::Tool && is_called(tool, server, change)).map(|(_, effect)| *effect)
+    };
     let mut chosen: Vec<(&Change, Effect)> = Vec::new();
     let mut left = 0_usize;
     for change in changes {

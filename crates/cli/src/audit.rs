@@ -79,7 +79,10 @@ fn verify(path: &Path, heads: &[Digest]) -> io::Result<Checked> {
         Some(broken) => Some(format!("{}:{}: {}", path.display(), broken.line, broken.what)),
         None if cut => {
             let line = found.summary.lines.saturating_add(1);
-            Some(format!("{}:{line}: the last line is cut off, as by a crash; the next start of a gateway closes what a crash left open", path.display()))
+            Some(format!(
+                "{}:{line}: the last line is cut off, as by a crash; the next start of a gateway closes what a crash left open",
+                path.display()
+            ))
         }
         None => None,
     };

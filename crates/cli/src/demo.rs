@@ -96,8 +96,15 @@ impl Outcome {
     /// Reads a JSON-RPC answer.
     fn of(answer: &Value) -> Self {
         let key = "io.github.bartizan-security~1refusal/reason";
-        let code = [format!("/result/_meta/{key}"), format!("/error/data/{key}")].iter().find_map(|path| answer.pointer(path)).and_then(Value::as_str);
-        let text = answer.pointer("/result/content/0/text").or_else(|| answer.pointer("/error/message")).and_then(Value::as_str).unwrap_or_default();
+        let code = [format!("/result/_meta/{key}"), format!("/error/data/{key}")]
+            .iter()
+            .find_map(|path| answer.pointer(path))
+            .and_then(Value::as_str);
+        let text = answer
+            .pointer("/result/content/0/text")
+            .or_else(|| answer.pointer("/error/message"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         match code {
             Some(code) => Self::Refused { code: code.to_owned(), hint: text.to_owned() },
             None if answer.get("error").is_some() => Self::Refused { code: "error".to_owned(), hint: text.to_owned() },
@@ -145,14 +152,24 @@ fn tour() -> Result<Vec<String>, Trouble> {
     // The gateway looks at the server's lists again when the client does, at most once a second.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     gateway.ask("tools/list", &json!({}))?;
-    scenes.show("The client calls a tool whose description now asks for a private key.", &call(&mut gateway, "read_note", json!({"title": "groceries"}))?, "drift.changed");
-    scenes.show("An unchanged tool goes on; the escape sequences in its answer are made harmless.", &call(&mut gateway, "list_notes", json!({}))?, "passed");
+    scenes.show(
+        "The client calls a tool whose description now asks for a private key.",
+        &call(&mut gateway, "read_note", json!({"title": "groceries"}))?,
+        "drift.changed",
+    );
+    scenes.show(
+        "An unchanged tool goes on; the escape sequences in its answer are made harmless.",
+        &call(&mut gateway, "list_notes", json!({}))?,
+        "passed",
+    );
     drop(gateway);
 
     println!("\nAnd over HTTP:");
     network(&stage, &mut scenes)?;
 
-    println!("\nEverything above is in the journal, refused or not (`bartizan log`), and the journal verifies (`bartizan audit verify`):\n");
+    println!(
+        "\nEverything above is in the journal, refused or not (`bartizan log`), and the journal verifies (`bartizan audit verify`):\n"
+    );
     println!("{}", player::audit(&stage)?);
     next();
     Ok(scenes.surprises)
@@ -164,8 +181,16 @@ fn call(gateway: &mut Gateway, tool: &str, arguments: Value) -> Result<Outcome, 
 }
 
 fn attacks(gateway: &mut Gateway, scenes: &mut Scenes) -> Result<(), Trouble> {
-    scenes.show("A destructive call, with no person asked.", &call(gateway, "delete_note", json!({"title": "groceries"}))?, "policy.unpermitted");
-    scenes.show("A field that the tool never declared.", &call(gateway, "read_note", json!({"title": "groceries", "sudo": true}))?, "schema.unknown-field");
+    scenes.show(
+        "A destructive call, with no person asked.",
+        &call(gateway, "delete_note", json!({"title": "groceries"}))?,
+        "policy.unpermitted",
+    );
+    scenes.show(
+        "A field that the tool never declared.",
+        &call(gateway, "read_note", json!({"title": "groceries", "sudo": true}))?,
+        "schema.unknown-field",
+    );
     scenes.show("A tool that does not exist.", &call(gateway, "read_secrets", json!({}))?, "catalog.unknown");
     let twice = r#"{"jsonrpc":"2.0","id":900,"method":"tools/call","params":{"name":"read_note","name":"delete_note","arguments":{"title":"groceries"}}}"#;
     scenes.show("A message that two parsers read differently: the name stands twice.", &Outcome::of(&gateway.say(twice)?), "wire.json");

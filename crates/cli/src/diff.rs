@@ -19,7 +19,9 @@ use crate::target::{self, Target};
 /// Exits with 0 when nothing differs, 10 when something approved changed or is gone, 11 when
 /// something new waits for approval.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff fs -- npx -y @modelcontextprotocol/server-filesystem /data")]
+#[command(
+    after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff fs -- npx -y @modelcontextprotocol/server-filesystem /data"
+)]
 pub(crate) struct Args {
     /// Servers; without any, all configured ones.
     #[arg(value_name = "SERVER")]
@@ -56,12 +58,19 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
         Format::Text => all.iter().try_for_each(|(server, change)| print(server, change, &mut out)),
     };
     let equal = args.format == Format::Text && !drifted && !new && survey.exit == Exit::Done;
-    let told = printed.and_then(|()| if equal { writeln!(out, "No difference: {} definitions are as they were approved.", all.len()) } else { Ok(()) });
+    let told = printed
+        .and_then(|()| if equal { writeln!(out, "No difference: {} definitions are as they were approved.", all.len()) } else { Ok(()) });
     // Who closes the pipe has read enough; the answer is in the code.
     if let Err(error) = told.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }) {
         return Err(Exit::output(&error));
     }
-    Ok(if drifted { Exit::Drifted } else if new { Exit::ApprovalNeeded } else { survey.exit })
+    Ok(if drifted {
+        Exit::Drifted
+    } else if new {
+        Exit::ApprovalNeeded
+    } else {
+        survey.exit
+    })
 }
 
 const fn word(change: &Change) -> &'static str {

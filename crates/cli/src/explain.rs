@@ -35,7 +35,8 @@ pub(crate) struct Args {
 /// Explains.
 pub(crate) fn main(args: &Args) -> Exit {
     let wanted = args.reason.as_deref();
-    let found: Vec<Reason> = reasons().filter(|reason| wanted.is_none_or(|wanted| reason.code() == wanted || reason.area() == wanted)).collect();
+    let found: Vec<Reason> =
+        reasons().filter(|reason| wanted.is_none_or(|wanted| reason.code() == wanted || reason.area() == wanted)).collect();
     if let (Some(wanted), true) = (wanted, found.is_empty()) {
         return unknown(wanted);
     }
@@ -51,7 +52,8 @@ pub(crate) fn main(args: &Args) -> Exit {
 fn unknown(wanted: &str) -> Exit {
     let area = wanted.split('.').next().unwrap_or_default();
     let near: Vec<&str> = reasons().map(Reason::code).filter(|code| code.starts_with(area) || code.ends_with(wanted)).collect();
-    let hint = if near.is_empty() { "`bartizan explain --all` lists them".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
+    let hint =
+        if near.is_empty() { "`bartizan explain --all` lists them".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
     Exit::usage(&format!("there is no reason {wanted:?}; {hint}"))
 }
 
@@ -113,6 +115,10 @@ mod tests {
         for code in codes {
             assert_eq!(page.matches(&format!("### {code}\n")).count(), 1, "{code}");
         }
-        assert_eq!(page.matches("\n## ").count(), all.iter().map(|reason| reason.area()).collect::<BTreeSet<_>>().len(), "areas stand together");
+        assert_eq!(
+            page.matches("\n## ").count(),
+            all.iter().map(|reason| reason.area()).collect::<BTreeSet<_>>().len(),
+            "areas stand together"
+        );
     }
 }

@@ -19,7 +19,9 @@ const LOOK: Duration = Duration::from_millis(250);
 ///
 /// One line per call, when it ends, over all gateways that share the state directory.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  bartizan log --since 2h\n  bartizan log --follow --reason quota\n  bartizan log --client ci --tool files/write_file --format json")]
+#[command(
+    after_help = "Examples:\n  bartizan log --since 2h\n  bartizan log --follow --reason quota\n  bartizan log --client ci --tool files/write_file --format json"
+)]
 pub(crate) struct Args {
     /// Go on with what comes.
     #[arg(long, short)]
@@ -50,7 +52,9 @@ enum Since {
 
 fn since(text: &str) -> Result<Since, String> {
     let ago = clock::read_duration(text).map(Since::Ago);
-    ago.or_else(|_| clock::read_utc(text).map(Since::At).ok_or_else(|| "write 30min, 2h, 7d, 2026-11-21 or 2026-11-21T06:24:00Z".to_owned()))
+    ago.or_else(|_| {
+        clock::read_utc(text).map(Since::At).ok_or_else(|| "write 30min, 2h, 7d, 2026-11-21 or 2026-11-21T06:24:00Z".to_owned())
+    })
 }
 
 /// Shows the journal.
@@ -113,9 +117,14 @@ impl Printer<'_> {
     fn wants(&self, told: &Told) -> bool {
         let item = || Some(format!("{}/{}", told.text("server")?, told.text("item")?));
         let reason = || told.text("reason");
-        let client = self.args.client.as_ref().is_none_or(|client| told.text("principal").is_some_and(|principal| principal.contains(client)));
+        let client =
+            self.args.client.as_ref().is_none_or(|client| told.text("principal").is_some_and(|principal| principal.contains(client)));
         let tool = self.args.tool.as_ref().is_none_or(|tool| told.text("item").as_ref() == Some(tool) || item().as_ref() == Some(tool));
-        let why = self.args.reason.as_ref().is_none_or(|wanted| reason().is_some_and(|code| code == *wanted || code.split('.').next() == Some(wanted)));
+        let why = self
+            .args
+            .reason
+            .as_ref()
+            .is_none_or(|wanted| reason().is_some_and(|code| code == *wanted || code.split('.').next() == Some(wanted)));
         client && tool && why
     }
 
@@ -167,7 +176,8 @@ fn took(us: i64) -> String {
 fn note(event: &str, told: &Told) -> String {
     let known = |key: &str| matches!(key, "seq" | "prev" | "at" | "event");
     let members = told.line.view().members().filter(|(key, _)| !known(key));
-    let rest: Vec<String> = members.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_else(|| value.text().into()))).collect();
+    let rest: Vec<String> =
+        members.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_else(|| value.text().into()))).collect();
     visible(format!("{event:<11}  {}", rest.join("  ")).trim_end())
 }
 

@@ -105,7 +105,9 @@ fn main() -> ExitCode {
         Command::Completions(args) => shell::completions(&args).into(),
         Command::Man(args) => shell::manual(&args).into(),
         Command::Guard(guard) => bartizan_sandbox::guard::main(guard.parent, &guard.command),
-        Command::DemoServer { turned } => demo::server::serve(&turned).map_or_else(|error| Exit::environment(&error), |()| Exit::Done).into(),
+        Command::DemoServer { turned } => {
+            demo::server::serve(&turned).map_or_else(|error| Exit::environment(&error), |()| Exit::Done).into()
+        }
     }
 }
 
@@ -116,7 +118,9 @@ fn write_diagnostics(command: &Command) {
         Command::Run(_) | Command::Serve(_) => "info",
         _ => "error",
     };
-    let filter = tracing_subscriber::EnvFilter::builder().with_env_var("BARTIZAN_LOG").with_default_directive(tracing_subscriber::filter::LevelFilter::OFF.into());
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_env_var("BARTIZAN_LOG")
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::OFF.into());
     let filter = filter.try_from_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let colour = io::stderr().is_terminal() && paint::colour_is_welcome();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour).with_target(false).init();

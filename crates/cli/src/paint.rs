@@ -59,7 +59,15 @@ impl Paint {
 
 /// A name as a person can see it: what does not show becomes an escape.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().map(|symbol| if symbol.is_ascii_graphic() || symbol == ' ' || symbol.is_alphanumeric() { symbol.to_string() } else { symbol.escape_unicode().to_string() }).collect()
+    text.chars()
+        .map(|symbol| {
+            if symbol.is_ascii_graphic() || symbol == ' ' || symbol.is_alphanumeric() {
+                symbol.to_string()
+            } else {
+                symbol.escape_unicode().to_string()
+            }
+        })
+        .collect()
 }
 
 /// A line of a difference.

@@ -13,7 +13,9 @@ use crate::exit::Exit;
 /// Standard input and output speak the protocol: this is what goes into a client's configuration.
 /// Nothing of the server is visible until `bartizan approve` was run.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example, in a client's configuration:\n  \"command\": \"bartizan\",\n  \"args\": [\"run\", \"--name\", \"fs\", \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/data\"]")]
+#[command(
+    after_help = "Example, in a client's configuration:\n  \"command\": \"bartizan\",\n  \"args\": [\"run\", \"--name\", \"fs\", \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/data\"]"
+)]
 pub(crate) struct Args {
     /// What to call the server. Default: made from the command.
     #[arg(long)]

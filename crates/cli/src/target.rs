@@ -78,7 +78,10 @@ pub(crate) fn load(wanted: &[Target], command: &[String], args: &PlacesArgs, con
         Some(command) if wanted.iter().all(|target| target.server == missing.server) => {
             config::single(&missing.server, command, args.clone(), config.as_deref()).map_err(Exit::configuration)
         }
-        _ => Err(Exit::usage(&format!("no server is called {:?}: neither the configuration nor `bartizan run` knows it. Say how it is started: `-- CMD ARG…`", missing.server))),
+        _ => Err(Exit::usage(&format!(
+            "no server is called {:?}: neither the configuration nor `bartizan run` knows it. Say how it is started: `-- CMD ARG…`",
+            missing.server
+        ))),
     }
 }
 
@@ -104,7 +107,10 @@ pub(crate) fn survey(loaded: &Loaded, wanted: &[Target]) -> Result<Survey, Exit>
         crate::paint::progress("");
         match surveyed {
             Ok(surveyed) => survey.found.push((settings.name.to_string(), surveyed)),
-            Err(refusal) => survey.exit = Exit::environment(&format!("{} ({}). BARTIZAN_LOG=info shows the server's own words", refusal.detail, refusal.reason)),
+            Err(refusal) => {
+                survey.exit =
+                    Exit::environment(&format!("{} ({}). BARTIZAN_LOG=info shows the server's own words", refusal.detail, refusal.reason))
+            }
         }
     }
     Ok(survey)

@@ -22,7 +22,9 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Issue a token. Standard output is the token and nothing else; it is shown this one time.
-    #[command(after_help = "Examples:\n  bartizan token issue --label ci\n  bartizan token issue --label laptop --expires 30d --server files --server git")]
+    #[command(
+        after_help = "Examples:\n  bartizan token issue --label ci\n  bartizan token issue --label laptop --expires 30d --server files --server git"
+    )]
     Issue {
         /// Whom it is for.
         #[arg(long)]
@@ -103,7 +105,9 @@ fn show(issued: &Issued) -> io::Result<()> {
 }
 
 fn servers(row: &Row) -> String {
-    row.servers.as_ref().map_or_else(|| "all servers".to_owned(), |servers| servers.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+    row.servers
+        .as_ref()
+        .map_or_else(|| "all servers".to_owned(), |servers| servers.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
 const fn standing(row: &Row, now_ms: u64) -> &'static str {
@@ -129,7 +133,15 @@ fn list(rows: &[Row], format: Format, now_ms: u64) -> io::Result<()> {
     let width = rows.iter().map(|row| row.label.len()).max().unwrap_or_default().max(5);
     writeln!(out, "{:<8}  {:<width$}  {:<8}  {:<24}  SERVERS", "ID", "LABEL", "STANDING", "GOOD UNTIL")?;
     for row in rows {
-        writeln!(out, "{:<8}  {:<width$}  {:<8}  {:<24}  {}", row.id.to_string(), row.label, standing(row, now_ms), clock::utc(row.expires_ms), servers(row))?;
+        writeln!(
+            out,
+            "{:<8}  {:<width$}  {:<8}  {:<24}  {}",
+            row.id.to_string(),
+            row.label,
+            standing(row, now_ms),
+            clock::utc(row.expires_ms),
+            servers(row)
+        )?;
     }
     Ok(())
 }

@@ -79,7 +79,9 @@ fn read(request: &Request<'_>, variables: Lookup<'_>) -> Result<Loaded, ConfigEr
     let alone = |what: String, help: &str| ConfigErrors::alone(&name, what, help);
     let text = match request.path {
         None => String::new(),
-        Some(path) => files::read(path, MAX_FILE).map_err(|error| alone(format!("it cannot be read: {error}"), "name another with --config FILE"))?,
+        Some(path) => {
+            files::read(path, MAX_FILE).map_err(|error| alone(format!("it cannot be read: {error}"), "name another with --config FILE"))?
+        }
     };
     let places = Places::find(&request.places, request.path).map_err(|error| alone(error.to_string(), ""))?;
     let mut problems = Problems::default();

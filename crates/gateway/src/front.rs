@@ -7,8 +7,8 @@ pub mod http;
 pub mod stdio;
 
 use bartizan_monitor::case::ReplyForm;
-use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::UPSTREAM_CANCELLED;
+use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::stages::{Released, ReleasedKind};
 use bartizan_monitor::wire::json::{Json, View};
 use bartizan_monitor::wire::refusal::{self, Refused};
@@ -26,6 +26,8 @@ pub struct Reply {
     pub status: u16,
     /// Whether it is a result (and not a refusal or an error).
     pub succeeded: bool,
+    /// Why not, for a refusal.
+    pub reason: Option<Reason>,
     /// Whether the client waits for it on a transport without status: not for refused notifications.
     pub awaited: bool,
 }
@@ -41,7 +43,13 @@ pub(crate) fn reply(asked: &Asked, outcome: Result<Option<Released>, Refusal>) -
             tracing::info!(reason = %refusal.reason, detail = %refusal.detail, "refused");
             let refused = Refused { id: asked.id.as_ref(), method: asked.method, era: asked.era, call: asked.call };
             let encoded = refusal::encode(&refusal, refused);
-            Some(Reply { message: encoded.message.bytes().clone(), status: encoded.status, succeeded: false, awaited: asked.awaited })
+            Some(Reply {
+                message: encoded.message.bytes().clone(),
+                status: encoded.status,
+                succeeded: false,
+                reason: Some(refusal.reason),
+                awaited: asked.awaited,
+            })
         }
     }
 }
@@ -55,8 +63,12 @@ fn answer(asked: &Asked, released: &Released) -> Reply {
     let member = if form == ReplyForm::Result { "result" } else { "error" };
     let id = asked.id.as_ref().map_or_else(Json::null, |id| id.json().clone());
     let message = Json::object([("jsonrpc", Json::string("2.0")), ("id", id), (member, released.body().clone())]);
-    let status = if form == ReplyForm::Error { refusal::status_of_error(released.body().view().get("code").and_then(View::as_i64), asked.era) } else { 200 };
-    Reply { message: message.bytes().clone(), status, succeeded: form == ReplyForm::Result, awaited: asked.awaited }
+    let status = if form == ReplyForm::Error {
+        refusal::status_of_error(released.body().view().get("code").and_then(View::as_i64), asked.era)
+    } else {
+        200
+    };
+    Reply { message: message.bytes().clone(), status, succeeded: form == ReplyForm::Result, reason: None, awaited: asked.awaited }
 }
 
 /// The era in which an error without a readable message is answered.

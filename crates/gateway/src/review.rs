@@ -73,7 +73,10 @@ impl Change {
         match &self.what {
             What::New(definition) | What::Changed(_, definition) => {
                 let definition = definition.clone();
-                lock.put(server, Pin { kind: definition.kind, name: definition.name, effect, digest: definition.digest, definition: definition.json });
+                lock.put(
+                    server,
+                    Pin { kind: definition.kind, name: definition.name, effect, digest: definition.digest, definition: definition.json },
+                );
             }
             What::Same(pin) => {
                 lock.put(server, Pin { effect, ..(**pin).clone() });

@@ -70,7 +70,12 @@ pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed
     front::reply(&asked, outcome) // 10
 }
 
-async fn live(house: &Arc<House>, visit: &Visit<'_>, ticket: Ticket, arrival: Result<Parsed, Misread>) -> Result<Option<Released>, Refusal> {
+async fn live(
+    house: &Arc<House>,
+    visit: &Visit<'_>,
+    ticket: Ticket,
+    arrival: Result<Parsed, Misread>,
+) -> Result<Option<Released>, Refusal> {
     let (talk, snapshot) = (visit.talk, house.snapshot());
     let facts = facts(talk, &ticket);
     let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
@@ -256,9 +261,10 @@ fn learn_task(talk: &Talk, server: Option<Arc<str>>, released: &Released) {
     let body = released.body().view();
     let task = body.at(&["task", "taskId"]).or_else(|| body.get("taskId")).and_then(View::as_str);
     if let (Some(task), Some(server)) = (task, server)
-        && talk.task_owner(&task).is_none() {
-            talk.remember_task(task.into_owned(), server);
-        }
+        && talk.task_owner(&task).is_none()
+    {
+        talk.remember_task(task.into_owned(), server);
+    }
 }
 
 /// Writes the decision down before anything happens; on disk for what changes the world.
@@ -269,7 +275,13 @@ async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> 
 }
 
 /// Sends the call where it goes, and waits.
-async fn send(house: &Arc<House>, visit: &Visit<'_>, (snapshot, menus): (&Snapshot, &[Menu]), recorded: Recorded, guest: Guest) -> Result<Option<Answer>, Refusal> {
+async fn send(
+    house: &Arc<House>,
+    visit: &Visit<'_>,
+    (snapshot, menus): (&Snapshot, &[Menu]),
+    recorded: Recorded,
+    guest: Guest,
+) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
     let Some(name) = recorded.case().server().cloned() else {
         let cancel = guest.running.as_ref().map(|running| running.cancel.clone()).unwrap_or_default();

@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use bartizan_monitor::case::Target;
 use bartizan_monitor::catalog::{Menu, Offer};
-use bartizan_monitor::reason::gateway::{UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::{UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::stages::{Answer, Recorded};
 use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
 use bartizan_monitor::wire::json::{Edits, Json};
@@ -312,7 +312,12 @@ fn progress_token(params: &Json) -> Option<Json> {
 fn declared_headers(recorded: &Recorded) -> Vec<(String, String)> {
     let (Target::Item(item), Some(arguments)) = (recorded.case().target(), recorded.case().arguments()) else { return Vec::new() };
     let declared = bartizan_monitor::catalog::mirrored(&item.pin.definition).unwrap_or_default();
-    let value = |property: &str| arguments.get(property).filter(|value| !value.is_null()).map(|value| value.as_str().map_or_else(|| value.text().to_owned(), std::borrow::Cow::into_owned));
+    let value = |property: &str| {
+        arguments
+            .get(property)
+            .filter(|value| !value.is_null())
+            .map(|value| value.as_str().map_or_else(|| value.text().to_owned(), std::borrow::Cow::into_owned))
+    };
     declared.into_iter().filter_map(|(header, property)| Some((header, value(&property)?))).collect()
 }
 
@@ -320,7 +325,9 @@ fn declared_headers(recorded: &Recorded) -> Vec<(String, String)> {
 fn encode(message: &Message) -> Json {
     let version = ("jsonrpc", Json::string("2.0"));
     match message {
-        Message::Request { id, method, params } => with_params(vec![version, ("id", id.json().clone()), ("method", Json::string(method.name()))], params.as_ref()),
+        Message::Request { id, method, params } => {
+            with_params(vec![version, ("id", id.json().clone()), ("method", Json::string(method.name()))], params.as_ref())
+        }
         Message::Notification { method, params } => with_params(vec![version, ("method", Json::string(method.name()))], params.as_ref()),
         Message::Response { id, outcome } => {
             let (member, body) = match outcome {

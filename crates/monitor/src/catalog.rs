@@ -89,7 +89,9 @@ impl Catalog {
         match Reference::read(*method, params.as_ref()) {
             Some(Reference::Name(_, name)) => named(Some(&name)),
             Some(Reference::Uri(uri)) => servers.iter().filter(|server| self.find_uri(server, &uri).is_some()).take(1).collect(),
-            Some(Reference::Template(uri)) => servers.iter().filter(|server| self.lock.get(server, Kind::Template, &uri).is_some()).take(1).collect(),
+            Some(Reference::Template(uri)) => {
+                servers.iter().filter(|server| self.lock.get(server, Kind::Template, &uri).is_some()).take(1).collect()
+            }
             None if is_list(*method).is_some() => servers.iter().collect(),
             None => Vec::new(),
         }
@@ -128,7 +130,9 @@ impl Catalog {
             let Ok(offer) = &menu.offer else { continue };
             // The server's own order, which clients and people may know; the lock file's is another.
             for definition in offer.of(kind) {
-                let Some(pin) = self.lock.get(&menu.server, kind, &definition.name).filter(|pin| pin.digest == definition.digest) else { continue };
+                let Some(pin) = self.lock.get(&menu.server, kind, &definition.name).filter(|pin| pin.digest == definition.digest) else {
+                    continue;
+                };
                 let item = Item { server: menu.server.clone(), pin: pin.clone(), standing: Standing::Pinned };
                 let shown = self.shown(&menu.server, kind, naming, definition);
                 found.push((item, shown));
@@ -190,9 +194,9 @@ impl Catalog {
 
     /// The approved resource, else the first approved template, that covers a URI.
     fn find_uri(&self, server: &str, uri: &str) -> Option<&Arc<crate::lock::Pin>> {
-        self.lock.get(server, Kind::Resource, uri).or_else(|| {
-            self.lock.of(server).find(|pin| pin.kind == Kind::Template && uri::covers(&pin.name, uri))
-        })
+        self.lock
+            .get(server, Kind::Resource, uri)
+            .or_else(|| self.lock.of(server).find(|pin| pin.kind == Kind::Template && uri::covers(&pin.name, uri)))
     }
 }
 

@@ -179,7 +179,13 @@ impl std::fmt::Display for Lock {
         writeln!(f, "version = {FORMAT}")?;
         for (server, pins) in &self.pins {
             for pin in pins.values() {
-                writeln!(f, "\n[[definition]]\nserver = {}\nkind = \"{}\"\nname = {}", toml_text(server), pin.kind.name(), toml_text(&pin.name))?;
+                writeln!(
+                    f,
+                    "\n[[definition]]\nserver = {}\nkind = \"{}\"\nname = {}",
+                    toml_text(server),
+                    pin.kind.name(),
+                    toml_text(&pin.name)
+                )?;
                 writeln!(f, "effect = \"{}\"\ndigest = \"{}\"", pin.effect, pin.digest)?;
                 writeln!(f, "definition = '''\n{}'''", pretty(&pin.definition))?;
             }
@@ -283,7 +289,8 @@ mod tests {
     fn lock() -> Lock {
         let mut lock = Lock::default();
         for name in ["b", "a\\\"'''\u{202e}\u{1f600}é"] {
-            let definition = Json::object([("name", Json::string(name)), ("inputSchema", Json::empty_object()), ("x", Json::array([Json::number(1)]))]);
+            let definition =
+                Json::object([("name", Json::string(name)), ("inputSchema", Json::empty_object()), ("x", Json::array([Json::number(1)]))]);
             lock.put("files", pin(definition.view().text()));
         }
         lock
@@ -294,7 +301,10 @@ mod tests {
         let text = lock().to_string();
         let again = Lock::read(&text).expect(&text);
         assert_eq!(again.to_string(), text);
-        assert_eq!(again.of("files").map(|pin| pin.digest).collect::<Vec<_>>(), lock().of("files").map(|pin| pin.digest).collect::<Vec<_>>());
+        assert_eq!(
+            again.of("files").map(|pin| pin.digest).collect::<Vec<_>>(),
+            lock().of("files").map(|pin| pin.digest).collect::<Vec<_>>()
+        );
         assert!(!text.contains('\u{202e}'), "invisible characters are escaped");
     }
 

@@ -6,10 +6,11 @@ use std::io;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, getppid, kill_process, kill_process_group, pidfd_open, set_child_subreaper, setrlimit, wait,
-};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, getppid, kill_process, kill_process_group, pidfd_open, set_child_subreaper,
+    setrlimit, wait,
+};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;

@@ -74,9 +74,7 @@ pub(crate) struct Figures {
 impl Row {
     /// `tree`: where the CPU time of the measured processes is.
     pub(crate) fn read(name: &'static str, size: usize, clients: usize, tree: &str, v: &Value) -> Result<Row> {
-        let number = |pointer: &str| {
-            v.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("{name}: no {pointer} in {v}"))
-        };
+        let number = |pointer: &str| v.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("{name}: no {pointer} in {v}"));
         if number("/calls")? == 0.0 {
             bail!("{name}: not one call of {size} B by {clients} clients was answered in the time measured");
         }
@@ -105,12 +103,8 @@ impl Rows {
 
     /// The medians over the rounds of one cell; `None` where nothing was measured.
     pub(crate) fn median(&self, name: &str, size: usize, clients: usize) -> Option<Figures> {
-        let cell: Vec<Figures> = self
-            .0
-            .iter()
-            .filter(|r| r.name == name && r.size == size && r.clients == clients)
-            .map(|r| r.figures)
-            .collect();
+        let cell: Vec<Figures> =
+            self.0.iter().filter(|r| r.name == name && r.size == size && r.clients == clients).map(|r| r.figures).collect();
         let of = |pick: fn(&Figures) -> f64| median(cell.iter().map(pick).collect());
         Some(Figures {
             p50_us: of(|f| f.p50_us)?,

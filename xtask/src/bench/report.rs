@@ -52,12 +52,7 @@ fn page(plan: &Plan, rows: &Rows, memory: Option<&Memory>) -> Result<String> {
         writeln!(p, "\n## Start and memory\n\n| | |\n|---|---|")?;
         writeln!(p, "| from exec to the first answered call | {:.0} ms |", m.first_call_ms()?)?;
         writeln!(p, "| memory of an idle gateway | {:.1} MiB |", m.idle_mib()?)?;
-        writeln!(
-            p,
-            "| memory per session ({} held open with their connections) | {:.1} KiB |",
-            m.count,
-            m.session_kib()?
-        )?;
+        writeln!(p, "| memory per session ({} held open with their connections) | {:.1} KiB |", m.count, m.session_kib()?)?;
     }
     Ok(p)
 }
@@ -106,10 +101,7 @@ fn table(p: &mut String, rows: &Rows, names: &[&str], cell: (usize, usize, &str)
     }
     let who = if yardstick == STDIO_DIRECT { "on the way" } else { "clients" };
     writeln!(p, "\n### {size} B, {clients} {who}\n")?;
-    writeln!(
-        p,
-        "| | p50 µs | p99 µs | calls/s | CPU µs | p50, calls/s, CPU ÷ {yardstick} |\n|---|--:|--:|--:|--:|---|"
-    )?;
+    writeln!(p, "| | p50 µs | p99 µs | calls/s | CPU µs | p50, calls/s, CPU ÷ {yardstick} |\n|---|--:|--:|--:|--:|---|")?;
     for (name, f) in measured {
         let cpu = if name == DIRECT { "—".to_string() } else { format!("{:.1}", f.cpu_us) };
         let ratio = floor.filter(|_| name != DIRECT && name != yardstick).map_or_else(String::new, |n| ratios(f, n));
@@ -122,9 +114,7 @@ fn ratios(f: Figures, floor: Figures) -> String {
     let of = |a: f64, b: f64| {
         if b > 0.0 { format!("{:.2}", a / b) } else { "—".to_string() }
     };
-    [(f.p50_us, floor.p50_us), (f.calls_per_s, floor.calls_per_s), (f.cpu_us, floor.cpu_us)]
-        .map(|(a, b)| of(a, b))
-        .join(", ")
+    [(f.p50_us, floor.p50_us), (f.calls_per_s, floor.calls_per_s), (f.cpu_us, floor.cpu_us)].map(|(a, b)| of(a, b)).join(", ")
 }
 
 #[cfg(test)]

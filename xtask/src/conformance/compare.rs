@@ -40,8 +40,7 @@ impl Checks {
     fn add(&mut self, dir: &str, text: &str) -> Result<()> {
         let Value::Array(all) = serde_json::from_str(text)? else { bail!("not a list") };
         for check in all {
-            let word =
-                |key: &str| check.get(key).and_then(Value::as_str).with_context(|| format!("a check without {key}"));
+            let word = |key: &str| check.get(key).and_then(Value::as_str).with_context(|| format!("a check without {key}"));
             let name = (scenario(dir).to_string(), word("id")?.to_string());
             self.0.entry(name).or_default().push(word("status")?.to_string());
         }
@@ -57,11 +56,7 @@ impl Checks {
         let of = |status: &str| self.0.values().flatten().filter(|s| *s == status).count();
         let (passed, failed) = (of("SUCCESS"), of("FAILURE"));
         let scenarios: BTreeSet<&String> = self.0.keys().map(|(scenario, _)| scenario).collect();
-        format!(
-            "{passed} checks passed, {failed} failed, {} other, in {} scenarios",
-            self.count() - passed - failed,
-            scenarios.len()
-        )
+        format!("{passed} checks passed, {failed} failed, {} other, in {} scenarios", self.count() - passed - failed, scenarios.len())
     }
 
     fn status(&self, name: &Name) -> String {
@@ -73,8 +68,7 @@ impl Checks {
 fn scenario(dir: &str) -> &str {
     let stamp = "-0000-00-00T00-00-00-000Z";
     let cut = dir.len().saturating_sub(stamp.len());
-    let is_stamp =
-        |s: &str| s.chars().zip(stamp.chars()).all(|(a, b)| if b == '0' { a.is_ascii_digit() } else { a == b });
+    let is_stamp = |s: &str| s.chars().zip(stamp.chars()).all(|(a, b)| if b == '0' { a.is_ascii_digit() } else { a == b });
     match dir.split_at_checked(cut) {
         Some((name, rest)) if rest.len() == stamp.len() && is_stamp(rest) => name,
         _ => dir,

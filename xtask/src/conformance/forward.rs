@@ -24,8 +24,7 @@ struct Route {
 pub(crate) fn start(port: u16, token: &str) -> Result<u16> {
     let listener = TcpListener::bind(loopback(0))?;
     let own = listener.local_addr()?;
-    let route =
-        Arc::new(Route { own: own.to_string(), gateway: loopback(port).to_string(), token: token.to_string(), port });
+    let route = Arc::new(Route { own: own.to_string(), gateway: loopback(port).to_string(), token: token.to_string(), port });
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let route = Arc::clone(&route);
@@ -179,21 +178,14 @@ mod tests {
     #[test]
     fn a_head_gets_the_token_and_the_gateways_address() {
         let (text, body) = head("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:1\r\nContent-Length: 12\r\nX: a: b\r\n\r\n");
-        assert_eq!(
-            text,
-            "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:2\r\nContent-Length: 12\r\nX: a: b\r\nAuthorization: Bearer t0k\r\n\r\n"
-        );
+        assert_eq!(text, "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:2\r\nContent-Length: 12\r\nX: a: b\r\nAuthorization: Bearer t0k\r\n\r\n");
         assert_eq!(body, Body::Length(12));
     }
 
     #[test]
     fn somebody_elses_host_and_credential_stay() {
-        let (text, body) =
-            head("GET / HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\nauthorization: x\r\n\r\n");
-        assert_eq!(
-            text,
-            "GET / HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\nauthorization: x\r\n\r\n"
-        );
+        let (text, body) = head("GET / HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\nauthorization: x\r\n\r\n");
+        assert_eq!(text, "GET / HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\nauthorization: x\r\n\r\n");
         assert_eq!(body, Body::Length(0));
         let (text, _) = head("GET / HTTP/1.1\r\nOrigin: http://127.0.0.1:1\r\n\r\n");
         assert!(text.contains("Origin: http://127.0.0.1:2\r\n"));

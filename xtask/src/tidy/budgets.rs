@@ -50,8 +50,7 @@ struct Function {
 fn functions(tokens: &[Token]) -> Vec<Function> {
     let mut out = Vec::new();
     for (i, t) in tokens.iter().enumerate().filter(|(_, t)| t.text == "fn") {
-        let Some(name) = tokens.get(i + 1).filter(|n| n.text.starts_with(|c: char| c.is_alphabetic() || c == '_'))
-        else {
+        let Some(name) = tokens.get(i + 1).filter(|n| n.text.starts_with(|c: char| c.is_alphabetic() || c == '_')) else {
             continue;
         };
         let Some(open) = parameters_open(tokens, i + 2) else {
@@ -60,12 +59,7 @@ fn functions(tokens: &[Token]) -> Vec<Function> {
         let end = body_end(tokens, closing(tokens, open));
         let last = tokens.get(end.saturating_sub(1)).map_or(t.line, |t| t.line);
         let inside = tokens.iter().take(closing(tokens, open) - 1).skip(open + 1).map(|t| t.text.as_str());
-        out.push(Function {
-            name: name.text.clone(),
-            line: t.line,
-            lines: last - t.line + 1,
-            parameters: parameters(inside),
-        });
+        out.push(Function { name: name.text.clone(), line: t.line, lines: last - t.line + 1, parameters: parameters(inside) });
     }
     out
 }
@@ -132,7 +126,8 @@ mod tests {
 
     #[test]
     fn functions_are_found_with_their_lines() {
-        let text = "impl X {\n    fn a(&self) -> Result<(), E>\n    where\n        T: Fn(u8) -> u8,\n    {\n        b();\n    }\n}\nfn c();\n";
+        let text =
+            "impl X {\n    fn a(&self) -> Result<(), E>\n    where\n        T: Fn(u8) -> u8,\n    {\n        b();\n    }\n}\nfn c();\n";
         assert_eq!(found(text), [("a".into(), 2, 6, 0), ("c".into(), 9, 1, 0)]);
         assert_eq!(found("type F = fn(u8) -> u8;"), []);
     }

@@ -91,8 +91,7 @@ impl Policy {
             let advice = format!("{} is banned; `cargo tree --workspace -e all -i {name}` says who wants it", p.name);
             f.add(DENY, 1, "banned", advice);
         }
-        let ok =
-            |l: &str| self.allowed.contains(l) || self.exceptions.iter().any(|(n, allowed)| n == name && allowed == l);
+        let ok = |l: &str| self.allowed.contains(l) || self.exceptions.iter().any(|(n, allowed)| n == name && allowed == l);
         if !licence_allowed(&p.licence, &ok) {
             let advice = format!("{} has the licence `{}`, which is not in the list", p.name, p.licence);
             f.add(DENY, 1, "licence", advice);

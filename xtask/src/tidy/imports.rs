@@ -186,8 +186,7 @@ fn inline(tokens: &[Token], at: usize, aliases: &HashMap<String, Vec<String>>) -
     let mut words = aliases.get(&first.text).cloned().unwrap_or_else(|| vec![first.text.clone()]);
     let mut i = at + 1;
     while matches(tokens, i, &["::"]) {
-        let Some(word) = tokens.get(i + 1).filter(|t| t.text.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-        else {
+        let Some(word) = tokens.get(i + 1).filter(|t| t.text.starts_with(|c: char| c.is_alphanumeric() || c == '_')) else {
             break;
         };
         words.push(word.text.clone());
@@ -268,10 +267,7 @@ mod tests {
 
     #[test]
     fn names_in_the_code_stand_for_what_was_imported() {
-        assert_eq!(
-            named("use crate::wire; fn f() { wire::json::parse(x) }"),
-            ["crate::wire", "crate::wire::json::parse"]
-        );
+        assert_eq!(named("use crate::wire; fn f() { wire::json::parse(x) }"), ["crate::wire", "crate::wire::json::parse"]);
         assert_eq!(named("fn f(x: std::fs::File) { x.a::<u8>() }"), ["std::fs::File"]);
     }
 
@@ -318,10 +314,7 @@ mod tests {
         assert_eq!(advice(&[OTHER, (path, "use crate::controls::other::X;")]), broken);
         assert_eq!(advice(&[OTHER, (path, "use super::other::X;")]), broken);
         assert_eq!(advice(&[OTHER, (path, "fn f() { super::other::x() }")]), broken);
-        assert_eq!(
-            advice(&[OTHER, (path, "#[cfg(test)]\nmod tests { use super::super::other; }")]),
-            Vec::<String>::new()
-        );
+        assert_eq!(advice(&[OTHER, (path, "#[cfg(test)]\nmod tests { use super::super::other; }")]), Vec::<String>::new());
     }
 
     #[test]
@@ -335,10 +328,7 @@ mod tests {
     fn a_module_inside_the_file_is_part_of_it() {
         let path = "crates/monitor/src/reason.rs";
         assert_eq!(advice(&[CASE, (path, "pub mod list { use super::Class; }")]), Vec::<String>::new());
-        assert_eq!(
-            advice(&[CASE, (path, "pub mod list { use super::super::case::X; }")]),
-            [format!("{path}:1 imports")]
-        );
+        assert_eq!(advice(&[CASE, (path, "pub mod list { use super::super::case::X; }")]), [format!("{path}:1 imports")]);
         assert_eq!(advice(&[CASE, (path, "mod list { }\nuse super::case::X;")]), [format!("{path}:2 imports")]);
     }
 
@@ -369,10 +359,7 @@ mod tests {
     #[test]
     fn a_root_reexport_does_not_hide_a_module() {
         let store = ("crates/gateway/src/store.rs", "use crate::Settings;\nuse crate::Settings;");
-        assert_eq!(
-            advice(&[("crates/gateway/src/lib.rs", "pub use config::Settings;"), store]),
-            ["crates/gateway/src/store.rs:1 imports"]
-        );
+        assert_eq!(advice(&[("crates/gateway/src/lib.rs", "pub use config::Settings;"), store]), ["crates/gateway/src/store.rs:1 imports"]);
     }
 
     #[test]

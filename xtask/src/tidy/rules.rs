@@ -76,12 +76,7 @@ pub(crate) struct Confined {
     pub(crate) why: &'static str,
 }
 
-const fn confined(
-    crate_name: &'static str,
-    path: &'static str,
-    only: &'static [&'static str],
-    why: &'static str,
-) -> Confined {
+const fn confined(crate_name: &'static str, path: &'static str, only: &'static [&'static str], why: &'static str) -> Confined {
     Confined { crate_name, path, only, why }
 }
 
@@ -153,8 +148,7 @@ pub(crate) const FUNCTION_LINES: usize = 60;
 /// Parameters of a function, without `self`.
 pub(crate) const PARAMETERS: usize = 5;
 /// Lines below a directory or of a file, without tests.
-pub(crate) const TOTAL_LINES: &[(&str, usize)] =
-    &[("crates/monitor/src/", 8000), ("crates/monitor/src/stages.rs", 200)];
+pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[("crates/monitor/src/", 8000), ("crates/monitor/src/stages.rs", 200)];
 /// Packages in what is shipped.
 pub(crate) const RELEASE_PACKAGES: usize = 350;
 

@@ -132,10 +132,7 @@ mod tests {
         assert_eq!(rules("crates/gateway/src/identity/jwt.rs", text), []);
         assert_eq!(rules("crates/gateway/src/front/http.rs", text), [("assertion", 1)]);
         assert_eq!(rules("crates/gateway/src/identity.rs", "fn f() { Alias::assertion(id) }"), [("assertion", 1)]);
-        assert_eq!(
-            rules("crates/gateway/src/front.rs", "#[cfg(test)]\nmod tests { fn f() { Caller::assertion() } }"),
-            []
-        );
+        assert_eq!(rules("crates/gateway/src/front.rs", "#[cfg(test)]\nmod tests { fn f() { Caller::assertion() } }"), []);
     }
 
     #[test]

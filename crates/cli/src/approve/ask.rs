@@ -49,6 +49,7 @@ impl<W: Write> Screen<W> {
             writeln!(self.out, "    {}", show(&line, &self.paint))?;
         }
         if let What::New(definition) | What::Changed(_, definition) = &change.what
+            && change.kind == Kind::Tool
             && let Err(why) = schema::compiles(&definition.json)
         {
             writeln!(self.out, "    ! its schema does not compile, so no call of it will pass: {why}")?;
@@ -60,7 +61,11 @@ impl<W: Write> Screen<W> {
         }
         let proposed = change.effect();
         if effect < proposed {
-            writeln!(self.out, "    ! {}", self.paint.bad(&format!("its name, its hints or the last review say {proposed}; this would make it {effect}")))?;
+            writeln!(
+                self.out,
+                "    ! {}",
+                self.paint.bad(&format!("its name, its hints or the last review say {proposed}; this would make it {effect}"))
+            )?;
         }
         Ok(())
     }

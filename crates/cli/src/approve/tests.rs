@@ -17,7 +17,10 @@ fn lock(tools: &[(&str, &str, Effect)]) -> Lock {
     let mut lock = Lock::default();
     for (name, title, effect) in tools {
         let definition = Definition::read(Kind::Tool, &tool(name, title)).expect("tool");
-        lock.put("s", Pin { kind: Kind::Tool, name: definition.name, effect: *effect, digest: definition.digest, definition: definition.json });
+        lock.put(
+            "s",
+            Pin { kind: Kind::Tool, name: definition.name, effect: *effect, digest: definition.digest, definition: definition.json },
+        );
     }
     lock
 }
@@ -41,12 +44,20 @@ fn reviewed(arguments: &[&str], asking: Asking, lock: &mut Lock, offer: &Offer) 
 fn without_a_word_nothing_is_approved() {
     let (left, pins, shown) = reviewed(&[], Asking::Nobody, &mut Lock::default(), &offer(&[("read_x", "t"), ("drop_x", "t")]));
     assert_eq!((left, pins), (2, vec![]));
-    assert!(shown.contains("+ tool read_x  [read]") && shown.contains("+ tool drop_x  [destructive]") && shown.contains("\"title\": \"t\""), "{shown}");
+    assert!(
+        shown.contains("+ tool read_x  [read]") && shown.contains("+ tool drop_x  [destructive]") && shown.contains("\"title\": \"t\""),
+        "{shown}"
+    );
 }
 
 #[test]
 fn what_is_granted_gets_the_proposed_or_the_given_class() {
-    let (left, pins, shown) = reviewed(&["s", "--yes", "--effect", "read_x=write", "--effect", "s/drop_x=read"], Asking::Granted, &mut Lock::default(), &offer(&[("read_x", "t"), ("drop_x", "t"), ("do_x", "t")]));
+    let (left, pins, shown) = reviewed(
+        &["s", "--yes", "--effect", "read_x=write", "--effect", "s/drop_x=read"],
+        Asking::Granted,
+        &mut Lock::default(),
+        &offer(&[("read_x", "t"), ("drop_x", "t"), ("do_x", "t")]),
+    );
     let expected = [("do_x", Effect::Write), ("drop_x", Effect::Read), ("read_x", Effect::Write)];
     assert_eq!((left, pins), (0, expected.map(|(name, effect)| (name.to_owned(), effect)).to_vec()));
     assert!(shown.contains("say destructive; this would make it read"), "{shown}");
@@ -57,7 +68,10 @@ fn a_change_never_lowers_what_was_decided() {
     let mut lock = lock(&[("read_x", "old", Effect::Destructive), ("gone", "t", Effect::Read)]);
     let (left, pins, shown) = reviewed(&["s", "--yes"], Asking::Granted, &mut lock, &offer(&[("read_x", "new")]));
     assert_eq!((left, pins), (0, vec![("read_x".to_owned(), Effect::Destructive)]));
-    assert!(shown.contains("~ tool read_x  [destructive]") && shown.contains("-   \"title\": \"old\"") && shown.contains("- tool gone"), "{shown}");
+    assert!(
+        shown.contains("~ tool read_x  [destructive]") && shown.contains("-   \"title\": \"old\"") && shown.contains("- tool gone"),
+        "{shown}"
+    );
 }
 
 #[test]

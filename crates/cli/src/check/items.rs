@@ -64,7 +64,12 @@ pub(super) fn gateway(loaded: &Loaded, lock: &Lock) -> Vec<Item> {
     items.push(controls(loaded));
     let address = settings.listen.address;
     let reach = if address.ip().is_loopback() { Standing::Good } else { Standing::Note };
-    items.push(Item::new(GATEWAY, "listen", reach, format!("{address}, hosts: {}", list(&settings.listen.allowed_hosts, "this machine's own"))));
+    items.push(Item::new(
+        GATEWAY,
+        "listen",
+        reach,
+        format!("{address}, hosts: {}", list(&settings.listen.allowed_hosts, "this machine's own")),
+    ));
     let pins: usize = settings.servers.iter().map(|server| lock.of(&server.name).count()).sum();
     items.push(Item::new(GATEWAY, "lock", Standing::Good, format!("{}: {pins} approved definitions", settings.places.lock.display())));
     let strays: Vec<String> = lock.servers().filter(|name| settings.server(name).is_none()).map(str::to_owned).collect();
@@ -79,7 +84,8 @@ fn configuration(loaded: &Loaded) -> Item {
     let settings = &loaded.settings;
     let path = settings.places.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     if settings.servers.is_empty() {
-        return Item::new(GATEWAY, "config", Standing::Open, format!("{path}: no server is configured")).remedy("add one: [servers.NAME] with a `command` or a `url`");
+        return Item::new(GATEWAY, "config", Standing::Open, format!("{path}: no server is configured"))
+            .remedy("add one: [servers.NAME] with a `command` or a `url`");
     }
     Item::new(GATEWAY, "config", Standing::Good, format!("{path}: {} servers, policy {}", settings.servers.len(), settings.policy_digest))
 }
@@ -103,7 +109,8 @@ fn tokens(loaded: &Loaded) -> Item {
         Ok(rows) => {
             let good: Vec<_> = rows.iter().filter(|row| row.standing(now_ms) == TokenStanding::Good).collect();
             let Some(next) = good.iter().map(|row| row.expires_ms).min() else {
-                return Item::new(GATEWAY, "tokens", Standing::Open, "no good token: nobody can use the HTTP endpoint").remedy("bartizan token issue --label NAME");
+                return Item::new(GATEWAY, "tokens", Standing::Open, "no good token: nobody can use the HTTP endpoint")
+                    .remedy("bartizan token issue --label NAME");
             };
             Item::new(GATEWAY, "tokens", Standing::Good, format!("{} good, the next expires {}", good.len(), clock::utc(next)))
         }
@@ -114,25 +121,44 @@ fn tokens(loaded: &Loaded) -> Item {
 pub(super) fn server(server: &ServerSettings, lock: &Lock) -> Vec<Item> {
     let name = &*server.name;
     let how = match &server.how {
-        How::Stdio { command, env, .. } => format!("starts {:?} with {} variables of its own and none of the gateway's", command.first().map_or("", String::as_str), env.len()),
-        How::Http { url, headers } => format!("{} at {}, {} headers of its own", url.scheme(), url.host_str().unwrap_or_default(), headers.len()),
+        How::Stdio { command, env, .. } => format!(
+            "starts {:?} with {} variables of its own and none of the gateway's",
+            command.first().map_or("", String::as_str),
+            env.len()
+        ),
+        How::Http { url, headers } => {
+            format!("{} at {}, {} headers of its own", url.scheme(), url.host_str().unwrap_or_default(), headers.len())
+        }
     };
     let times = format!("calls {}, start {}", clock::duration(server.timeout), clock::duration(server.start_timeout));
-    let mut items = vec![Item::new(name, "reach", Standing::Good, how), Item::new(name, "time limits", Standing::Good, times), approved(name, lock)];
-    let broken = lock.of(name).filter(|pin| pin.kind == Kind::Tool).filter_map(|pin| schema::compiles(&pin.definition).err().map(|why| format!("{}: {why}", pin.name)));
-    items.extend(broken.map(|what| Item::new(name, "schema", Standing::Open, what).remedy("no call of it passes; report the schema to the server's author, or override it in [controls.schema]")));
+    let mut items =
+        vec![Item::new(name, "reach", Standing::Good, how), Item::new(name, "time limits", Standing::Good, times), approved(name, lock)];
+    let broken = lock
+        .of(name)
+        .filter(|pin| pin.kind == Kind::Tool)
+        .filter_map(|pin| schema::compiles(&pin.definition).err().map(|why| format!("{}: {why}", pin.name)));
+    items.extend(broken.map(|what| {
+        Item::new(name, "schema", Standing::Open, what)
+            .remedy("no call of it passes; report the schema to the server's author, or override it in [controls.schema]")
+    }));
     items
 }
 
 fn approved(name: &str, lock: &Lock) -> Item {
     if lock.lacks(name) {
-        return Item::new(name, "approval", Standing::Open, "nothing is approved, so nothing is visible").remedy(format!("bartizan approve {name}"));
+        return Item::new(name, "approval", Standing::Open, "nothing is approved, so nothing is visible")
+            .remedy(format!("bartizan approve {name}"));
     }
     let tools: Vec<_> = lock.of(name).filter(|pin| pin.kind == Kind::Tool).collect();
     let count = |effect: Effect| tools.iter().filter(|pin| pin.effect == effect).count();
     let others = lock.of(name).count().saturating_sub(tools.len());
     let classes = [Effect::Read, Effect::Write, Effect::Destructive].map(|effect| format!("{} {effect}", count(effect)));
-    Item::new(name, "approval", Standing::Good, format!("{} tools approved ({}), {others} other definitions", tools.len(), classes.join(", ")))
+    Item::new(
+        name,
+        "approval",
+        Standing::Good,
+        format!("{} tools approved ({}), {others} other definitions", tools.len(), classes.join(", ")),
+    )
 }
 
 /// What a server offers now, against what was approved.
@@ -141,19 +167,32 @@ pub(super) fn offered(name: &str, lock: &Lock, surveyed: Result<Surveyed, Refusa
         Ok(surveyed) => surveyed,
         Err(refusal) => {
             let evidence = format!("{} ({})", refusal.detail, refusal.reason);
-            return vec![Item::new(name, "contact", Standing::Open, evidence).remedy("BARTIZAN_LOG=info bartizan check shows the server's own words")];
+            return vec![
+                Item::new(name, "contact", Standing::Open, evidence)
+                    .remedy("BARTIZAN_LOG=info bartizan check shows the server's own words"),
+            ];
         }
     };
     let changes = review::compare(lock, name, &surveyed.offer);
-    let named = |pick: fn(&What) -> bool| -> Vec<String> { changes.iter().filter(|change| pick(&change.what)).map(|change| change.name.clone()).collect() };
-    let mut items = vec![Item::new(name, "contact", Standing::Good, format!("speaks {}, offers {} definitions", surveyed.version, surveyed.offer.all().count()))];
+    let named = |pick: fn(&What) -> bool| -> Vec<String> {
+        changes.iter().filter(|change| pick(&change.what)).map(|change| change.name.clone()).collect()
+    };
+    let mut items = vec![Item::new(
+        name,
+        "contact",
+        Standing::Good,
+        format!("speaks {}, offers {} definitions", surveyed.version, surveyed.offer.all().count()),
+    )];
     let drifted = named(|what| matches!(what, What::Changed(..) | What::Removed(_)));
     items.extend(if lock.lacks(name) {
         None
     } else if drifted.is_empty() {
         Some(Item::new(name, "drift", Standing::Good, "everything that was approved is offered as it was reviewed"))
     } else {
-        Some(Item::new(name, "drift", Standing::Open, format!("not as it was reviewed: {}", drifted.join(", "))).remedy(format!("bartizan diff {name}")))
+        Some(
+            Item::new(name, "drift", Standing::Open, format!("not as it was reviewed: {}", drifted.join(", ")))
+                .remedy(format!("bartizan diff {name}")),
+        )
     });
     let new = named(|what| matches!(what, What::New(_)));
     if !new.is_empty() && !lock.lacks(name) {

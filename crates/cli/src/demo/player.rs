@@ -20,7 +20,12 @@ pub(super) struct Gateway {
 #[expect(clippy::disallowed_methods, reason = "the demo plays a client, and clients start the gateway")]
 fn bartizan(stage: &Stage, arguments: &[&str]) -> Result<Command, Trouble> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(arguments).env("BARTIZAN_STATE", stage.state()).env("BARTIZAN_LOCK", stage.lock()).env_remove("BARTIZAN_CONFIG").current_dir(&stage.folder);
+    command
+        .args(arguments)
+        .env("BARTIZAN_STATE", stage.state())
+        .env("BARTIZAN_LOCK", stage.lock())
+        .env_remove("BARTIZAN_CONFIG")
+        .current_dir(&stage.folder);
     Ok(command)
 }
 
@@ -31,7 +36,8 @@ pub(super) fn run(stage: &Stage) -> Result<Gateway, Trouble> {
     let mut child = command.args(server).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let (input, output) = (child.stdin.take(), child.stdout.take().ok_or("no pipe to the gateway")?);
     let mut gateway = Gateway { child, input, output: BufReader::new(output), next: 1 };
-    gateway.ask("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}}))?;
+    gateway
+        .ask("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}}))?;
     gateway.tell(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string())?;
     Ok(gateway)
 }
@@ -118,7 +124,11 @@ impl Http {
         files::replace(&stage.folder.join("bartizan.toml"), config.as_bytes(), files::Readers::Owner)?;
         let token = bartizan(stage, &["token", "issue", "--label", "demo"])?.stderr(Stdio::null()).output()?;
         let token = String::from_utf8_lossy(&token.stdout).trim().to_owned();
-        let mut child = bartizan(stage, &["serve", "--config", "bartizan.toml"])?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut child = bartizan(stage, &["serve", "--config", "bartizan.toml"])?
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
         let mut errors = BufReader::new(child.stderr.take().ok_or("no pipe to the gateway")?);
         let address = listening(&mut errors)?;
         // Nobody reads on; without a reader the gateway's log would fill the pipe.

@@ -93,7 +93,11 @@ impl<'i> Material<'i> {
         }
         let at = list.span();
         if list.get_ref().is_empty() {
-            problems.add(Some(at), "a list of no policy files denies everything", "name a file, or leave `policy` out for the built-in policy");
+            problems.add(
+                Some(at),
+                "a list of no policy files denies everything",
+                "name a file, or leave `policy` out for the built-in policy",
+            );
             return;
         }
         let texts: Vec<String> = list.into_inner().iter().filter_map(|file| policy_file(file, base, problems)).collect();

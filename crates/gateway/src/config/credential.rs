@@ -60,7 +60,8 @@ pub(super) fn is_named_like(name: &str) -> bool {
     if matches!(words.last(), Some(&("file" | "path" | "dir" | "url" | "uri" | "name" | "id"))) {
         return false;
     }
-    let plain = ["token", "secret", "password", "passwd", "passphrase", "apikey", "authorization", "credential", "credentials", "cookie", "pat"];
+    let plain =
+        ["token", "secret", "password", "passwd", "passphrase", "apikey", "authorization", "credential", "credentials", "cookie", "pat"];
     let keys = ["api", "access", "private", "secret", "signing", "encryption", "auth", "account", "service"];
     words.iter().any(|word| plain.contains(word)) || words.windows(2).any(|pair| matches!(pair, [of, "key"] if keys.contains(of)))
 }

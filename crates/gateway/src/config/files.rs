@@ -112,7 +112,11 @@ pub fn check_private(path: &Path) -> io::Result<()> {
         return Err(io::Error::other(format!("it belongs to user {}, and this is user {us}; choose another with --state", found.uid())));
     }
     if found.mode() & 0o022 != 0 {
-        return Err(io::Error::other(format!("others may write to it (mode {:o}); run: chmod go-w {}", found.mode() & 0o777, path.display())));
+        return Err(io::Error::other(format!(
+            "others may write to it (mode {:o}); run: chmod go-w {}",
+            found.mode() & 0o777,
+            path.display()
+        )));
     }
     Ok(())
 }

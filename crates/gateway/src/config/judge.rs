@@ -29,7 +29,10 @@ pub(super) fn listen(written: file::Listen, plain: PlainHttp, problems: &mut Pro
         && !address.get_ref().ip().is_loopback()
         && plain == PlainHttp::Loopback
     {
-        let what = format!("{} is not an address of this machine alone, and this version speaks no TLS: tokens would travel in clear text", address.get_ref());
+        let what = format!(
+            "{} is not an address of this machine alone, and this version speaks no TLS: tokens would travel in clear text",
+            address.get_ref()
+        );
         let help = "listen on 127.0.0.1 and put a TLS proxy in front; `dangerous.plain_http_beyond_loopback = true` accepts the risk";
         problems.add(Some(address.span()), what, help);
     }
@@ -46,7 +49,11 @@ pub(super) fn listen(written: file::Listen, plain: PlainHttp, problems: &mut Pro
     Listen {
         address: written.address.map_or(usual, Spanned::into_inner),
         allowed_hosts: judged(written.allowed_hosts, host, "a host is a name or an address, with or without a port: \"mcp.example.com\""),
-        allowed_origins: judged(written.allowed_origins, origin, "an origin is a scheme and a host, without a path: \"https://app.example.com\""),
+        allowed_origins: judged(
+            written.allowed_origins,
+            origin,
+            "an origin is a scheme and a host, without a path: \"https://app.example.com\"",
+        ),
     }
 }
 

@@ -60,13 +60,16 @@ fn look_up(reference: &str, base: &Path, variables: Lookup<'_>) -> Result<Zeroiz
     match kind {
         "env" => variable(name, variables),
         "file" => file(&base.join(name)),
-        "vault" | "aws-sm" | "keyring" => Err(format!("`${{{kind}:…}}` is not available yet in this version; use `${{env:VAR}}` or `${{file:PATH}}`")),
+        "vault" | "aws-sm" | "keyring" => {
+            Err(format!("`${{{kind}:…}}` is not available yet in this version; use `${{env:VAR}}` or `${{file:PATH}}`"))
+        }
         _ => Err(format!("`${{{kind}:…}}` is not a known kind of reference; use `${{env:VAR}}` or `${{file:PATH}}`")),
     }
 }
 
 fn variable(name: &str, variables: Lookup<'_>) -> Result<Zeroizing<String>, String> {
-    let value = variables(name).ok_or_else(|| format!("the environment variable {name} is not set; set it where the gateway is started"))?;
+    let value =
+        variables(name).ok_or_else(|| format!("the environment variable {name} is not set; set it where the gateway is started"))?;
     let value = value.into_string().map_err(|_| format!("the environment variable {name} is not valid UTF-8"))?;
     if value.is_empty() {
         return Err(format!("the environment variable {name} is empty"));

@@ -51,8 +51,8 @@ pub fn names(state: &Path) -> io::Result<Vec<String>> {
 
 /// Programs that start another, and the words of theirs that are not a server's name.
 const LAUNCHERS: &[&str] = &[
-    "npx", "npm", "pnpm", "yarn", "bunx", "bun", "deno", "node", "tsx", "uvx", "uv", "pipx", "python", "poetry", "docker", "podman", "env", "sh", "bash", "cargo", "go",
-    "dotnet", "java", "run", "exec", "dlx", "tool", "start", "x",
+    "npx", "npm", "pnpm", "yarn", "bunx", "bun", "deno", "node", "tsx", "uvx", "uv", "pipx", "python", "poetry", "docker", "podman", "env",
+    "sh", "bash", "cargo", "go", "dotnet", "java", "run", "exec", "dlx", "tool", "start", "x",
 ];
 
 /// A name for a server that was given none: its package or program, without scope, version and

@@ -22,8 +22,21 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the gateway says itself in every request to a server.
 const OWN_HEADERS: &[&str] = &[
-    "accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host", "keep-alive", "last-event-id", "origin",
-    "te", "trailer", "transfer-encoding", "upgrade",
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "last-event-id",
+    "origin",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// What judging a server needs to know beside what was written of it.
@@ -66,7 +79,11 @@ impl Surroundings<'_> {
                 None
             }
             (None, None, None) => {
-                problems.add(Some(at), format!("the server {name:?} has neither a `command` nor a `url`"), "give one: command = [\"npx\", \"-y\", \"PACKAGE\"]");
+                problems.add(
+                    Some(at),
+                    format!("the server {name:?} has neither a `command` nor a `url`"),
+                    "give one: command = [\"npx\", \"-y\", \"PACKAGE\"]",
+                );
                 None
             }
         };
@@ -94,7 +111,9 @@ impl Surroundings<'_> {
                 Ok(())
             }
         };
-        let value = |value: &str| HeaderValue::from_str(value).map(|_| ()).map_err(|_| "the value has characters that no header may have, such as a line feed");
+        let value = |value: &str| {
+            HeaderValue::from_str(value).map(|_| ()).map_err(|_| "the value has characters that no header may have, such as a line feed")
+        };
         let mut seen = BTreeSet::new();
         for key in written.keys().filter(|key| !seen.insert(key.get_ref().to_ascii_lowercase())) {
             problems.add(Some(key.span()), "this header stands twice; upper and lower case are the same", "");
@@ -175,7 +194,10 @@ fn literal(key: &str, value: &str) -> Result<(), (String, String)> {
         None => return Ok(()),
     };
     let variable = key.to_ascii_uppercase().replace('-', "_");
-    Err((what, format!("write a reference, such as \"${{env:{variable}}}\" or \"${{file:PATH}}\"; if this was a real credential, replace it")))
+    Err((
+        what,
+        format!("write a reference, such as \"${{env:{variable}}}\" or \"${{file:PATH}}\"; if this was a real credential, replace it"),
+    ))
 }
 
 fn no(values: &Values, what: &str, problems: &mut Problems) {
@@ -219,11 +241,15 @@ fn exposed(word: &str) -> Option<(String, &'static str)> {
     }
     let references = ["${env:", "${file:", "${vault:", "${aws-sm:", "${keyring:"];
     let found = references.iter().any(|reference| word.contains(reference));
-    found.then(|| ("references are not replaced in a command, because every program on this machine can read command lines".to_owned(), help))
+    found.then(|| {
+        ("references are not replaced in a command, because every program on this machine can read command lines".to_owned(), help)
+    })
 }
 
 /// What a command line shows to every program of the machine, in words.
 pub(super) fn shown_by(command: &[String]) -> Option<String> {
     let what = command.iter().find_map(|word| credential::looks_like(word))?;
-    Some(format!("the server's command line holds what looks like {what}; every program on this machine can read it. Pass it in the server's `env`"))
+    Some(format!(
+        "the server's command line holds what looks like {what}; every program on this machine can read it. Pass it in the server's `env`"
+    ))
 }

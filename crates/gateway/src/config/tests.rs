@@ -181,11 +181,16 @@ env = "hunter5"
         (9, "not replaced in a command"),
         (10, "invalid type: a string, expected a map"),
     ] {
-        assert!(found.iter().any(|problem| problem.starts_with(&format!("{line}: ")) && problem.contains(what)), "{line} {what}: {found:#?}");
+        assert!(
+            found.iter().any(|problem| problem.starts_with(&format!("{line}: ")) && problem.contains(what)),
+            "{line} {what}: {found:#?}"
+        );
     }
     assert_eq!(found.len(), 9, "{found:#?}");
     let mut shown = String::new();
-    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()).render_report(&mut shown, &errors).expect("rendered");
+    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
+        .render_report(&mut shown, &errors)
+        .expect("rendered");
     for secret in ["hunter2", "hunter3", "hunter4", "ghp_", "AKIA", "\na\nb"] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
@@ -194,9 +199,13 @@ env = "hunter5"
 
 #[test]
 fn a_secret_in_broken_toml_is_not_shown() {
-    let errors = Bench::new().load("[servers.a]\nenv = { K = \"ghp_16C7e42F292c6912E7710c838347Ae178B4a\", P = \"hunter2\" }\nx = \n").expect_err("broken");
+    let errors = Bench::new()
+        .load("[servers.a]\nenv = { K = \"ghp_16C7e42F292c6912E7710c838347Ae178B4a\", P = \"hunter2\" }\nx = \n")
+        .expect_err("broken");
     let mut shown = String::new();
-    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()).render_report(&mut shown, &errors).expect("rendered");
+    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
+        .render_report(&mut shown, &errors)
+        .expect("rendered");
     assert!(shown.contains("env =") && !shown.contains("hunter2") && !shown.contains("ghp_"), "{shown}");
 }
 

@@ -108,7 +108,13 @@ impl Front {
         answer
     }
 
-    async fn post(self: &Arc<Self>, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap, body: Bytes) -> Result<Answer, Refusal> {
+    async fn post(
+        self: &Arc<Self>,
+        caller: &Caller,
+        endpoint: &Arc<Endpoint>,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, Refusal> {
         let mirror = door::mirror(headers);
         let named = self.session(caller, endpoint, headers)?;
         let negotiated = named.as_ref().and_then(|session| session.talk.negotiated()).map(|settled| settled.version);
@@ -129,13 +135,19 @@ impl Front {
         if door::is_modern(headers) {
             return Ok(None);
         }
-        let session = self.sessions.find(id).filter(|session| {
-            session.talk.caller.principal() == caller.principal() && Arc::ptr_eq(&session.talk.endpoint, endpoint)
-        });
+        let session = self
+            .sessions
+            .find(id)
+            .filter(|session| session.talk.caller.principal() == caller.principal() && Arc::ptr_eq(&session.talk.endpoint, endpoint));
         session.map(Some).ok_or_else(|| Refusal::new(SESSION_UNKNOWN, "not a session of this caller at this endpoint"))
     }
 
-    async fn initialize(self: &Arc<Self>, caller: &Caller, endpoint: &Arc<Endpoint>, message: Result<Parsed, Misread>) -> Result<Answer, Refusal> {
+    async fn initialize(
+        self: &Arc<Self>,
+        caller: &Caller,
+        endpoint: &Arc<Endpoint>,
+        message: Result<Parsed, Misread>,
+    ) -> Result<Answer, Refusal> {
         let (id, session) = self.sessions.open(caller, endpoint).ok_or_else(|| Refusal::new(SESSION_LIMIT, "").retry_after(1000))?;
         let (interim, _early) = mpsc::channel(1);
         let reply = handle(&self.house, Visit { talk: &session.talk, interim }, message).await;
@@ -177,7 +189,13 @@ impl Front {
         }
     }
 
-    async fn batch(self: &Arc<Self>, caller: &Caller, endpoint: &Arc<Endpoint>, named: Option<Arc<Session>>, messages: Vec<Result<Parsed, Misread>>) -> Answer {
+    async fn batch(
+        self: &Arc<Self>,
+        caller: &Caller,
+        endpoint: &Arc<Endpoint>,
+        named: Option<Arc<Session>>,
+        messages: Vec<Result<Parsed, Misread>>,
+    ) -> Answer {
         let talk = named.map_or_else(|| self.sessions.standing(caller, endpoint), |session| session.talk.clone());
         let (interim, mut early) = mpsc::channel(BACKLOG);
         let handled = async {
@@ -288,7 +306,12 @@ fn json(status: u16, message: Bytes) -> Answer {
 
 /// An answer without a stream: JSON, or 202 where there is nothing to say.
 fn plain(reply: Option<Reply>) -> Answer {
-    reply.map_or_else(|| plain_status(StatusCode::ACCEPTED), |reply| json(reply.status, reply.message))
+    let Some(reply) = reply else { return plain_status(StatusCode::ACCEPTED) };
+    let mut answer = json(reply.status, reply.message);
+    if let Some(reason) = reply.reason {
+        label(&mut answer, reason);
+    }
+    answer
 }
 
 fn plain_status(status: StatusCode) -> Answer {

@@ -96,7 +96,9 @@ async fn accept(house: &Arc<House>, talk: &Arc<Talk>, lines: &Lines, arrival: Ar
 /// Whether the meaning of later messages depends on this one: the handshake settles the version, and
 /// notifications take effect in the order in which they were sent.
 fn is_settling(message: &Result<Parsed, Misread>) -> bool {
-    message.as_ref().is_ok_and(|parsed| parsed.id().is_none() || parsed.method() == Some(bartizan_monitor::wire::method::Method::Initialize))
+    message
+        .as_ref()
+        .is_ok_and(|parsed| parsed.id().is_none() || parsed.method() == Some(bartizan_monitor::wire::method::Method::Initialize))
 }
 
 async fn one(house: Arc<House>, talk: Arc<Talk>, lines: Lines, message: Result<Parsed, Misread>) {

@@ -96,7 +96,15 @@ impl Written {
         if !is_label(&self.label) {
             return Err(bad("its label is not a label"));
         }
-        Ok(Row { id, label: self.label, created_ms: self.created_ms, expires_ms: self.expires_ms, revoked_ms: self.revoked_ms, servers: self.servers, hash })
+        Ok(Row {
+            id,
+            label: self.label,
+            created_ms: self.created_ms,
+            expires_ms: self.expires_ms,
+            revoked_ms: self.revoked_ms,
+            servers: self.servers,
+            hash,
+        })
     }
 
     fn of(row: &Row) -> Self {
@@ -182,7 +190,9 @@ pub enum StoreError {
         what: String,
     },
     /// A label that is none.
-    #[error("{0:?} cannot be a label: use 1 to 64 of letters, digits, `.`, `_`, `@` and `-`, and not 8 hexadecimal digits, which look like a token's id")]
+    #[error(
+        "{0:?} cannot be a label: use 1 to 64 of letters, digits, `.`, `_`, `@` and `-`, and not 8 hexadecimal digits, which look like a token's id"
+    )]
     Label(String),
     /// A lifetime that is none.
     #[error("a token is good for more than nothing and at most ten years")]
@@ -320,7 +330,15 @@ fn add(rows: &mut Rows, wish: &Wish, now_ms: u64) -> Result<Issued, StoreError> 
     let text = Secret::new(token::text(&id, &secret));
     let expires_ms = now_ms.saturating_add(clock::millis(wish.lifetime));
     let hash = token::hash(&secret);
-    let row = Row { id: id.clone(), label: wish.label.clone(), created_ms: now_ms, expires_ms, revoked_ms: None, servers: wish.servers.clone(), hash };
+    let row = Row {
+        id: id.clone(),
+        label: wish.label.clone(),
+        created_ms: now_ms,
+        expires_ms,
+        revoked_ms: None,
+        servers: wish.servers.clone(),
+        hash,
+    };
     rows.insert(id, row.clone());
     Ok(Issued { row, text })
 }

@@ -20,7 +20,8 @@ impl Bench {
     }
 
     fn issue(&self, label: &str, lifetime_ms: u64) -> Issued {
-        let wish = Wish { label: label.to_owned(), lifetime: Duration::from_millis(lifetime_ms), servers: Some(["files".to_owned()].into()) };
+        let wish =
+            Wish { label: label.to_owned(), lifetime: Duration::from_millis(lifetime_ms), servers: Some(["files".to_owned()].into()) };
         self.tokens.issue(&wish, NOW).expect("issued")
     }
 }
@@ -80,7 +81,9 @@ fn who_has_no_good_token_stays_out() {
     for wrong in ["", "x", front, &other_id, &padded, &upper, &format!("{front}~"), &format!("{text}{text}")] {
         assert_eq!(outcome(&identity, &[&header(wrong)], NOW), "identity.invalid", "{wrong}");
     }
-    for wrong in [text.as_bytes(), b"Bearer", b"Basic eDp5", b"\xff\xfe", format!("Bearer\t{text}").as_bytes(), format!("Basic {text}").as_bytes()] {
+    for wrong in
+        [text.as_bytes(), b"Bearer", b"Basic eDp5", b"\xff\xfe", format!("Bearer\t{text}").as_bytes(), format!("Basic {text}").as_bytes()]
+    {
         assert_eq!(outcome(&identity, &[wrong], NOW), "identity.invalid");
     }
     assert_eq!(outcome(&identity, &[&good], NOW), "good");
@@ -136,7 +139,13 @@ fn a_store_that_cannot_be_used_lets_nobody_in() {
     let caller = identity.resolve(&[&good], NOW).expect("good");
     let path = bench.state().join("tokens.json");
     let whole = files::read(&path, 1 << 20).expect("store");
-    for broken in ["", "{", "{\"version\":2,\"tokens\":[]}", &whole.replacen("\"version\"", "\"version\":1,\"version\"", 1), &whole.replacen("expires_ms", "expires", 1)] {
+    for broken in [
+        "",
+        "{",
+        "{\"version\":2,\"tokens\":[]}",
+        &whole.replacen("\"version\"", "\"version\":1,\"version\"", 1),
+        &whole.replacen("expires_ms", "expires", 1),
+    ] {
         write(&path, broken);
         assert_eq!(outcome(&identity, &[&good], NOW), "identity.invalid", "{broken}");
         assert!(identity.still(&caller, NOW).is_err());

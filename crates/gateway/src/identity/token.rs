@@ -3,9 +3,9 @@
 use std::fmt;
 
 use aws_lc_rs::rand;
+use bartizan_monitor::wire::canonical::Digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bartizan_monitor::wire::canonical::Digest;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 

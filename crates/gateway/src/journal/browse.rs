@@ -76,7 +76,8 @@ pub struct Browser {
 impl Browser {
     /// Opens the journals of a state directory.
     pub fn open(state: &Path) -> io::Result<Self> {
-        let mut browser = Self { state: state.to_owned(), pages: Vec::new(), closed: VecDeque::new(), known: BTreeSet::new(), odd: Vec::new() };
+        let mut browser =
+            Self { state: state.to_owned(), pages: Vec::new(), closed: VecDeque::new(), known: BTreeSet::new(), odd: Vec::new() };
         browser.find()?;
         Ok(browser)
     }
@@ -91,7 +92,10 @@ impl Browser {
                 self.pages.push(page);
                 continue;
             }
-            let Some(page) = self.pages.iter_mut().find(|page| page.next.as_ref().map(|(at, _)| *at) == earliest && earliest.is_some()) else { return Ok(None) };
+            let Some(page) = self.pages.iter_mut().find(|page| page.next.as_ref().map(|(at, _)| *at) == earliest && earliest.is_some())
+            else {
+                return Ok(None);
+            };
             let told = page.tell();
             page.advance(&mut self.odd)?;
             self.pages.retain(|page| !page.over || page.next.is_some());
@@ -257,7 +261,10 @@ mod tests {
             line: json(r#"{"seq":2,"prev":"x","at":2,"us":5,"event":"closed","call":"a","outcome":"answered","trail":{"b":"mask"}}"#),
             decided: Some(json(r#"{"seq":1,"prev":"y","at":1,"event":"decided","call":"a","principal":"p","trail":{"a":"pass"}}"#)),
         };
-        assert_eq!(told.whole().to_string(), r#"{"at":2,"call":"a","event":"closed","outcome":"answered","principal":"p","reply_trail":{"b":"mask"},"trail":{"a":"pass"},"us":5}"#);
+        assert_eq!(
+            told.whole().to_string(),
+            r#"{"at":2,"call":"a","event":"closed","outcome":"answered","principal":"p","reply_trail":{"b":"mask"},"trail":{"a":"pass"},"us":5}"#
+        );
         assert_eq!(told.text("principal").as_deref(), Some("p"));
     }
 }

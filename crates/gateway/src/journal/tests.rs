@@ -64,7 +64,11 @@ fn concurrent_calls_are_written_whole_and_once() {
             })
         })
         .collect();
-    runtime.block_on(async { for call in calls { call.await.expect("call") } });
+    runtime.block_on(async {
+        for call in calls {
+            call.await.expect("call")
+        }
+    });
     drop((runtime, journal));
     let verified = read::verify(&only(dir.path()), &[]).expect("readable");
     assert_eq!((verified.broken, verified.summary.closed, verified.summary.open.len()), (None, 1280, 0));
@@ -75,7 +79,10 @@ fn calls_that_wait_for_the_disk_share_the_wait() {
     let dir = tempfile::tempdir().expect("dir");
     let journal = Journal::open(dir.path()).expect("journal");
     runtime().block_on(async {
-        let all = (0..200).map(|call| { let journal = journal.clone(); tokio::spawn(async move { journal.record(&decision(call), Durability::OnDisk).await.map(|_| ()) }) });
+        let all = (0..200).map(|call| {
+            let journal = journal.clone();
+            tokio::spawn(async move { journal.record(&decision(call), Durability::OnDisk).await.map(|_| ()) })
+        });
         for one in all.collect::<Vec<_>>() {
             assert_eq!(one.await.expect("task"), Ok(()));
         }

@@ -25,7 +25,13 @@ mod welcome;
 const PAGE: usize = 1000;
 
 /// Answers a call that goes to no single server.
-pub(super) async fn answer(house: &Arc<House>, visit: &Visit<'_>, (snapshot, menus): (&Snapshot, &[Menu]), recorded: Recorded, cancel: &CancellationToken) -> Result<Option<Answer>, Refusal> {
+pub(super) async fn answer(
+    house: &Arc<House>,
+    visit: &Visit<'_>,
+    (snapshot, menus): (&Snapshot, &[Menu]),
+    recorded: Recorded,
+    cancel: &CancellationToken,
+) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
     let era = recorded.case().version().era();
     let result = match recorded.case().message() {
@@ -109,7 +115,9 @@ fn list(talk: &Arc<Talk>, snapshot: &Snapshot, menus: &[Menu], (kind, era): (Kin
     visible.retain(|(item, _)| snapshot.monitor.lists(&talk.caller, item));
     let start = match params.and_then(|params| params.view().get("cursor")) {
         None => 0,
-        Some(cursor) => read_cursor(cursor).filter(|start| *start < visible.len()).ok_or_else(|| Refusal::new(PARAMS, "not a cursor that was given here"))?,
+        Some(cursor) => read_cursor(cursor)
+            .filter(|start| *start < visible.len())
+            .ok_or_else(|| Refusal::new(PARAMS, "not a cursor that was given here"))?,
     };
     let more = visible.len().saturating_sub(start) > PAGE;
     let page = visible.into_iter().skip(start).take(PAGE).map(|(_, definition)| definition);
@@ -142,7 +150,13 @@ async fn set_level(house: &Arc<House>, talk: &Arc<Talk>, params: Option<&Json>) 
     Ok(Json::empty_object())
 }
 
-async fn listen(house: &Arc<House>, visit: &Visit<'_>, snapshot: &Snapshot, (id, params): (&Id, Option<&Json>), cancel: &CancellationToken) -> Result<Json, Refusal> {
+async fn listen(
+    house: &Arc<House>,
+    visit: &Visit<'_>,
+    snapshot: &Snapshot,
+    (id, params): (&Id, Option<&Json>),
+    cancel: &CancellationToken,
+) -> Result<Json, Refusal> {
     let talk = visit.talk;
     let filter = params.and_then(|params| params.get("notifications")).unwrap_or_else(Json::empty_object);
     let links = links(house, talk, Era::Modern).await.into_iter().collect::<Result<Vec<_>, _>>()?;

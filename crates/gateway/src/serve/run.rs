@@ -44,9 +44,6 @@ pub enum ServeError {
     /// The client's pipe broke.
     #[error("the client's pipe broke: {0}")]
     Pipe(std::io::Error),
-    /// Signals cannot be received.
-    #[error("cannot wait for signals: {0}")]
-    Signal(std::io::Error),
     /// No server of that name.
     #[error("no server is configured")]
     NoServer,
@@ -67,7 +64,8 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     let journal = Journal::open(&settings.places.state)?;
     let identity = Identity::open(&settings.places.state);
     let limits = &settings.limits;
-    let servers = settings.servers.iter().map(|server| Server::new(server.clone(), limits.message_bytes, limits.children_per_server)).collect();
+    let servers =
+        settings.servers.iter().map(|server| Server::new(server.clone(), limits.message_bytes, limits.children_per_server)).collect();
     let house = House::new(settings, current, identity, journal);
     house.journal.note(&Json::object([
         ("event", Json::string("start")),
@@ -82,17 +80,31 @@ fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) {
     let house = house.clone();
     tokio::spawn(async move {
         let note = || {
-            house.journal.note(&Json::object([("event", Json::string("lock")), ("detail", Json::string("the lock file changed and was read again"))]));
+            house.journal.note(&Json::object([
+                ("event", Json::string("lock")),
+                ("detail", Json::string("the lock file changed and was read again")),
+            ]));
             changed();
         };
         house.current.watch(note).await;
     });
 }
 
+/// Stops taking calls when the process is asked to end; the front then finishes what runs.
+fn drain_when_asked(house: &Arc<House>) {
+    let house = house.clone();
+    tokio::spawn(async move {
+        match asked_to_end().await {
+            Ok(()) => house.drain(),
+            Err(error) => tracing::error!(%error, "cannot wait for signals: the gateway ends only when it is killed"),
+        }
+    });
+}
+
 /// Resolves when the process is asked to end.
-async fn asked_to_end() -> Result<(), ServeError> {
-    let mut term = signal(SignalKind::terminate()).map_err(ServeError::Signal)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
+async fn asked_to_end() -> std::io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = term.recv() => {}
         _ = interrupt.recv() => {}
@@ -124,10 +136,8 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     let talk = Talk::begin(opening);
     let outbox = lines.clone();
     watch_lock(&house, move || announce(|told| outbox.post(told)));
-    let ended = tokio::select! {
-        ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines) => ended.map_err(ServeError::Pipe),
-        asked = asked_to_end() => asked,
-    };
+    drain_when_asked(&house);
+    let ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines).await.map_err(ServeError::Pipe);
     drain(&house).await;
     talk.end().await;
     drop((talk, lines));
@@ -165,12 +175,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
         }
     });
     ready(address);
-    let ending = house.clone();
-    let asked = tokio::spawn(async move {
-        let asked = asked_to_end().await;
-        ending.drain();
-        asked
-    });
+    drain_when_asked(&house);
     let mut connections = accept(&house, &front, &listener).await;
     drop(listener);
     drain(&house).await;
@@ -178,7 +183,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     // The last answers leave; connections that are merely kept open do not hold up the end.
     let _ = tokio::time::timeout(Duration::from_millis(500), async { while connections.join_next().await.is_some() {} }).await;
     house.journal.finish();
-    asked.await.unwrap_or(Ok(()))
+    Ok(())
 }
 
 /// Accepts connections until the house drains.

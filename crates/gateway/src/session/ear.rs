@@ -73,7 +73,14 @@ impl Ear {
         }
     }
 
-    fn request(&self, house: &House, talk: &Arc<Talk>, link: &Arc<Link>, call: Option<&Recorded>, (id, method, params): (Id, Method, Option<Json>)) {
+    fn request(
+        &self,
+        house: &House,
+        talk: &Arc<Talk>,
+        link: &Arc<Link>,
+        call: Option<&Recorded>,
+        (id, method, params): (Id, Method, Option<Json>),
+    ) {
         if method == Method::Ping {
             let link = link.clone();
             tokio::spawn(async move { link.pong(&id).await });
@@ -88,7 +95,8 @@ impl Ear {
             Ok((own, params)) => self.deliver(talk, &request(own, method, params)),
             Err(why) => {
                 let link = link.clone();
-                let error = Json::object([("code", Json::of(&-32600)), ("message", Json::string(&format!("refused by the gateway: {why}")))]);
+                let error =
+                    Json::object([("code", Json::of(&-32600)), ("message", Json::string(&format!("refused by the gateway: {why}")))]);
                 tokio::spawn(async move { link.refuse(&id, error).await });
             }
         }
@@ -120,7 +128,13 @@ impl Listener for Ear {
 }
 
 /// Lets the monitor judge what a server says; returns the parameters that the client may see.
-fn judged(house: &House, talk: &Talk, link: &Link, call: Option<&Recorded>, (method, params): (Method, Option<Json>)) -> Result<Option<Json>, Refusal> {
+fn judged(
+    house: &House,
+    talk: &Talk,
+    link: &Link,
+    call: Option<&Recorded>,
+    (method, params): (Method, Option<Json>),
+) -> Result<Option<Json>, Refusal> {
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),

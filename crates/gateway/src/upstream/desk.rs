@@ -160,7 +160,10 @@ fn interim(frames: &mpsc::Sender<Frame>, message: Message) {
 const fn is_about_lists(message: &Message) -> bool {
     matches!(
         message,
-        Message::Notification { method: Method::ToolsChanged | Method::PromptsChanged | Method::ResourcesChanged | Method::ResourceUpdated, .. }
+        Message::Notification {
+            method: Method::ToolsChanged | Method::PromptsChanged | Method::ResourcesChanged | Method::ResourceUpdated,
+            ..
+        }
     )
 }
 

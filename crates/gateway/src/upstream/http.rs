@@ -1,5 +1,7 @@
 //! Servers that are reached over Streamable HTTP.
 
+mod stream;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +13,6 @@ use bartizan_monitor::wire::envelope::{self, Message, Outcome};
 use bartizan_monitor::wire::json::{Json, View};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::mirror;
-use bartizan_monitor::wire::sse::{Decoder, Event};
 use bartizan_monitor::wire::version::{Era, Version};
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -22,13 +23,10 @@ use hyper::body::Incoming;
 use super::desk::Slot;
 use super::{Hearing, Link, Outgoing, Pulse, Server, request};
 use crate::config::How;
+use stream::{MAX_RETRY, RETRY, Stream, chain};
 
 const BOTH: &str = "application/json, text/event-stream";
 const STREAM: &str = "text/event-stream";
-/// How long to wait before a stream is resumed when the server does not say.
-const RETRY: Duration = Duration::from_millis(500);
-/// The longest pause that a server may ask for.
-const MAX_RETRY: Duration = Duration::from_secs(30);
 
 /// The way to a server over HTTP: its session, where it has one.
 #[derive(Debug)]
@@ -84,7 +82,12 @@ impl Pipe {
     /// Sends a call and hears what comes before its answer.
     pub(super) async fn exchange(&self, outgoing: Outgoing<'_>, slot: Slot, hearing: Hearing<'_>) -> Result<Outcome, Refusal> {
         let version = hearing.link.version();
-        let labels = Labels { version: Some(version), method: outgoing.method, params: outgoing.params.map(Json::view), declared: outgoing.declared };
+        let labels = Labels {
+            version: Some(version),
+            method: outgoing.method,
+            params: outgoing.params.map(Json::view),
+            declared: outgoing.declared,
+        };
         let response = self.post(&request(slot.id(), outgoing.method, outgoing.params), &labels).await?;
         self.outcome(response, slot.id(), version, Some(&hearing)).await
     }
@@ -97,7 +100,11 @@ impl Pipe {
         };
         let labels = Labels { version: Some(link.version()), method, params, declared: &[] };
         let response = self.post(text, &labels).await?;
-        if response.status().is_success() { Ok(()) } else { Err(self.server.unreachable(format_args!("HTTP {}", response.status().as_u16()))) }
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(self.server.unreachable(format_args!("HTTP {}", response.status().as_u16())))
+        }
     }
 
     /// Ends the session at the server, where there is one.
@@ -113,10 +120,12 @@ impl Pipe {
 
     fn request(&self, method: HttpMethod, body: Bytes) -> Result<Request<Full<Bytes>>, Refusal> {
         let How::Http { url, headers } = &self.server.settings.how else { return Err(self.server.unreachable("it has no URL")) };
-        let mut request = Request::builder().method(method).uri(url.as_str()).body(Full::new(body)).map_err(|error| self.server.unreachable(error))?;
+        let mut request =
+            Request::builder().method(method).uri(url.as_str()).body(Full::new(body)).map_err(|error| self.server.unreachable(error))?;
         for (name, secret) in headers {
             let name = HeaderName::try_from(name).map_err(|error| self.server.unreachable(error))?;
-            let mut value = HeaderValue::try_from(secret.expose()).map_err(|_| self.server.unreachable("a configured header's value is not valid"))?;
+            let mut value =
+                HeaderValue::try_from(secret.expose()).map_err(|_| self.server.unreachable("a configured header's value is not valid"))?;
             value.set_sensitive(true);
             request.headers_mut().insert(name, value);
         }
@@ -143,7 +152,13 @@ impl Pipe {
         Ok(response)
     }
 
-    async fn outcome(&self, response: Response<Incoming>, id: u64, version: Version, hearing: Option<&Hearing<'_>>) -> Result<Outcome, Refusal> {
+    async fn outcome(
+        &self,
+        response: Response<Incoming>,
+        id: u64,
+        version: Version,
+        hearing: Option<&Hearing<'_>>,
+    ) -> Result<Outcome, Refusal> {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
         let status = response.status();
         if kind.starts_with(STREAM) && status.is_success() {
@@ -153,7 +168,8 @@ impl Pipe {
         if !kind.starts_with("application/json") {
             return Err(self.server.invalid(format_args!("HTTP {} without JSON", status.as_u16())));
         }
-        let messages = envelope::parse_server(body, version).map_err(|refusal| self.server.invalid(format_args!("{} ({})", refusal.reason, refusal.detail)))?;
+        let messages = envelope::parse_server(body, version)
+            .map_err(|refusal| self.server.invalid(format_args!("{} ({})", refusal.reason, refusal.detail)))?;
         for message in messages {
             if let Some(outcome) = self.mine(message, id, hearing) {
                 return Ok(outcome);
@@ -189,7 +205,10 @@ impl Pipe {
             let frame = frame.map_err(|error| self.server.unreachable(chain(&error)))?;
             let Some(data) = frame.data_ref() else { continue };
             if whole.len().saturating_add(data.len()) > self.server.message_bytes {
-                return Err(Refusal::new(UPSTREAM_TOO_LARGE, format!("{}: more than {} bytes", self.server.name(), self.server.message_bytes)));
+                return Err(Refusal::new(
+                    UPSTREAM_TOO_LARGE,
+                    format!("{}: more than {} bytes", self.server.name(), self.server.message_bytes),
+                ));
             }
             whole.extend_from_slice(data);
         }
@@ -197,7 +216,13 @@ impl Pipe {
     }
 
     /// Reads the answer from a stream, and resumes the stream when the server hangs up before it.
-    async fn streamed(&self, response: Response<Incoming>, id: u64, version: Version, hearing: Option<&Hearing<'_>>) -> Result<Outcome, Refusal> {
+    async fn streamed(
+        &self,
+        response: Response<Incoming>,
+        id: u64,
+        version: Version,
+        hearing: Option<&Hearing<'_>>,
+    ) -> Result<Outcome, Refusal> {
         let mut stream = Stream::new(response, self.server.message_bytes);
         loop {
             while let Some(event) = stream.next(&self.server).await? {
@@ -207,7 +232,8 @@ impl Pipe {
                     }
                     continue;
                 }
-                let messages = envelope::parse_server(event.data, version).map_err(|refusal| self.server.invalid(format_args!("{} ({})", refusal.reason, refusal.detail)))?;
+                let messages = envelope::parse_server(event.data, version)
+                    .map_err(|refusal| self.server.invalid(format_args!("{} ({})", refusal.reason, refusal.detail)))?;
                 for message in messages {
                     if let Some(outcome) = self.mine(message, id, hearing) {
                         return Ok(outcome);
@@ -293,7 +319,9 @@ fn hear(link: &Arc<Link>, data: Bytes, version: Version) {
         Ok(messages) => {
             for message in messages {
                 match message {
-                    Message::Response { .. } => link.listener.stray(link, &Refusal::new(UNSOLICITED, "a response on the standalone stream")),
+                    Message::Response { .. } => {
+                        link.listener.stray(link, &Refusal::new(UNSOLICITED, "a response on the standalone stream"))
+                    }
                     other => link.listener.hear(link, None, other),
                 }
             }
@@ -339,56 +367,8 @@ impl Labels<'_> {
         if let Some(name) = self.params.and_then(|params| params.get(named)).and_then(View::as_str) {
             headers.push(("mcp-name".to_owned(), mirror::encode(&name)));
         }
-        headers.extend(self.declared.iter().map(|(name, value)| (format!("mcp-param-{}", name.to_ascii_lowercase()), mirror::encode(value))));
+        headers
+            .extend(self.declared.iter().map(|(name, value)| (format!("mcp-param-{}", name.to_ascii_lowercase()), mirror::encode(value))));
         headers
     }
-}
-
-/// An event stream that is being read.
-struct Stream {
-    body: Incoming,
-    decoder: Decoder,
-    ready: std::collections::VecDeque<Event>,
-    last: Option<String>,
-    retry: Duration,
-}
-
-impl Stream {
-    fn new(response: Response<Incoming>, limit: usize) -> Self {
-        Self { body: response.into_body(), decoder: Decoder::new(limit), ready: std::collections::VecDeque::new(), last: None, retry: RETRY }
-    }
-
-    /// The next event; none when the server hung up.
-    async fn next(&mut self, server: &Server) -> Result<Option<Event>, Refusal> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                if event.id.is_some() {
-                    self.last.clone_from(&event.id);
-                }
-                if let Some(millis) = event.retry_ms {
-                    self.retry = Duration::from_millis(millis).min(MAX_RETRY);
-                }
-                return Ok(Some(event));
-            }
-            let Some(frame) = self.body.frame().await else { return Ok(None) };
-            // A broken connection and a closed one mean the same here: resume or give up.
-            let Ok(frame) = frame else { return Ok(None) };
-            if let Some(data) = frame.data_ref() {
-                let events = self.decoder.push(data).map_err(|error| Refusal::new(UPSTREAM_TOO_LARGE, format!("{}: {error}", server.name())))?;
-                self.ready.extend(events);
-            }
-        }
-    }
-}
-
-/// An error with its causes: hyper's own text is only the outermost.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -45,7 +45,17 @@ impl Link {
         if let Pipe::Stdio(pipe) = &pipe {
             pipe.speak(Self::newest(hello));
         }
-        Self { server: server.clone(), era: hello.era(), version: Self::newest(hello), pipe, desk, hello: Json::null(), shelf: shelf::Shelf::default(), listener, offences: AtomicU32::new(0) }
+        Self {
+            server: server.clone(),
+            era: hello.era(),
+            version: Self::newest(hello),
+            pipe,
+            desk,
+            hello: Json::null(),
+            shelf: shelf::Shelf::default(),
+            listener,
+            offences: AtomicU32::new(0),
+        }
     }
 
     async fn greet(mut link: Self, hello: &Hello) -> Result<Arc<Self>, Refusal> {
@@ -59,9 +69,6 @@ impl Link {
                 link.hello = discovered;
             }
             Hello::Legacy(version, capabilities) => link.initialize(*version, capabilities).await?,
-        }
-        if let Pipe::Stdio(pipe) = &link.pipe {
-            pipe.settle();
         }
         let link = Arc::new(link);
         link.desk.attend(&link);

@@ -95,7 +95,8 @@ pub struct Watch {
 }
 
 /// The names of the lists in a `subscriptions/listen` filter.
-const LISTS: &[(Kind, &str)] = &[(Kind::Tool, "toolsListChanged"), (Kind::Prompt, "promptsListChanged"), (Kind::Resource, "resourcesListChanged")];
+const LISTS: &[(Kind, &str)] =
+    &[(Kind::Tool, "toolsListChanged"), (Kind::Prompt, "promptsListChanged"), (Kind::Resource, "resourcesListChanged")];
 
 impl Watch {
     /// Reads a filter; `approved` says which resources may be watched.
@@ -149,7 +150,8 @@ impl Probe {
         };
         if era == Era::Modern && !matches!(self, Self::Cancelled(_)) {
             let version = Json::string(Version::NEWEST.name());
-            let meta = [(META_VERSION, version), ("io.modelcontextprotocol/clientInfo", identity()), (META_CAPABILITIES, Json::empty_object())];
+            let meta =
+                [(META_VERSION, version), ("io.modelcontextprotocol/clientInfo", identity()), (META_CAPABILITIES, Json::empty_object())];
             members.push(("_meta", Json::object(meta)));
         }
         (!members.is_empty()).then(|| Json::object(members))

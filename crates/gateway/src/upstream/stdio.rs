@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bartizan_monitor::reason::Refusal;
@@ -107,7 +107,11 @@ impl State {
 impl Pipe {
     /// Starts the server, after the pause that its failures ask for.
     pub(super) async fn start(server: &Arc<Server>, desk: &Arc<Desk>, version: Version) -> Result<Self, Refusal> {
-        let permit = server.children.clone().try_acquire_owned().map_err(|_| server.unreachable("as many processes of it are running as may run"))?;
+        let permit = server
+            .children
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| server.unreachable("as many processes of it are running as may run"))?;
         tokio::time::sleep(server.backoff.pause()).await;
         let mut process = launch(server)?.start().map_err(|error| server.unreachable(error))?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin.take(), process.stdout.take(), process.stderr.take()) else {
@@ -125,6 +129,7 @@ impl Pipe {
         let (inlet, lines) = mpsc::channel(64);
         tokio::spawn(write_lines(stdin, lines, state.clone()));
         let log = tokio::spawn(log(server.name().clone(), stderr, state.clone()));
+        tokio::spawn(settle(server.clone(), Arc::downgrade(&state)));
         let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _permit: permit };
         tokio::spawn(reader.run(stdout));
         Ok(Self { server: server.clone(), inlet, state })
@@ -137,11 +142,6 @@ impl Pipe {
     /// What the server says from now on is in this version.
     pub(super) fn speak(&self, version: Version) {
         self.state.speak(version);
-    }
-
-    /// The introduction succeeded: earlier failures count no more.
-    pub(super) fn settle(&self) {
-        self.server.backoff.settled();
     }
 
     /// Ends a server that misbehaves; its restart will be paused.
@@ -174,12 +174,19 @@ impl Pipe {
 
     pub(super) async fn exchange(&self, outgoing: Outgoing<'_>, slot: Slot, hearing: Hearing<'_>) -> Result<Outcome, Refusal> {
         let mut cancel = CancelOnDrop { link: hearing.link.clone(), id: slot.id(), armed: true };
-        let outcome = self.run(outgoing.method, outgoing.params, slot, |message| hearing.ear.hear(hearing.link, hearing.recorded, message)).await;
+        let outcome =
+            self.run(outgoing.method, outgoing.params, slot, |message| hearing.ear.hear(hearing.link, hearing.recorded, message)).await;
         cancel.armed = false;
         outcome
     }
 
-    async fn run(&self, method: Method, params: Option<&Json>, mut slot: Slot, hear: impl Fn(envelope::Message)) -> Result<Outcome, Refusal> {
+    async fn run(
+        &self,
+        method: Method,
+        params: Option<&Json>,
+        mut slot: Slot,
+        hear: impl Fn(envelope::Message),
+    ) -> Result<Outcome, Refusal> {
         self.write(&request(slot.id(), method, params)).await?;
         loop {
             match slot.frames.recv().await {
@@ -200,6 +207,14 @@ async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Bytes>, st
         }
     }
     state.end();
+}
+
+/// A server that lives for a while has started: its earlier failures count no more.
+async fn settle(server: Arc<Server>, state: Weak<State>) {
+    tokio::time::sleep(SETTLED).await;
+    if state.upgrade().is_some_and(|state| state.alive.load(Ordering::Acquire)) {
+        server.backoff.settled();
+    }
 }
 
 /// Tells the server when a call is given up.
@@ -288,7 +303,8 @@ async fn log(name: Arc<str>, stderr: ChildStderr, state: Arc<State>) {
         match (&mut lines).take(LOG_LINE).read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {
-                let text: String = String::from_utf8_lossy(&line).trim_end().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+                let text: String =
+                    String::from_utf8_lossy(&line).trim_end().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
                 tracing::info!(server = %name, "{text}");
                 *state.last_words.lock().unwrap_or_else(PoisonError::into_inner) = text;
             }
@@ -303,5 +319,9 @@ fn launch(server: &Server) -> Result<Launch, Refusal> {
     #[expect(clippy::disallowed_methods, reason = "what a server inherits of the environment is decided here, and only here")]
     let inherited = INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
     let own = env.iter().map(|(name, secret)| (OsString::from(name), OsString::from(secret.expose())));
-    Ok(Launch { command: command.iter().map(OsString::from).collect(), environment: inherited.chain(own).collect(), directory: directory.clone() })
+    Ok(Launch {
+        command: command.iter().map(OsString::from).collect(),
+        environment: inherited.chain(own).collect(),
+        directory: directory.clone(),
+    })
 }

@@ -80,7 +80,8 @@ impl Offer {
             Some(twin) if twin.digest == definition.digest => {}
             Some(_) => {
                 // Which of two would be called is the server's secret: neither is offered.
-                let rejected = Rejected { kind: definition.kind, name: definition.name, why: "it is offered twice with different definitions" };
+                let rejected =
+                    Rejected { kind: definition.kind, name: definition.name, why: "it is offered twice with different definitions" };
                 self.definitions.retain(|other| (other.kind, &other.name) != (rejected.kind, &rejected.name));
                 self.rejected.push(rejected);
                 self.reindex();

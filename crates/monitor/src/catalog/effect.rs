@@ -6,12 +6,34 @@ use crate::wire::json::View;
 use super::Definition;
 
 const READS: &[&str] = &[
-    "get", "list", "read", "search", "find", "show", "describe", "query", "fetch", "view", "check", "count", "lookup", "status", "diff", "log", "echo",
-    "ping", "convert", "compare", "inspect", "explain", "validate", "resolve", "tree", "info", "stat", "head",
+    "get", "list", "read", "search", "find", "show", "describe", "query", "fetch", "view", "check", "count", "lookup", "status", "diff",
+    "log", "echo", "ping", "convert", "compare", "inspect", "explain", "validate", "resolve", "tree", "info", "stat", "head",
 ];
 const DESTROYS: &[&str] = &[
-    "delete", "remove", "drop", "destroy", "purge", "wipe", "erase", "truncate", "kill", "terminate", "reset", "revoke", "uninstall", "overwrite", "format",
-    "shutdown", "exec", "execute", "run", "eval", "shell", "force", "transfer", "pay",
+    "delete",
+    "remove",
+    "drop",
+    "destroy",
+    "purge",
+    "wipe",
+    "erase",
+    "truncate",
+    "kill",
+    "terminate",
+    "reset",
+    "revoke",
+    "uninstall",
+    "overwrite",
+    "format",
+    "shutdown",
+    "exec",
+    "execute",
+    "run",
+    "eval",
+    "shell",
+    "force",
+    "transfer",
+    "pay",
 ];
 
 /// Proposes an effect class from name and hints. What is not recognised is a write.
@@ -23,7 +45,9 @@ pub fn propose(definition: &Definition) -> Effect {
     let words = words(&definition.name);
     let by_name = if words.iter().any(|word| DESTROYS.contains(&word.as_str())) {
         Effect::Destructive
-    } else if words.first().is_some_and(|word| READS.contains(&word.as_str())) || words.last().is_some_and(|word| READS.contains(&word.as_str())) {
+    } else if words.first().is_some_and(|word| READS.contains(&word.as_str()))
+        || words.last().is_some_and(|word| READS.contains(&word.as_str()))
+    {
         Effect::Read
     } else {
         Effect::Write

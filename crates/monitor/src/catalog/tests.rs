@@ -23,7 +23,13 @@ fn catalog(pins: &[(&str, &str)]) -> Catalog {
     let mut lock = Lock::default();
     for (server, name) in pins {
         let definition = definition(Kind::Tool, name);
-        let pin = Pin { kind: Kind::Tool, name: (*name).to_owned(), effect: Effect::Read, digest: definition.digest, definition: definition.json };
+        let pin = Pin {
+            kind: Kind::Tool,
+            name: (*name).to_owned(),
+            effect: Effect::Read,
+            digest: definition.digest,
+            definition: definition.json,
+        };
         lock.put(server, pin);
     }
     Catalog::new(Arc::new(lock), "__")
@@ -60,7 +66,10 @@ fn standing_compares_with_what_is_offered_now() {
     assert_eq!(standing(menu("a", &["x"])), Standing::Pinned);
     assert_eq!(standing(menu("a", &[])), Standing::Removed);
     let mut offer = Offer::default();
-    offer.add(Kind::Tool, &Json::object([("name", Json::string("x")), ("inputSchema", Json::empty_object()), ("title", Json::string("new"))]));
+    offer.add(
+        Kind::Tool,
+        &Json::object([("name", Json::string("x")), ("inputSchema", Json::empty_object()), ("title", Json::string("new"))]),
+    );
     assert_eq!(standing(Menu { server: "a".into(), offer: Ok(Arc::new(offer)) }), Standing::Changed);
 }
 
@@ -73,7 +82,11 @@ fn prefixes_route_and_the_server_gets_its_own_name() {
     let Message::Request { params: Some(params), .. } = case.message() else { panic!("request") };
     assert_eq!(params.to_string(), r#"{ "name":"x", "arguments":{"n":1.0} }"#);
     assert_eq!(judge(&catalog, "x", Naming::Prefixed, &menus).expect_err("bare"), "catalog.unknown");
-    let names: Vec<_> = catalog.listed(Kind::Tool, Naming::Prefixed, &menus).iter().map(|(_, json)| json.view().get("name").expect("name").text().to_owned()).collect();
+    let names: Vec<_> = catalog
+        .listed(Kind::Tool, Naming::Prefixed, &menus)
+        .iter()
+        .map(|(_, json)| json.view().get("name").expect("name").text().to_owned())
+        .collect();
     assert_eq!(names, ["\"a__x\"", "\"b__x\""]);
 }
 
@@ -92,7 +105,12 @@ fn a_name_offered_twice_is_not_offered() {
 #[test]
 fn tools_with_broken_schemas_or_headers_are_not_offered() {
     let mut offer = Offer::default();
-    for schema in ["null", r#"{"properties":{"a":{"type":"number","x-mcp-header":"N"}}}"#, r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#, r#"{"properties":{"a":{"type":"string","x-mcp-header":"R"},"b":{"type":"string","x-mcp-header":"r"}}}"#] {
+    for schema in [
+        "null",
+        r#"{"properties":{"a":{"type":"number","x-mcp-header":"N"}}}"#,
+        r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#,
+        r#"{"properties":{"a":{"type":"string","x-mcp-header":"R"},"b":{"type":"string","x-mcp-header":"r"}}}"#,
+    ] {
         offer.add(Kind::Tool, &Json::parse(Bytes::from(format!(r#"{{"name":"t","inputSchema":{schema}}}"#))).expect("json"));
     }
     assert_eq!((offer.all().count(), offer.rejected().len()), (0, 4));

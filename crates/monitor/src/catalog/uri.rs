@@ -26,7 +26,9 @@ fn matches(template: &str, uri: &str, budget: usize) -> bool {
     let Some(budget) = budget.checked_sub(1) else { return false };
     // The expression ends where the next literal begins; every such place is tried.
     let next = after.split('{').next().unwrap_or_default();
-    (0..=most).filter(|end| tail.get(*end..).is_some_and(|rest| rest.starts_with(next))).any(|end| (wide || end > 0) && matches(after, tail.get(end..).unwrap_or_default(), budget))
+    (0..=most)
+        .filter(|end| tail.get(*end..).is_some_and(|rest| rest.starts_with(next)))
+        .any(|end| (wide || end > 0) && matches(after, tail.get(end..).unwrap_or_default(), budget))
 }
 
 #[cfg(test)]
@@ -46,7 +48,15 @@ mod tests {
 
     #[test]
     fn no_way_out() {
-        for uri in ["file:///data/../etc/passwd", "file:///data/%2e%2E/x", "file:///data/..%2fx", "file:///data/%252e%252e/x", "file:///data/..\\x", "file:///a%00b", "file:///a\nb"] {
+        for uri in [
+            "file:///data/../etc/passwd",
+            "file:///data/%2e%2E/x",
+            "file:///data/..%2fx",
+            "file:///data/%252e%252e/x",
+            "file:///data/..\\x",
+            "file:///a%00b",
+            "file:///a\nb",
+        ] {
             assert!(!covers("file:///{+path}", uri), "{uri}");
         }
     }

@@ -42,8 +42,9 @@ impl Default for Config {
 
 /// Builds the control. An allowance of nothing is a mistake, not a way to switch a tool off.
 pub fn build(config: Config) -> Result<Quota, toml::de::Error> {
-    if [config.read_per_minute, config.write_per_minute, config.client_per_minute].contains(&0) {
-        return Err(serde::de::Error::custom("a quota is at least 1 a minute"));
+    let rates = [config.read_per_minute, config.write_per_minute, config.client_per_minute];
+    if rates.iter().any(|rate| !(1..=MOST).contains(rate)) {
+        return Err(serde::de::Error::custom(format!("a quota is 1 to {MOST} a minute")));
     }
     Ok(Quota { config, cells: Mutex::new(Cells::default()) })
 }
@@ -63,6 +64,8 @@ struct Cells {
 }
 
 const MINUTE_US: u64 = 60_000_000;
+/// One call a microsecond: the resolution of the count.
+const MOST: u32 = 60_000_000;
 
 impl Cells {
     /// When the cell would be free for another call, or how long to wait.

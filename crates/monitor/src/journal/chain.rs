@@ -115,10 +115,9 @@ impl Verifier {
 
     fn account(&mut self, event: Option<&str>, call: Option<&str>, outcome: Option<&str>) -> Result<(), &'static str> {
         match (event, call) {
-            (Some("decided"), Some(call))
-                if (self.closed.contains(call) || !self.open.insert(call.to_owned())) => {
-                    return Err("the call was decided twice");
-                }
+            (Some("decided"), Some(call)) if (self.closed.contains(call) || !self.open.insert(call.to_owned())) => {
+                return Err("the call was decided twice");
+            }
             (Some("closed"), Some(call)) => {
                 self.open.remove(call);
                 if !self.closed.insert(call.to_owned()) {

@@ -12,8 +12,14 @@ impl Ledger for Book {
 
 fn lines() -> Vec<Vec<u8>> {
     let mut chain = Chain::begin();
-    let entry = |event: &str, call: &str| Json::object([("event", Json::string(event)), ("call", Json::string(call)), ("outcome", Json::string("refused"))]);
-    ["a", "b"].into_iter().flat_map(|call| [entry("decided", call), entry("closed", call)]).map(|members| chain.append(1, Some(2), &members)).collect()
+    let entry = |event: &str, call: &str| {
+        Json::object([("event", Json::string(event)), ("call", Json::string(call)), ("outcome", Json::string("refused"))])
+    };
+    ["a", "b"]
+        .into_iter()
+        .flat_map(|call| [entry("decided", call), entry("closed", call)])
+        .map(|members| chain.append(1, Some(2), &members))
+        .collect()
 }
 
 fn verify(lines: &[Vec<u8>]) -> Result<Summary, Break> {

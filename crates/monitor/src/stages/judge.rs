@@ -136,7 +136,10 @@ impl Monitor {
                 Err(_) => Verdict::Deny(Refusal::new(MONITOR_FAULT, format!("{}: panicked", seat.entry.name))),
             };
             let mark = seat.weigh(verdict, &mut consent);
-            trail.push(Step { control: seat.entry.name, mark: mark.as_ref().map_or_else(|refusal| Mark::Deny(refusal.reason), |mark| *mark) });
+            trail.push(Step {
+                control: seat.entry.name,
+                mark: mark.as_ref().map_or_else(|refusal| Mark::Deny(refusal.reason), |mark| *mark),
+            });
             mark?;
         }
         Ok(consent)

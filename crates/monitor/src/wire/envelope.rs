@@ -318,7 +318,8 @@ impl Envelope {
             Header::Unusable => return Err(Refusal::new(HEADER_MISMATCH, "MCP-Protocol-Version: given twice or not readable")),
         };
         let modern_only = self.method.as_deref().and_then(Method::read).is_some_and(is_modern_only);
-        let modern = header.is_some_and(|version| version.era() == Era::Modern) || (modern_only && self.id.is_some() && negotiated.is_none());
+        let modern =
+            header.is_some_and(|version| version.era() == Era::Modern) || (modern_only && self.id.is_some() && negotiated.is_none());
         match (header, negotiated) {
             _ if modern && self.id.is_some() => Err(Refusal::new(PARAMS, format!("_meta lacks {META_VERSION}"))),
             _ if modern => Ok(Version::NEWEST),

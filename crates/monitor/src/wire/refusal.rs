@@ -75,8 +75,10 @@ pub fn encode(refusal: &Refusal, refused: Refused<'_>) -> Encoded {
         _ => status,
     };
     let id = refused.id.map_or_else(Json::null, |id| id.json().clone());
-    let as_result = matches!(class, Class::Denied | Class::Limit | Class::Upstream | Class::Timeout) && refused.method == Some(Method::ToolsCall);
-    let (member, body) = if as_result { ("result", result(refusal, refused.era)) } else { ("error", error(refusal, (refused.era, refused.call), code)) };
+    let as_result =
+        matches!(class, Class::Denied | Class::Limit | Class::Upstream | Class::Timeout) && refused.method == Some(Method::ToolsCall);
+    let (member, body) =
+        if as_result { ("result", result(refusal, refused.era)) } else { ("error", error(refusal, (refused.era, refused.call), code)) };
     let message = Json::object([("jsonrpc", Json::string("2.0")), ("id", id), (member, body)]);
     Encoded { message, status }
 }

@@ -34,15 +34,7 @@ impl Decoder {
     /// A decoder that holds at most `limit` bytes of one event.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            line: BytesMut::new(),
-            after_cr: false,
-            first: true,
-            data: BytesMut::new(),
-            has_data: false,
-            event: Event::default(),
-        }
+        Self { limit, line: BytesMut::new(), after_cr: false, first: true, data: BytesMut::new(), has_data: false, event: Event::default() }
     }
 
     /// Takes the next bytes; returns the events that they complete.
@@ -154,7 +146,12 @@ mod tests {
 
     #[test]
     fn line_ends_and_chunk_borders_do_not_matter() {
-        for text in ["data: a\n\ndata: b\n\n", "data: a\r\n\r\ndata: b\r\n\r\n", "data:a\r\rdata:b\r\r", "\u{feff}data: a\n\n: comment\nevent: message\ndata: b\n\n"] {
+        for text in [
+            "data: a\n\ndata: b\n\n",
+            "data: a\r\n\r\ndata: b\r\n\r\n",
+            "data:a\r\rdata:b\r\r",
+            "\u{feff}data: a\n\n: comment\nevent: message\ndata: b\n\n",
+        ] {
             assert_eq!(all(&[text]), [data("a"), data("b")], "{text:?}");
             let single: Vec<&str> = text.split("").filter(|part| !part.is_empty()).collect();
             assert_eq!(all(&single), [data("a"), data("b")], "{text:?}");

@@ -98,7 +98,13 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> Header {
 pub(super) fn mirror(headers: &HeaderMap) -> Mirror {
     let named = |name: &'static str| header(headers, &HeaderName::from_static(name));
     let params = headers.keys().filter_map(|name| Some((name.as_str().strip_prefix("mcp-param-")?.to_owned(), header(headers, name))));
-    Mirror { http: true, version: named("mcp-protocol-version"), method: named("mcp-method"), name: named("mcp-name"), params: params.collect() }
+    Mirror {
+        http: true,
+        version: named("mcp-protocol-version"),
+        method: named("mcp-method"),
+        name: named("mcp-name"),
+        params: params.collect(),
+    }
 }
 
 /// Whether a request says that it belongs to the modern era.
@@ -111,7 +117,9 @@ pub(super) fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     let family = kind.split('/').next().unwrap_or_default();
     let takes = |range: &str| {
         let essence = range.split(';').next().unwrap_or_default().trim();
-        essence == "*/*" || essence.eq_ignore_ascii_case(kind) || essence.strip_suffix("/*").is_some_and(|own| own.eq_ignore_ascii_case(family))
+        essence == "*/*"
+            || essence.eq_ignore_ascii_case(kind)
+            || essence.strip_suffix("/*").is_some_and(|own| own.eq_ignore_ascii_case(family))
     };
     headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(takes)
 }

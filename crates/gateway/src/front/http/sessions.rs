@@ -73,7 +73,9 @@ impl Session {
 
     /// Resumes the stream of an event id; without one, the standalone stream.
     pub(super) fn resume(&self, last: Option<&str>) -> mpsc::Receiver<Bytes> {
-        let place = last.and_then(|last| last.split_once('-')).and_then(|(tape, count)| Some((tape.parse::<u64>().ok()?, count.parse::<u64>().ok()?)));
+        let place = last
+            .and_then(|last| last.split_once('-'))
+            .and_then(|(tape, count)| Some((tape.parse::<u64>().ok()?, count.parse::<u64>().ok()?)));
         let Some((number, count)) = place else { return self.standalone.attach(None) };
         let tape = held(&self.tapes).iter().find(|tape| tape.number() == number).cloned();
         tape.unwrap_or_else(|| self.standalone.clone()).attach(Some(count))
@@ -156,7 +158,8 @@ impl Sessions {
 
     /// Ends what nobody has used for long.
     pub(super) async fn sweep(&self) {
-        let ids: Vec<String> = held(&self.sessions).iter().filter(|(_, session)| session.talk.idle() > self.idle).map(|(id, _)| id.clone()).collect();
+        let ids: Vec<String> =
+            held(&self.sessions).iter().filter(|(_, session)| session.talk.idle() > self.idle).map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.end(&id).await;
         }

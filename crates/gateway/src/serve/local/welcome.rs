@@ -29,10 +29,8 @@ pub(super) fn initialized(endpoint: &Endpoint, snapshot: &Snapshot, version: Ver
 /// The result of `server/discover`.
 pub(super) fn discovered(endpoint: &Endpoint, snapshot: &Snapshot, links: &[Arc<Link>]) -> Json {
     let key = "io.modelcontextprotocol/serverInfo";
-    let mut members = vec![
-        ("supportedVersions", Json::array([Json::string(Version::NEWEST.name())])),
-        ("capabilities", capabilities(links)),
-    ];
+    let mut members =
+        vec![("supportedVersions", Json::array([Json::string(Version::NEWEST.name())])), ("capabilities", capabilities(links))];
     members.extend(instructions(endpoint, snapshot, links).map(|text| ("instructions", Json::string(&text))));
     members.extend([
         ("resultType", Json::string("complete")),
@@ -86,7 +84,8 @@ fn instructions(endpoint: &Endpoint, snapshot: &Snapshot, links: &[Arc<Link>]) -
         }
         let Some(link) = links.iter().find(|link| link.server().name() == server.name()) else { continue };
         let said = link.hello().view().get("instructions").and_then(View::as_str);
-        let pinned = lock.get(server.name(), Kind::Instructions, "instructions").and_then(|pin| pin.definition.view().get("instructions")?.as_str());
+        let pinned =
+            lock.get(server.name(), Kind::Instructions, "instructions").and_then(|pin| pin.definition.view().get("instructions")?.as_str());
         if let Some(text) = pinned.filter(|pinned| said.as_ref() == Some(pinned)) {
             texts.push(if endpoint.sole().is_some() { text.into_owned() } else { format!("{}: {text}", server.name()) });
         }

@@ -98,7 +98,9 @@ fn modern_requests_carry_version_and_capabilities() {
 #[test]
 fn versions_of_legacy_messages() {
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-    let version = |header: &str, negotiated| client(list, &http(header, "", ""), negotiated).map(|parsed| parsed.version()).map_err(|m| m.refusal.reason.code());
+    let version = |header: &str, negotiated| {
+        client(list, &http(header, "", ""), negotiated).map(|parsed| parsed.version()).map_err(|m| m.refusal.reason.code())
+    };
     assert_eq!(version("", None), Ok(Version::V2025_03_26));
     assert_eq!(version("", Some(Version::V2025_11_25)), Ok(Version::V2025_11_25));
     assert_eq!(version("2025-06-18", Some(Version::V2025_11_25)), Err("wire.header-mismatch"));

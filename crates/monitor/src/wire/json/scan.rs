@@ -261,9 +261,7 @@ fn repeats(keys: &mut [Cow<'_, str>]) -> bool {
 /// The code unit of `\uXXXX` at the start of `bytes`.
 fn hex4(bytes: &[u8]) -> Option<u32> {
     let [b'\\', b'u', digits @ ..] = bytes else { return None };
-    digits.get(..4)?.iter().try_fold(0_u32, |unit, byte| {
-        Some(unit.wrapping_shl(4) | char::from(*byte).to_digit(16)?)
-    })
+    digits.get(..4)?.iter().try_fold(0_u32, |unit, byte| Some(unit.wrapping_shl(4) | char::from(*byte).to_digit(16)?))
 }
 
 /// Unescapes what stands between the quotes of a string that the scanner has passed.
