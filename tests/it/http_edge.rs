@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 /// The tools that the corpus calls.
 fn tools() -> Script {
-    let mut script = Script::with_tools(["read_file", "delete_all", "читать"]);
+    let mut script = Script::with_tools(["read_file", "delete_all", "читать"]).era(script::Era::Both);
     for tool in &mut script.tools {
         tool["inputSchema"]["properties"] = json!({"path": {"type": "string"}});
     }
@@ -32,7 +32,7 @@ fn exceptions() -> BTreeMap<String, Exception> {
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exception {
-    /// The statuses that are right here.
+    /// The statuses that are right here, of all responses.
     statuses: Vec<u16>,
     /// For the reader of the file.
     #[serde(rename = "reason")]
@@ -185,6 +185,26 @@ fn calls_of_the_corpus_are_judged_the_same_at_the_endpoint_of_the_server() {
     }
     assert_eq!(stage.reached("files").len(), answered);
     assert!(answered > 0);
+}
+
+/// Rows with a strange first line name a strange host, too, which is refused first. With ours, they are judged for
+/// what they are about.
+#[test]
+fn strange_requests_are_refused_whatever_host_they_name() {
+    let stage = Stage::with_server("files", &tools());
+    let token = stage.token("t", &[]).text;
+    let gateway = stage.serve();
+    let rows: Vec<Json> = corpora::rows("dev/http_requests").into_iter().filter(|row| corpora::text(row, "class") == "request-line").collect();
+    assert_eq!(rows.len(), 10);
+    for row in rows {
+        let raw = with_token(&corpora::text(&row, "raw"), &token).replace("Host: a\r\n", "Host: 127.0.0.1:8080\r\n");
+        // A body that does not come is a request that is not whole.
+        let outcome = play(&gateway, raw.replace("Content-Length: 999999999", "Content-Type: application/json\r\nContent-Length: 999999999").as_bytes());
+        let refused = outcome.statuses.iter().all(|status| [400, 404, 405, 406, 413, 415, 421].contains(status));
+        assert!(refused && outcome.statuses.len() <= 1, "{}: {outcome:?}", corpora::text(&row, "why"));
+    }
+    assert_eq!(stage.reached("files"), Vec::<String>::new());
+    stage.verify();
 }
 
 #[test]
@@ -404,10 +424,10 @@ fn only_this_machine_by_its_own_names() {
     for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "x@127.0.0.1", "192.168.0.1", "0.0.0.0", "mcp.example.com.evil.example"] {
         assert_eq!(status("Host", host), 403, "{host}");
     }
-    for origin in [format!("http://127.0.0.1:{port}"), "https://app.example.com".to_owned()] {
+    for origin in [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}"), "https://app.example.com".to_owned()] {
         assert_eq!(status("Origin", &origin), 200, "{origin}");
     }
-    for origin in ["null", "http://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "file://", "http://127.0.0.1@evil.example"] {
+    for origin in ["null", "http://127.0.0.1:1", "http://localhost", "http://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "file://", "http://127.0.0.1@evil.example"] {
         assert_eq!(status("Origin", origin), 403, "{origin}");
     }
     assert_eq!(stage.reached("files"), Vec::<String>::new());

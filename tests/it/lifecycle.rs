@@ -174,10 +174,13 @@ fn a_server_that_dies_is_started_again_with_growing_pauses() {
 
 #[test]
 fn a_server_that_closes_its_output_and_lives_on_is_ended() {
-    let stage = Stage::new("[servers.files]\nstart_timeout = \"5s\"");
+    let stage = Stage::new("");
     let words = ["run", "--name", "files", "--", "sh", "-c", "echo $$ > mute.pid; exec 1>&-; exec sleep 600"];
     let mut client = Client::start(&mut stage.bartizan(&words));
-    assert!(client.request("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}))["error"].is_object());
+    let started = Instant::now();
+    let hello = client.request("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}));
+    assert_eq!(reason(&hello), Some("upstream.unreachable"));
+    assert!(started.elapsed() < Duration::from_secs(10), "noticed only by the deadline for starting");
     let pid: u32 = std::fs::read_to_string(stage.path("mute.pid")).expect("it ran").trim().parse().expect("a number");
     within(SOON, "the mute server is gone", || !runs(pid));
     assert!(client.leave().success());
@@ -305,12 +308,13 @@ fn a_client_is_served_in_its_own_era() {
 
 #[test]
 fn one_dead_server_takes_nothing_else_down() {
-    let stage = Stage::new("[servers.mute]\nstart_timeout = \"500ms\"\n[servers.dead]\ncommand = [\"/nonexistent/program\"]");
+    let stage = Stage::new("");
     let (good, mute) = (Script::with_tools(["a"]), Script::with_tools(["m"]));
     for (name, script) in [("files", &good), ("mute", &mute)] {
         stage.server(name, script);
         stage.approve_all(name, script);
     }
+    stage.configure("[servers.mute]\nstart_timeout = \"500ms\"\n[servers.dead]\ncommand = [\"/nonexistent/program\"]");
     stage.script("mute", &mute.on("initialize", vec![Act::Wait(0)]));
     let token = stage.token("t", &[]).text;
     let gateway = stage.serve();

@@ -1,6 +1,8 @@
 //! The integration tests: one binary, one module per subject.
 
+mod bad_input;
 mod cases;
+mod compile_fail;
 mod corpora_json;
 mod corpora_messages;
 mod corpora_schema;

@@ -42,6 +42,7 @@ async fn stand(parent: u32, command: &[OsString]) -> io::Result<ExitStatus> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     let mut term = signal(SignalKind::terminate())?;
     let mut child = start(command)?;
+    let_go()?;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let status = tokio::select! {
         status = child.wait() => Some(status?),
@@ -88,6 +89,15 @@ fn start(command: &[OsString]) -> io::Result<Child> {
         command.pre_exec(|| Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?));
     }
     command.spawn()
+}
+
+/// Lets go of the pipes to the gateway. The server alone holds its ends from now on, so that the gateway notices
+/// when it closes one.
+fn let_go() -> io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "what takes the place of a pipe is nothing, which is a file")]
+    let nothing = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    Ok(rustix::stdio::dup2_stdout(&nothing)?)
 }
 
 /// Ends a server that still runs: politely, then not.

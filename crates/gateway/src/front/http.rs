@@ -14,7 +14,7 @@ use bartizan_monitor::wire::envelope::{self, Arrival, Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::refusal::{self, Refused};
-use bartizan_monitor::wire::{HTTP_METHOD, MEDIA_TYPE, NOT_ACCEPTABLE};
+use bartizan_monitor::wire::{HTTP, HTTP_METHOD, MEDIA_TYPE, NOT_ACCEPTABLE};
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode};
@@ -32,6 +32,8 @@ use sessions::{Session, Sessions};
 use tape::Tape;
 
 const SESSION: &str = "mcp-session-id";
+/// Ours are shorter.
+const MAX_SESSION_ID: usize = 256;
 const LAST_EVENT: &str = "last-event-id";
 /// How many interim messages of one request wait for a slow client.
 const BACKLOG: usize = 256;
@@ -131,6 +133,9 @@ impl Front {
     /// The session that a request names: the caller's own, at this endpoint, or none at all.
     fn session(&self, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Result<Option<Arc<Session>>, Refusal> {
         let Some(id) = door::once(headers, SESSION).map_err(|what| Refusal::new(SESSION_UNKNOWN, what))? else { return Ok(None) };
+        if id.len() > MAX_SESSION_ID || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Refusal::new(HTTP, "not a session id"));
+        }
         // A modern request has no session; a session id that it carries is ignored (2026-07-28, transports).
         if door::is_modern(headers) {
             return Ok(None);

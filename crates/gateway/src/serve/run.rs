@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::House;
 use crate::config::Loaded;
@@ -76,7 +76,7 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     Ok((house, servers))
 }
 
-fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) {
+fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) -> JoinHandle<()> {
     let house = house.clone();
     tokio::spawn(async move {
         let note = || {
@@ -87,7 +87,7 @@ fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) {
             changed();
         };
         house.current.watch(note).await;
-    });
+    })
 }
 
 /// Stops taking calls when the process is asked to end; the front then finishes what runs.
@@ -135,11 +135,13 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     };
     let talk = Talk::begin(opening);
     let outbox = lines.clone();
-    watch_lock(&house, move || announce(|told| outbox.post(told)));
+    let watching = watch_lock(&house, move || announce(|told| outbox.post(told)));
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines).await.map_err(ServeError::Pipe);
     drain(&house).await;
     talk.end().await;
+    // Whoever could still write lets go of the output; only then is it known that all is written.
+    watching.abort();
     drop((talk, lines));
     // Whatever is still to be said is said, unless the client does not read.
     let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;

@@ -29,17 +29,20 @@ pub(super) fn place(listen: &Listen, parts: &request::Parts) -> Result<(), Refus
     let origins: Vec<&HeaderValue> = parts.headers.get_all(ORIGIN_HEADER).iter().collect();
     match origins.as_slice() {
         [] => Ok(()),
-        [origin] if origin.to_str().is_ok_and(|origin| is_own_origin(listen, origin)) => Ok(()),
+        [origin] if origin.to_str().is_ok_and(|origin| is_own_origin(listen, origin, host)) => Ok(()),
         _ => Err(Refusal::new(ORIGIN, format!("Origin {origins:?}"))),
     }
 }
 
-fn is_own_origin(listen: &Listen, origin: &str) -> bool {
+/// Whether a page may talk to the gateway: one that was configured, or one that comes from where the request goes.
+/// Another port of this machine is another program, whose pages are not ours.
+fn is_own_origin(listen: &Listen, origin: &str, host: &str) -> bool {
     if listen.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
         return true;
     }
+    let port = |authority: &str| authority.parse::<Authority>().ok().and_then(|authority| authority.port_u16());
     let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    rest.is_some_and(|authority| is_own(listen, authority))
+    rest.is_some_and(|authority| is_own(listen, authority) && port(authority) == port(host))
 }
 
 /// Whether an authority names this gateway: loopback when it listens there, its own address, or a

@@ -1,0 +1,10 @@
+//! JSON that was not read strictly is not JSON here.
+
+use bartizan_monitor::wire::json::Json;
+use bytes::Bytes;
+
+fn forge(bytes: Bytes) -> Json {
+    Json(bytes)
+}
+
+fn main() {}

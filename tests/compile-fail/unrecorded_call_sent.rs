@@ -1,0 +1,12 @@
+//! A call that was judged and is not in the journal is not sent.
+
+use std::sync::Arc;
+
+use bartizan_gateway::upstream::{Link, Listener};
+use bartizan_monitor::stages::Admitted;
+
+async fn send(link: &Arc<Link>, admitted: Admitted, ear: &dyn Listener) {
+    let _ = link.send(admitted, ear, &Default::default()).await;
+}
+
+fn main() {}
