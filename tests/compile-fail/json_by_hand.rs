@@ -4,7 +4,7 @@ use bartizan_monitor::wire::json::Json;
 use bytes::Bytes;
 
 fn forge(bytes: Bytes) -> Json {
-    Json(bytes)
+    Json { 0: bytes }
 }
 
 fn main() {}

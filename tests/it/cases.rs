@@ -116,6 +116,8 @@ struct Step {
     status: Option<u16>,
     /// What the answer must hold (JSON); `none` when there must be none, `later` when a later step hears it.
     expect: Option<String>,
+    /// A mark that is made after the answer, for a server that waits for it.
+    touches: Option<String>,
     /// What the client must hear beside the answer (JSON).
     hears: Option<String>,
     /// The methods that must have reached the server in this step, beside what the gateway asks itself.
@@ -304,6 +306,9 @@ fn take(case: &Case, step: &Step, stage: &Stage, script: &mut Script, gateway: &
         let answer = gateway.send(step, &line(step.times))?;
         judge_answer(step, answer, gateway)?;
     }
+    if let Some(mark) = &step.touches {
+        std::fs::write(stage.path(mark), "").expect("writable");
+    }
     if let (Some(hears), Gateway::Stdio(client)) = (&step.hears, &mut *gateway) {
         let wanted: Value = serde_json::from_str(hears).map_err(|error| format!("hears: {error}"))?;
         client.expect(|message| difference(&wanted, message).is_none());
@@ -398,6 +403,41 @@ fn every_reason_of_every_control_has_a_case_that_produces_it() {
         }
     }
     assert!(missing.is_empty(), "no case in tests/cases/AREA/ produces these: {missing:?}");
+}
+
+/// Reasons that no case can produce, because it takes more than lines: the test that does.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("identity.expired", "nobody_is_anonymous_whatever_they_ask"),
+    ("identity.invalid", "nobody_is_anonymous_whatever_they_ask"),
+    ("identity.missing", "nobody_is_anonymous_whatever_they_ask"),
+    ("identity.revoked", "a_revoked_token_is_out_on_the_next_message"),
+    ("monitor.fault", "i3_a_control_that_fails_denies"),
+    ("monitor.journal", "i4_a_dead_journal_stops_every_call"),
+    ("serve.draining", "a_served_gateway_drains_too_and_takes_nothing_new"),
+    ("session.limit", "sessions_are_counted"),
+    ("session.unknown", "a_session_belongs_to_its_principal_and_endpoint"),
+    ("upstream.invalid", "what_a_server_says_badly_over_http_fails_its_call_only"),
+    ("wire.http", "every_request_is_judged_as_the_corpus_expects"),
+    ("wire.http-method", "what_is_not_post_json_is_told_so"),
+];
+
+#[test]
+fn every_reason_has_a_case_or_a_test_that_produces_it() {
+    let cases = cases();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("it");
+    let sources: String = std::fs::read_dir(folder).expect("tests").flatten().map(|file| std::fs::read_to_string(file.path()).expect("a test")).collect();
+    let mut missing = Vec::new();
+    for reason in bartizan_monitor::reasons() {
+        let mut produced = shown(&cases, reason.area(), "reason");
+        produced.extend(shown(&cases, reason.area(), "detail"));
+        let test = ELSEWHERE.iter().find(|(code, _)| *code == reason.code()).map(|(_, test)| *test);
+        match (produced.contains(reason.code()), test) {
+            (true, None) => {}
+            (false, Some(test)) if sources.contains(&format!("fn {test}()")) => {}
+            (produced, test) => missing.push((reason.code(), produced, test)),
+        }
+    }
+    assert!(missing.is_empty(), "neither a case nor a test, or both, or a test that is not there: {missing:?}");
 }
 
 #[test]

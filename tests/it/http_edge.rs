@@ -169,7 +169,7 @@ fn calls_of_the_corpus_are_judged_the_same_at_the_endpoint_of_the_server() {
     let stage = Stage::with_server("files", &tools());
     let token = stage.token("t", &[]).text;
     let gateway = stage.serve();
-    let mut answered = 0;
+    let (mut answered, exceptions) = (0, exceptions());
     for row in corpora::rows("dev/http_requests").iter().filter(|row| corpora::text(row, "class") == "mirror") {
         let raw = with_token(&corpora::text(row, "raw"), &token).replacen("POST /mcp ", "POST /mcp/files ", 1);
         let mut wire = gateway.dial();
@@ -180,7 +180,10 @@ fn calls_of_the_corpus_are_judged_the_same_at_the_endpoint_of_the_server() {
             assert!(response.json()["result"]["content"].is_array(), "{}", response.json());
             answered += 1;
         } else {
-            assert_eq!(response.status(), 400, "{}: {}", corpora::text(row, "id"), response.json());
+            // The exceptions of the other test hold here, too.
+            let expected = exceptions.get(&corpora::text(row, "id")).map_or(400, |exception| exception.statuses[0]);
+            assert_eq!(response.status(), expected, "{}: {}", corpora::text(row, "id"), response.json());
+            answered += usize::from(expected == 200);
         }
     }
     assert_eq!(stage.reached("files").len(), answered);

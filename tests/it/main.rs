@@ -8,6 +8,7 @@ mod corpora_messages;
 mod corpora_schema;
 mod examples;
 mod http_edge;
+mod invariants;
 mod lifecycle;
 mod props_json;
 mod rmcp;

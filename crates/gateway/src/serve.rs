@@ -8,12 +8,12 @@ pub use run::{ServeError, run_http, run_stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_monitor::case::{Effect, Facts};
+use bartizan_monitor::case::{Effect, Facts, ReplyForm};
 use bartizan_monitor::catalog::{Menu, Place, is_list};
 use bartizan_monitor::journal::Ticket;
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_DRAINING};
-use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released};
+use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_DRAINING, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
+use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released, ReleasedKind};
 use bartizan_monitor::wire::UNSOLICITED;
 use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
 use bartizan_monitor::wire::json::{Json, View};
@@ -36,6 +36,9 @@ use crate::upstream::{Link, Listener};
 const FRESH: Duration = Duration::from_secs(1);
 /// How old a server's list may be when something of it is called.
 const KNOWN: Duration = Duration::from_secs(60);
+
+/// How long reading lists may take in all.
+const LISTS: Duration = Duration::from_secs(90);
 
 /// Everything that serves.
 #[derive(Debug)]
@@ -76,20 +79,24 @@ async fn live(
     ticket: Ticket,
     arrival: Result<Parsed, Misread>,
 ) -> Result<Option<Released>, Refusal> {
-    let (talk, snapshot) = (visit.talk, house.snapshot());
+    let talk = visit.talk;
     let facts = facts(talk, &ticket);
     let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
     let (guest, ticket) = closing(house.enter(talk, &parsed), ticket)?; // 3
-    let menus = talk.menus(house, &snapshot, &parsed, age(&parsed)).await;
+    let menus = menus(house, talk, &parsed, &guest).await;
+    let (menus, ticket) = closing(menus, ticket)?;
+    // Reading lists may take long: what is judged is judged by what holds now.
+    let snapshot = house.snapshot();
+    let ((), ticket) = closing(house.identity.still(&talk.caller, clock::now_ms()), ticket)?;
     let place = Place { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let (case, ticket) = closing(snapshot.catalog.case(parsed, &talk.caller, place, facts), ticket)?; // 4
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
     let admitted = consult::ask(ruling)?; // 6
     let recorded = record(house, admitted).await?; // 7
-    let server = recorded.case().server().cloned();
+    let (server, method) = (recorded.case().server().cloned(), recorded.case().method());
     let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, guest).await? else { return Ok(None) }; // 8
     let released = snapshot.monitor.release(answer)?; // 9
-    learn_task(talk, server, &released);
+    learn_task(talk, method, server, &released);
     Ok(Some(released))
 }
 
@@ -143,6 +150,17 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
 
 fn facts(talk: &Talk, ticket: &Ticket) -> Facts {
     Facts { id: ticket.id(), now_ms: clock::now_ms(), session: talk.label.clone(), transport: talk.transport }
+}
+
+/// What the servers that a message concerns offer, unless the client gives up or a server does not end.
+async fn menus(house: &Arc<House>, talk: &Arc<Talk>, parsed: &Parsed, guest: &Guest) -> Result<Vec<Menu>, Refusal> {
+    let cancel = guest.running.as_ref().map(|running| running.cancel.clone()).unwrap_or_default();
+    let (snapshot, age) = (house.snapshot(), age(parsed));
+    let read = tokio::time::timeout(LISTS, talk.menus(house, &snapshot, parsed, age));
+    tokio::select! {
+        menus = read => menus.map_err(|_| Refusal::new(UPSTREAM_TIMEOUT, "reading the servers' lists took too long")),
+        () = cancel.cancelled() => Err(Refusal::new(UPSTREAM_CANCELLED, "the client cancelled")),
+    }
 }
 
 fn age(parsed: &Parsed) -> Duration {
@@ -257,7 +275,11 @@ fn task_owner(talk: &Talk, method: Method, params: Option<&Json>) -> Option<Arc<
 }
 
 /// Remembers the task that an answer announces (2025-11-25: `task.taskId`; tasks extension: `taskId`).
-fn learn_task(talk: &Talk, server: Option<Arc<str>>, released: &Released) {
+fn learn_task(talk: &Talk, method: Option<Method>, server: Option<Arc<str>>, released: &Released) {
+    // Only a call starts a task: a server could claim the tasks of another in any other answer.
+    if method != Some(Method::ToolsCall) || released.kind() != ReleasedKind::Reply(ReplyForm::Result) {
+        return;
+    }
     let body = released.body().view();
     let task = body.at(&["task", "taskId"]).or_else(|| body.get("taskId")).and_then(View::as_str);
     if let (Some(task), Some(server)) = (task, server)

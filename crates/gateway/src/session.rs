@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bartizan_monitor::case::Caller;
-use bartizan_monitor::catalog::{Menu, Naming};
+use bartizan_monitor::catalog::{Menu, Naming, is_list};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::ID_IN_USE;
 use bartizan_monitor::wire::envelope::{Id, Parsed};
@@ -146,6 +146,7 @@ pub struct Talk {
     next_ask: AtomicU64,
     tasks: Mutex<VecDeque<(String, Arc<str>)>>,
     last_used: AtomicU64,
+    looks: AtomicU64,
 }
 
 impl std::fmt::Debug for Talk {
@@ -178,6 +179,7 @@ impl Talk {
             next_ask: AtomicU64::new(1),
             tasks: Mutex::default(),
             last_used: AtomicU64::new(clock::now_ms()),
+            looks: AtomicU64::new(1),
         })
     }
 
@@ -240,14 +242,30 @@ impl Talk {
         Hello::Legacy(settled.map_or(Version::NEWEST_LEGACY, |settled| settled.version), capabilities)
     }
 
+    /// The servers of the endpoint that the credential is good for. Others are not even started.
+    #[must_use]
+    pub fn servers(&self) -> Vec<&Arc<Server>> {
+        self.endpoint.servers.iter().filter(|server| self.caller.may_see(server.name())).collect()
+    }
+
     /// The links of one era that are open.
     #[must_use]
     pub fn open_links(&self, era: Era) -> Vec<Arc<Link>> {
         held(&self.links).iter().filter(|((_, other), _)| *other == era).filter_map(|(_, cell)| cell.get().cloned()).collect()
     }
 
+    /// How often the client looked at a list, and one.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Acquire)
+    }
+
     /// What the servers that a message concerns offer, no older than `age`.
     pub async fn menus(self: &Arc<Self>, house: &Arc<House>, snapshot: &Snapshot, parsed: &Parsed, age: Duration) -> Vec<Menu> {
+        if parsed.method().and_then(is_list).is_some() {
+            // Before anything is asked: what changes from now on may be missing in the answer.
+            self.looks.fetch_add(1, Ordering::AcqRel);
+        }
         let concerned = snapshot.catalog.concerns(parsed, self.endpoint.naming, &self.endpoint.names);
         let era = parsed.version().era();
         let servers = concerned.into_iter().filter_map(|name| self.endpoint.server(name));
@@ -255,6 +273,10 @@ impl Talk {
     }
 
     async fn menu(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era, age: Duration) -> Menu {
+        if !self.caller.may_see(server.name()) {
+            // A server that is hidden is not asked; the control `visibility` says no to whatever is called.
+            return Menu { server: server.name().clone(), offer: Ok(Arc::default()) };
+        }
         match self.link(house, server, era).await {
             Ok(link) => link.menu(age).await,
             Err(refusal) => Menu { server: server.name().clone(), offer: Err(refusal) },
@@ -285,6 +307,7 @@ impl Talk {
     /// Notes a request of a server; returns the id under which the client sees it.
     pub fn ask(&self, ask: Ask) -> Option<u64> {
         let mut asks = held(&self.asks);
+        asks.retain(|_, ask| ask.link.strong_count() > 0);
         if asks.len() >= MAX_ASKS {
             return None;
         }

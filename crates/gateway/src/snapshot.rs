@@ -59,14 +59,17 @@ pub struct Current {
     path: PathBuf,
     separator: String,
     current: ArcSwap<Snapshot>,
+    /// The file as it was when it was read: taken before, so that no change in between is missed.
+    first: Option<(SystemTime, u64)>,
 }
 
 impl Current {
     /// Reads the lock file for the first time; nothing starts with one that cannot be used.
     pub fn open(monitor: Monitor, path: &Path, separator: &str) -> Result<Self, OpenError> {
+        let first = mark(path);
         let catalog = Catalog::new(Arc::new(read_lock(path)?), separator);
         let current = ArcSwap::from_pointee(Snapshot { monitor: Arc::new(monitor), catalog });
-        Ok(Self { path: path.to_owned(), separator: separator.to_owned(), current })
+        Ok(Self { path: path.to_owned(), separator: separator.to_owned(), current, first })
     }
 
     /// The snapshot of this moment. A call holds on to the one it began with.
@@ -78,7 +81,7 @@ impl Current {
     /// Looks at the lock file from time to time and tells `changed` after taking a new one. A file
     /// that became unusable approves nothing: what cannot be read cannot be relied on.
     pub async fn watch(&self, changed: impl Fn()) {
-        let mut seen = mark(&self.path);
+        let mut seen = self.first;
         loop {
             tokio::time::sleep(LOOK).await;
             let now = mark(&self.path);

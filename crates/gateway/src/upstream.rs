@@ -33,7 +33,7 @@ use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::{Era, Version};
 use tokio_util::sync::CancellationToken;
 
-use desk::{Desk, Slot};
+use desk::{Desk, Slot, Waits};
 
 /// Who hears what a server says before, beside and instead of an answer.
 pub trait Listener: Send + Sync {
@@ -209,7 +209,7 @@ impl Link {
         let Message::Request { method, params, .. } = recorded.case().message() else {
             return Err(self.server.invalid("not a request"));
         };
-        let slot = self.desk.take(params.as_ref().and_then(progress_token));
+        let slot = self.desk.take(Waits::Client, params.as_ref().and_then(progress_token));
         let params = params.as_ref().map(|params| self.with_own_token(params, slot.id()));
         let declared = declared_headers(recorded);
         let timeout = self.server.settings.timeout;
@@ -243,7 +243,7 @@ impl Link {
     pub async fn subscribe(self: &Arc<Self>, probe: &Probe, ear: &dyn Listener) -> Result<Outcome, Refusal> {
         let params = probe.params(self.era);
         let outgoing = Outgoing { method: probe.method(), params: params.as_ref(), declared: &[] };
-        self.exchange(outgoing, self.desk.take(None), Hearing { link: self, recorded: None, ear }).await
+        self.exchange(outgoing, self.desk.take(Waits::Client, None), Hearing { link: self, recorded: None, ear }).await
     }
 
     /// Answers a request that the server made of the client.
@@ -267,10 +267,15 @@ impl Link {
 
     async fn pass(&self, message: &Message) -> Result<(), Refusal> {
         let text = encode(message);
-        match &self.pipe {
-            Pipe::Stdio(pipe) => pipe.write(&text).await,
-            Pipe::Http(pipe) => pipe.pass(self, &text, message).await,
-        }
+        let passed = async {
+            match &self.pipe {
+                Pipe::Stdio(pipe) => pipe.write(&text).await,
+                Pipe::Http(pipe) => pipe.pass(self, &text, message).await,
+            }
+        };
+        let timeout = self.server.settings.timeout;
+        let late = |_| Err(Refusal::new(UPSTREAM_TIMEOUT, format!("{}: it does not take what it is told", self.server.name())));
+        tokio::time::timeout(timeout, passed).await.unwrap_or_else(late)
     }
 
     /// Asks the server something on the gateway's own account.
@@ -279,7 +284,7 @@ impl Link {
     }
 
     async fn ask(&self, probe: &Probe, timeout: Duration) -> Result<Outcome, Refusal> {
-        let slot = self.desk.take(None);
+        let slot = self.desk.take(Waits::Gateway, None);
         let params = probe.params(self.era);
         let asked = async {
             match &self.pipe {

@@ -104,7 +104,7 @@ impl Catalog {
         let mut message = parsed.into_message();
         let target = match &message {
             Message::Request { method, params, .. } => match Reference::read(*method, params.as_ref()) {
-                Some(reference) => Target::Item(self.item(&reference, naming, menus)?),
+                Some(reference) => Target::Item(self.item(&reference, naming, menus, caller)?),
                 None if is_task(*method) => Target::Server(owner.cloned().ok_or_else(|| unknown("a task that this caller did not start"))?),
                 None => Target::Gateway,
             },
@@ -158,10 +158,10 @@ impl Catalog {
         }
     }
 
-    fn item(&self, reference: &Reference, naming: Naming, menus: &[Menu]) -> Result<Item, Refusal> {
+    fn item(&self, reference: &Reference, naming: Naming, menus: &[Menu], caller: &Caller) -> Result<Item, Refusal> {
         let found = menus.iter().find_map(|menu| self.pinned(reference, naming, &menu.server).map(|pin| (menu, pin)));
         let Some((menu, pin)) = found else {
-            let lacking = menus.iter().find(|menu| self.lock.lacks(&menu.server));
+            let lacking = menus.iter().find(|menu| self.lock.lacks(&menu.server) && caller.may_see(&menu.server));
             return Err(lacking.filter(|_| menus.len() == 1).map_or_else(
                 || not_found(reference),
                 |menu| Refusal::new(UNAPPROVED, format!("nothing of {} is approved; run: bartizan approve {}", menu.server, menu.server)),

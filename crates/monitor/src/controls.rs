@@ -19,8 +19,8 @@ macro_rules! controls {
 }
 
 controls! {
-    shape,
     visibility,
+    shape,
     drift,
     schema,
     policy,

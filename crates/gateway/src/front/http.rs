@@ -23,6 +23,7 @@ use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Reply, UNREAD, stdio};
+use crate::clock;
 use crate::identity;
 use crate::serve::{House, Visit, handle};
 use crate::session::{Endpoint, Interim, Talk};
@@ -59,7 +60,8 @@ impl Front {
 
     /// Ends sessions that nobody uses, and in the end all of them.
     pub async fn sweep(&self) {
-        self.sessions.sweep().await;
+        // A stream that is merely read sends no message whose credential could be looked at.
+        self.sessions.sweep(|caller| self.house.identity.still(caller, clock::now_ms()).is_ok()).await;
     }
 
     /// Tells all sessions something.
@@ -78,7 +80,7 @@ impl Front {
         let answered = async {
             door::place(&self.house.settings.listen, &parts)?;
             identity::misplaced(parts.uri.query())?;
-            let caller = self.house.identity.resolve(&door::credentials(&parts.headers), crate::clock::now_ms())?;
+            let caller = self.house.identity.resolve(&door::credentials(&parts.headers), clock::now_ms())?;
             let endpoint = door::endpoint(parts.uri.path(), &self.merged, &self.single, &caller)?;
             match parts.method {
                 HttpMethod::POST => {

@@ -78,7 +78,7 @@ async fn notice(talk: &Arc<Talk>, method: Method, params: Option<&Json>) {
 }
 
 async fn links(house: &Arc<House>, talk: &Arc<Talk>, era: Era) -> Vec<Result<Arc<Link>, Refusal>> {
-    futures_util::future::join_all(talk.endpoint.servers.iter().map(|server| talk.link(house, server, era))).await
+    futures_util::future::join_all(talk.servers().into_iter().map(|server| talk.link(house, server, era))).await
 }
 
 async fn initialize(house: &Arc<House>, talk: &Arc<Talk>, snapshot: &Snapshot, params: Option<&Json>) -> Result<Json, Refusal> {
@@ -97,14 +97,14 @@ async fn initialize(house: &Arc<House>, talk: &Arc<Talk>, snapshot: &Snapshot, p
     };
     talk.negotiate(Negotiated { version, capabilities });
     let links: Vec<_> = links.into_iter().flatten().collect();
-    Ok(welcome::initialized(&talk.endpoint, snapshot, version, &links))
+    Ok(welcome::initialized(talk, snapshot, version, &links))
 }
 
 async fn discover(house: &Arc<House>, talk: &Arc<Talk>, snapshot: &Snapshot) -> Result<Json, Refusal> {
     // The modern era is offered only where every server speaks it; clients fall back to the legacy
     // one, which then reaches all of them.
     let links = links(house, talk, Era::Modern).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(welcome::discovered(&talk.endpoint, snapshot, &links))
+    Ok(welcome::discovered(talk, snapshot, &links))
 }
 
 fn list(talk: &Arc<Talk>, snapshot: &Snapshot, menus: &[Menu], (kind, era): (Kind, Era), params: Option<&Json>) -> Result<Json, Refusal> {

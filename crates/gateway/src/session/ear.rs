@@ -1,9 +1,10 @@
 //! What servers say on their own: judged, renumbered, and brought to the client that it is for.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use bartizan_monitor::case::Event;
+use bartizan_monitor::catalog::UNAPPROVED;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Heard, Recorded};
 use bartizan_monitor::wire::envelope::{Id, Message};
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{Ask, Talk};
+use crate::clock;
 use crate::serve::House;
 use crate::upstream::{Link, Listener, Pulse};
 
@@ -36,13 +38,18 @@ pub struct Ear {
     house: Weak<House>,
     talk: Weak<Talk>,
     interim: Option<InterimSender>,
+    told: [AtomicU64; LISTS.len()],
 }
+
+/// What is said when a list changes. A client that has been told, and has not looked since, learns nothing from
+/// being told again: a server that says it without end is relayed once.
+const LISTS: [Method; 3] = [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged];
 
 impl Ear {
     /// For what belongs to no request.
     #[must_use]
     pub fn of(house: &Arc<House>, talk: &Arc<Talk>) -> Self {
-        Self { house: Arc::downgrade(house), talk: Arc::downgrade(talk), interim: None }
+        Self { house: Arc::downgrade(house), talk: Arc::downgrade(talk), interim: None, told: Default::default() }
     }
 
     /// For one request.
@@ -61,8 +68,13 @@ impl Ear {
     }
 
     fn notify(&self, house: &House, talk: &Arc<Talk>, link: &Arc<Link>, call: Option<&Recorded>, (method, params): (Method, Option<Json>)) {
-        if matches!(method, Method::ToolsChanged | Method::PromptsChanged | Method::ResourcesChanged) {
+        let list = LISTS.iter().position(|list| *list == method).and_then(|at| self.told.get(at));
+        if let Some(told) = list {
             link.stale();
+            let looks = talk.looks();
+            if told.swap(looks, Ordering::AcqRel) == looks {
+                return;
+            }
         }
         let Some(params) = own_names(talk, link, method, params, house) else {
             return house.heard(talk, link, method, Err("it names something that is not known or not approved"));
@@ -142,11 +154,17 @@ fn judged(
         params,
         capabilities: talk.negotiated().and_then(|settled| settled.capabilities),
     };
+    house.identity.still(&talk.caller, clock::now_ms())?;
+    let snapshot = house.snapshot();
+    if snapshot.catalog.lock().lacks(&event.server) {
+        // Nobody has reviewed the server: it may not speak to the person or the model either.
+        return Err(Refusal::new(UNAPPROVED, format!("{} says {method} before anything of it is approved", event.server)));
+    }
     let heard = match call {
         Some(recorded) => recorded.heard(event),
         None => Heard::unsolicited(event),
     };
-    let (_, released) = house.snapshot().monitor.relay(heard)?;
+    let (_, released) = snapshot.monitor.relay(heard)?;
     Ok((!released.body().view().is_null()).then(|| released.body().clone()))
 }
 

@@ -25,8 +25,18 @@ pub(super) enum Frame {
 /// How many interim messages wait for a slow reader; more are dropped, a response never is.
 const BACKLOG: usize = 256;
 
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// A client: what the server says meanwhile may be for it.
+    Client,
+    /// The gateway itself, which hears nothing but the answer.
+    Gateway,
+}
+
 #[derive(Debug)]
 struct Waiting {
+    who: Waits,
     frames: mpsc::Sender<Frame>,
     token: Option<Json>,
 }
@@ -72,11 +82,11 @@ impl Desk {
     }
 
     /// Takes a place under a fresh number; `token` is the client's progress token.
-    pub(super) fn take(self: &Arc<Self>, token: Option<Json>) -> Slot {
+    pub(super) fn take(self: &Arc<Self>, who: Waits, token: Option<Json>) -> Slot {
         let id = self.next.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         // One place more than the backlog is kept for the response.
         let (sender, frames) = mpsc::channel(BACKLOG.saturating_add(1));
-        self.waiting().insert(id, Waiting { frames: sender, token });
+        self.waiting().insert(id, Waiting { who, frames: sender, token });
         Slot { id, desk: self.clone(), frames }
     }
 
@@ -122,7 +132,7 @@ impl Desk {
             Message::Notification { method: Method::Progress, params } => {
                 let call = params.as_ref().and_then(token_of).and_then(|id| waiting.get(&id));
                 match (call, params) {
-                    (Some(Waiting { frames, token: Some(token) }), Some(params)) => {
+                    (Some(Waiting { frames, token: Some(token), .. }), Some(params)) => {
                         interim(frames, Message::Notification { method: Method::Progress, params: Some(with_token(&params, token)) });
                         Sorted::Delivered
                     }
@@ -131,7 +141,7 @@ impl Desk {
             }
             other => {
                 // With one call running, what is said is said in its course.
-                let mut running = waiting.values();
+                let mut running = waiting.values().filter(|call| call.who == Waits::Client);
                 match (running.next(), running.next()) {
                     (Some(call), None) if !is_about_lists(&other) => {
                         interim(&call.frames, other);

@@ -43,15 +43,10 @@ impl Shelf {
             return Ok(stock.offer.clone());
         }
         let read = Stopwatch::start();
-        let pages = match pages(link).await {
-            Ok(pages) => pages,
-            Err(refusal) => {
-                // What was known is not known to hold any more.
-                *stock = None;
-                return Err(refusal);
-            }
-        };
-        let offer = match stock.as_ref() {
+        // Taken before waiting: when reading fails or is given up, what was known is not known to hold any more.
+        let old = stock.take();
+        let pages = pages(link).await?;
+        let offer = match old.as_ref() {
             Some(stock) if stock.pages == pages => stock.offer.clone(),
             _ => Arc::new(compose(link, &pages)),
         };
@@ -76,7 +71,7 @@ async fn pages(link: &Link) -> Result<Vec<(Kind, Json)>, Refusal> {
 
 async fn list(link: &Link, kind: Kind, pages: &mut Vec<(Kind, Json)>) -> Result<(), Refusal> {
     let mut cursor = None;
-    let mut definitions = 0_usize;
+    let (mut definitions, mut bytes) = (0_usize, 0_usize);
     for _ in 0..MAX_PAGES {
         let page = match link.probe(&Probe::List(kind, cursor.clone())).await? {
             Outcome::Result(page) => page,
@@ -86,8 +81,9 @@ async fn list(link: &Link, kind: Kind, pages: &mut Vec<(Kind, Json)>) -> Result<
         };
         definitions = definitions.saturating_add(page.view().get(kind.plural()).map_or(0, |list| list.items().count()));
         let next = page.get("nextCursor").filter(|next| next.view().as_str().is_some());
+        bytes = bytes.saturating_add(page.bytes().len());
         pages.push((kind, page));
-        if definitions > MAX_DEFINITIONS || (next.is_some() && next == cursor) {
+        if definitions > MAX_DEFINITIONS || bytes > link.server().message_bytes || (next.is_some() && next == cursor) {
             break;
         }
         match next {

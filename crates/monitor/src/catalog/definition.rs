@@ -1,6 +1,6 @@
 //! What a server offers, as it said it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::case::Kind;
 use crate::wire::canonical::Digest;
@@ -57,6 +57,8 @@ pub struct Rejected {
 pub struct Offer {
     definitions: Vec<Definition>,
     index: BTreeMap<(Kind, String), usize>,
+    /// Names that were offered twice with different definitions: neither counts.
+    twins: BTreeSet<(Kind, String)>,
     rejected: Vec<Rejected>,
 }
 
@@ -74,28 +76,23 @@ impl Offer {
 
     fn insert(&mut self, definition: Definition) {
         let key = (definition.kind, definition.name.clone());
-        let twin = self.index.get(&key).and_then(|at| self.definitions.get(*at));
-        match twin {
+        if self.twins.contains(&key) {
+            return;
+        }
+        match self.index.get(&key).and_then(|at| self.definitions.get(*at)) {
             // Resources may be listed twice; the same thing twice is one thing.
             Some(twin) if twin.digest == definition.digest => {}
             Some(_) => {
                 // Which of two would be called is the server's secret: neither is offered.
-                let rejected =
-                    Rejected { kind: definition.kind, name: definition.name, why: "it is offered twice with different definitions" };
-                self.definitions.retain(|other| (other.kind, &other.name) != (rejected.kind, &rejected.name));
-                self.rejected.push(rejected);
-                self.reindex();
+                self.index.remove(&key);
+                self.rejected.push(Rejected { kind: key.0, name: key.1.clone(), why: "it is offered twice with different definitions" });
+                self.twins.insert(key);
             }
-            None if self.rejected.iter().any(|other| (other.kind, &other.name) == (key.0, &key.1)) => {}
             None => {
                 self.index.insert(key, self.definitions.len());
                 self.definitions.push(definition);
             }
         }
-    }
-
-    fn reindex(&mut self) {
-        self.index = self.definitions.iter().enumerate().map(|(at, d)| ((d.kind, d.name.clone()), at)).collect();
     }
 
     /// One definition.
@@ -106,12 +103,14 @@ impl Offer {
 
     /// The definitions of one kind, in the server's order.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Definition> {
-        self.definitions.iter().filter(move |definition| definition.kind == kind)
+        self.all().filter(move |definition| definition.kind == kind)
     }
 
     /// All definitions, in the server's order.
     pub fn all(&self) -> impl Iterator<Item = &Definition> {
-        self.definitions.iter()
+        self.definitions
+            .iter()
+            .filter(|definition| self.twins.is_empty() || !self.twins.contains(&(definition.kind, definition.name.clone())))
     }
 
     /// What cannot be offered.

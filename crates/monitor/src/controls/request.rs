@@ -11,7 +11,7 @@ use crate::case::{Case, Event, Reply, ReplyForm};
 use crate::control::{Control, Judged, Verdict};
 use crate::reason::{Class, Refusal, reasons};
 use crate::wire::envelope::{META_CAPABILITIES, Message};
-use crate::wire::json::{Json, View};
+use crate::wire::json::{Json, Kind, View};
 use crate::wire::method::{Form, Method};
 
 /// The threat, in one sentence.
@@ -72,6 +72,9 @@ impl Control for Request {
     fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
         let asked = reply.body.view().get("inputRequests").filter(|_| reply.form == ReplyForm::Result);
         let (Some(asked), Some(server)) = (asked, case.server()) else { return Ok(Verdict::Pass) };
+        if asked.kind() != Kind::Object {
+            return Ok(Verdict::Deny(Refusal::new(UNKNOWN_KIND, format!("{server}: inputRequests is no object"))));
+        }
         let capabilities = match case.message() {
             Message::Request { params: Some(params), .. } => params.view().at(&["_meta", META_CAPABILITIES]),
             Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => None,

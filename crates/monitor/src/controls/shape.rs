@@ -8,6 +8,7 @@ use crate::case::Case;
 use crate::control::{Control, Judged, Verdict};
 use crate::reason::{Class, Refusal, reasons};
 use crate::wire::envelope::Message;
+use crate::wire::json::View;
 use crate::wire::method::Method;
 
 /// The threat, in one sentence.
@@ -40,9 +41,28 @@ impl Control for Shape {
             return Ok(Verdict::Pass);
         };
         let Some(known) = members(*method) else { return Ok(Verdict::Pass) };
+        if *method == Method::Complete
+            && let Some(stray) = stray_inside(params.view())
+        {
+            return Ok(Verdict::Deny(Refusal::new(UNKNOWN_MEMBER, format!("{method}: {stray}"))));
+        }
         let stray = params.view().members().map(|(key, _)| key).find(|key| key != "_meta" && !known.contains(&&**key));
         Ok(stray.map_or(Verdict::Pass, |key| Verdict::Deny(Refusal::new(UNKNOWN_MEMBER, format!("{method}: {key:?}")))))
     }
+}
+
+/// A stray member inside a completion's parameters: what is completed is named there, not at the top.
+fn stray_inside(params: View<'_>) -> Option<String> {
+    let reference = match params.at(&["ref", "type"]).and_then(View::as_str).as_deref() {
+        Some("ref/prompt") => &["type", "name", "title"][..],
+        Some("ref/resource") => &["type", "uri"][..],
+        _ => return Some("ref is of an unknown type".to_owned()),
+    };
+    let inside = [("ref", reference), ("argument", &["name", "value"][..]), ("context", &["arguments"][..])];
+    inside.into_iter().find_map(|(member, known)| {
+        let stray = params.get(member)?.members().map(|(key, _)| key).find(|key| !known.contains(&&**key))?;
+        Some(format!("{member}/{stray:?}"))
+    })
 }
 
 /// The members of a method's parameters beside `_meta`, over all versions; `None` where the schema

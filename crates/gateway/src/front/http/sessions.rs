@@ -157,15 +157,15 @@ impl Sessions {
     }
 
     /// Ends what nobody has used for long.
-    pub(super) async fn sweep(&self) {
-        let ids: Vec<String> =
-            held(&self.sessions).iter().filter(|(_, session)| session.talk.idle() > self.idle).map(|(id, _)| id.clone()).collect();
+    pub(super) async fn sweep(&self, stands: impl Fn(&Caller) -> bool) {
+        let over = |talk: &Talk| talk.idle() > self.idle || !stands(&talk.caller);
+        let ids: Vec<String> = held(&self.sessions).iter().filter(|(_, session)| over(&session.talk)).map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.end(&id).await;
         }
         let talks: Vec<Arc<Talk>> = {
             let mut standing = held(&self.standing);
-            let old: Vec<_> = standing.iter().filter(|(_, talk)| talk.idle() > self.idle).map(|(key, _)| key.clone()).collect();
+            let old: Vec<_> = standing.iter().filter(|(_, talk)| over(talk)).map(|(key, _)| key.clone()).collect();
             old.iter().filter_map(|key| standing.remove(key)).collect()
         };
         for talk in talks {

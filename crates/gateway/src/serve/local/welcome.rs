@@ -7,7 +7,7 @@ use bartizan_monitor::wire::json::{Json, Kind as JsonKind, View};
 use bartizan_monitor::wire::version::Version;
 
 use super::unapproved;
-use crate::session::Endpoint;
+use crate::session::Talk;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Link, identity};
 
@@ -16,37 +16,43 @@ use crate::upstream::{Link, identity};
 const CAPABILITIES: &[&str] = &["tools", "prompts", "resources", "logging", "completions", "tasks"];
 
 /// The result of `initialize`.
-pub(super) fn initialized(endpoint: &Endpoint, snapshot: &Snapshot, version: Version, links: &[Arc<Link>]) -> Json {
+pub(super) fn initialized(talk: &Talk, snapshot: &Snapshot, version: Version, links: &[Arc<Link>]) -> Json {
     let mut members = vec![
         ("protocolVersion", Json::string(version.name())),
         ("capabilities", capabilities(links)),
-        ("serverInfo", server_info(endpoint, links, &["serverInfo"])),
+        ("serverInfo", server_info(talk, links, &["serverInfo"])),
     ];
-    members.extend(instructions(endpoint, snapshot, links).map(|text| ("instructions", Json::string(&text))));
+    members.extend(instructions(talk, snapshot, links).map(|text| ("instructions", Json::string(&text))));
     Json::object(members)
 }
 
 /// The result of `server/discover`.
-pub(super) fn discovered(endpoint: &Endpoint, snapshot: &Snapshot, links: &[Arc<Link>]) -> Json {
+pub(super) fn discovered(talk: &Talk, snapshot: &Snapshot, links: &[Arc<Link>]) -> Json {
     let key = "io.modelcontextprotocol/serverInfo";
     let mut members =
         vec![("supportedVersions", Json::array([Json::string(Version::NEWEST.name())])), ("capabilities", capabilities(links))];
-    members.extend(instructions(endpoint, snapshot, links).map(|text| ("instructions", Json::string(&text))));
+    members.extend(instructions(talk, snapshot, links).map(|text| ("instructions", Json::string(&text))));
     members.extend([
         ("resultType", Json::string("complete")),
         ("ttlMs", Json::number(0)),
         ("cacheScope", Json::string("private")),
-        ("_meta", Json::object([(key, server_info(endpoint, links, &["_meta", key]))])),
+        ("_meta", Json::object([(key, server_info(talk, links, &["_meta", key]))])),
     ]);
     Json::object(members)
 }
 
-fn server_info(endpoint: &Endpoint, links: &[Arc<Link>], path: &[&str]) -> Json {
-    let own = endpoint.sole().and(links.first()).and_then(|link| {
+fn server_info(talk: &Talk, links: &[Arc<Link>], path: &[&str]) -> Json {
+    let own = talk.endpoint.sole().and(links.first()).and_then(|link| {
         let hello = link.hello();
-        hello.view().at(path).map(|info| hello.share(info))
+        hello.view().at(path).map(named)
     });
     own.unwrap_or_else(identity)
+}
+
+/// Name and version, and nothing else that a server says of itself: nobody has reviewed the rest.
+fn named(info: View<'_>) -> Json {
+    let text = |key: &str| info.get(key).and_then(View::as_str).map(|text| Json::string(&text.chars().take(200).collect::<String>()));
+    Json::object(["name", "version"].into_iter().filter_map(|key| Some((key, text(key)?))))
 }
 
 /// The capabilities of all servers together.
@@ -55,7 +61,6 @@ fn capabilities(links: &[Arc<Link>]) -> Json {
         let offered: Vec<View<'_>> = links.iter().filter_map(|link| link.hello().view().at(&["capabilities", name])).collect();
         match offered.as_slice() {
             [] => None,
-            [one] => Some((*name, Json::of(&one.to_value()))),
             several => Some((*name, union(several))),
         }
     }))
@@ -74,10 +79,10 @@ fn union(several: &[View<'_>]) -> Json {
 }
 
 /// The approved instructions, and what to do where nothing was approved.
-fn instructions(endpoint: &Endpoint, snapshot: &Snapshot, links: &[Arc<Link>]) -> Option<String> {
+fn instructions(talk: &Talk, snapshot: &Snapshot, links: &[Arc<Link>]) -> Option<String> {
     let lock = snapshot.catalog.lock();
     let mut texts = Vec::new();
-    for server in &endpoint.servers {
+    for server in talk.servers() {
         if lock.lacks(server.name()) {
             texts.push(unapproved(server));
             continue;
@@ -87,7 +92,7 @@ fn instructions(endpoint: &Endpoint, snapshot: &Snapshot, links: &[Arc<Link>]) -
         let pinned =
             lock.get(server.name(), Kind::Instructions, "instructions").and_then(|pin| pin.definition.view().get("instructions")?.as_str());
         if let Some(text) = pinned.filter(|pinned| said.as_ref() == Some(pinned)) {
-            texts.push(if endpoint.sole().is_some() { text.into_owned() } else { format!("{}: {text}", server.name()) });
+            texts.push(if talk.endpoint.sole().is_some() { text.into_owned() } else { format!("{}: {text}", server.name()) });
         }
     }
     (!texts.is_empty()).then(|| texts.join("\n\n"))

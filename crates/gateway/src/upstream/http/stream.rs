@@ -14,6 +14,8 @@ use crate::upstream::Server;
 
 /// How long to wait before a stream is resumed when the server does not say.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
+/// The shortest pause: a server that hangs up at once must not keep us busy.
+const MIN_RETRY: Duration = Duration::from_millis(10);
 /// The longest pause that a server may ask for.
 pub(super) const MAX_RETRY: Duration = Duration::from_secs(30);
 
@@ -39,7 +41,7 @@ impl Stream {
                     self.last.clone_from(&event.id);
                 }
                 if let Some(millis) = event.retry_ms {
-                    self.retry = Duration::from_millis(millis).min(MAX_RETRY);
+                    self.retry = Duration::from_millis(millis).clamp(MIN_RETRY, MAX_RETRY);
                 }
                 return Ok(Some(event));
             }
