@@ -2,6 +2,7 @@
 
 mod body;
 mod door;
+mod flood;
 mod sessions;
 mod tape;
 
@@ -29,6 +30,7 @@ use crate::serve::{House, Visit, handle};
 use crate::session::{Endpoint, Interim, Talk};
 use crate::upstream::Pulse;
 use body::Body;
+use flood::{Entry, Flood};
 use sessions::{Session, Sessions};
 use tape::Tape;
 
@@ -46,6 +48,7 @@ pub struct Front {
     merged: Arc<Endpoint>,
     single: Vec<Arc<Endpoint>>,
     sessions: Sessions,
+    flood: Flood,
 }
 
 type Answer = Response<Body>;
@@ -55,7 +58,7 @@ impl Front {
     #[must_use]
     pub fn new(house: Arc<House>, merged: Arc<Endpoint>, single: Vec<Arc<Endpoint>>) -> Arc<Self> {
         let sessions = Sessions::new(&house.settings.limits);
-        Arc::new(Self { house, merged, single, sessions })
+        Arc::new(Self { house, merged, single, sessions, flood: Flood::default() })
     }
 
     /// Ends sessions that nobody uses, and in the end all of them.
@@ -101,15 +104,28 @@ impl Front {
 
     /// Answers what did not become a message, and records it.
     fn refuse(&self, refusal: &Refusal) -> Answer {
-        let mut ticket = self.house.journal.ticket();
-        ticket.note("transport", Json::string("http"));
-        let refused = Refused { id: None, method: None, era: UNREAD, call: ticket.id() };
+        let refused = Refused { id: None, method: None, era: UNREAD, call: self.record(refusal) };
         let encoded = refusal::encode(refusal, refused);
-        ticket.refuse(refusal);
         tracing::info!(reason = %refusal.reason, detail = %refusal.detail, "refused");
         let mut answer = json(encoded.status, encoded.message.bytes().clone());
         label(&mut answer, refusal.reason);
         answer
+    }
+
+    /// Records a refusal, or counts it when there are too many; returns the number of the record.
+    fn record(&self, refusal: &Refusal) -> u64 {
+        match self.flood.one_more(clock::now_ms()) {
+            Entry::Counted => return 0,
+            Entry::OwnAfter(count) => {
+                self.house.journal.note(&Json::object([("event", Json::string("flood")), ("refused", Json::number(count))]));
+            }
+            Entry::Own => {}
+        }
+        let mut ticket = self.house.journal.ticket();
+        ticket.note("transport", Json::string("http"));
+        let id = ticket.id();
+        ticket.refuse(refusal);
+        id
     }
 
     async fn post(
