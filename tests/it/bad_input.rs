@@ -15,7 +15,8 @@ const MEMORY: u64 = 200 << 20;
 
 /// What clients send that is not understood, and the reason why it is not.
 fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
-    let call = |arguments: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a","arguments":{arguments}}}}}"#);
+    let call =
+        |arguments: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a","arguments":{arguments}}}}}"#);
     let with_id = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
     let mut invalid = call(r#"{"text":"@"}"#).into_bytes();
     let at = invalid.iter().position(|byte| *byte == b'@').expect("there");
@@ -64,7 +65,11 @@ fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("a method of servers", r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#.to_owned(), "wire.method"),
         ("an unknown extension", r#"{"jsonrpc":"2.0","id":1,"method":"vendor.example/do"}"#.to_owned(), "wire.method"),
         ("a response to a request never sent", r#"{"jsonrpc":"2.0","id":4711,"result":{}}"#.to_owned(), "wire.unsolicited"),
-        ("an error to a request never sent", r#"{"jsonrpc":"2.0","id":"x","error":{"code":1,"message":"x"}}"#.to_owned(), "wire.unsolicited"),
+        (
+            "an error to a request never sent",
+            r#"{"jsonrpc":"2.0","id":"x","error":{"code":1,"message":"x"}}"#.to_owned(),
+            "wire.unsolicited",
+        ),
     ];
     rows.extend(texts.into_iter().map(|(what, text, reason)| (what, text.into_bytes(), reason)));
     rows
@@ -107,7 +112,12 @@ fn what_is_posted_badly_is_refused_and_blocks_nobody() {
     let mut other = gateway.visitor(&good).at("/mcp/files").initialize();
     let session = gateway.visitor(&bad).at("/mcp/files").initialize();
     // Somebody else's calls that hang, all the while.
-    let _hanging: Vec<_> = (0..20).map(|id| session.begin("POST", &json!({"jsonrpc": "2.0", "id": id + 100, "method": "tools/call", "params": {"name": "hang"}}).to_string())).collect();
+    let _hanging: Vec<_> = (0..20)
+        .map(|id| {
+            session
+                .begin("POST", &json!({"jsonrpc": "2.0", "id": id + 100, "method": "tools/call", "params": {"name": "hang"}}).to_string())
+        })
+        .collect();
     eventually("they hang", || stage.reached("files").len() == 20);
     let known = refusals(&stage).len();
     for (count, (what, bytes, expected)) in messages().into_iter().enumerate() {
@@ -257,7 +267,21 @@ fn what_a_server_prints_beside_the_protocol_is_dropped() {
     ];
     play(acts, |stage, client, answer| {
         assert_eq!(text(&answer), "the answer");
-        await_strays(stage, &["wire.json", "wire.json", "wire.json", "wire.batch", "wire.envelope", "wire.json", "wire.depth", "wire.envelope", "wire.method", "wire.method"]);
+        await_strays(
+            stage,
+            &[
+                "wire.json",
+                "wire.json",
+                "wire.json",
+                "wire.batch",
+                "wire.envelope",
+                "wire.json",
+                "wire.depth",
+                "wire.envelope",
+                "wire.method",
+                "wire.method",
+            ],
+        );
         assert!(client.so_far().is_empty());
         let said = client.said.line_with("red");
         assert!(said.contains("more"), "{said}");
@@ -266,7 +290,12 @@ fn what_a_server_prints_beside_the_protocol_is_dropped() {
 
 #[test]
 fn an_answer_that_is_not_understood_is_none() {
-    for garbage in [r#"{"jsonrpc":"2.0","id":$ID,"result":[]}"#, r#"{"jsonrpc":"2.0","id":$ID}"#, r#"{"jsonrpc":"2.0","id":$ID,"error":"no"}"#, r#"{"id":$ID,"result":{}}"#] {
+    for garbage in [
+        r#"{"jsonrpc":"2.0","id":$ID,"result":[]}"#,
+        r#"{"jsonrpc":"2.0","id":$ID}"#,
+        r#"{"jsonrpc":"2.0","id":$ID,"error":"no"}"#,
+        r#"{"id":$ID,"result":{}}"#,
+    ] {
         play(vec![line(garbage)], |stage, _, answer| {
             assert!(["upstream.timeout", "upstream.invalid"].contains(&reason(&answer).expect("refused")), "{answer}");
             await_strays(stage, &["wire.envelope"]);
@@ -293,8 +322,11 @@ fn an_id_of_another_type_answers_nobody() {
 
 #[test]
 fn progress_is_for_whom_it_is() {
-    let progress = |token: &str| line(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1}}}}"#));
-    let script = misbehaving(vec![progress("4711"), progress("\"mine\""), progress("$TOKEN"), progress("null"), Act::Answer(script::text("done"))]);
+    let progress = |token: &str| {
+        line(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1}}}}"#))
+    };
+    let script =
+        misbehaving(vec![progress("4711"), progress("\"mine\""), progress("$TOKEN"), progress("null"), Act::Answer(script::text("done"))]);
     let stage = Stage::with_server("files", &script);
     let mut client = stage.run("files");
     client.initialize();
@@ -332,7 +364,11 @@ fn a_storm_of_list_changes_is_told_once_until_somebody_looks() {
 #[test]
 fn a_server_that_never_stops_talking_is_cut_off() {
     let storm = |line: &str| vec![Act::Repeat { line: line.to_owned(), times: 100_000 }, Act::Answer(script::text("done"))];
-    for noise in ["noise", r#"{"jsonrpc":"2.0","id":4711,"result":{}}"#, r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}"#] {
+    for noise in [
+        "noise",
+        r#"{"jsonrpc":"2.0","id":4711,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}"#,
+    ] {
         let stage = Stage::with_server("files", &misbehaving(storm(noise)));
         let mut client = stage.run("files");
         client.initialize();
@@ -386,7 +422,11 @@ fn a_list_without_end_is_cut_off_and_takes_no_other_server_down() {
         stage.server(name, &script);
         stage.approve_all(name, &script);
     }
-    let endless = |cursor: &str| script.clone().on("tools/list", vec![line(&format!(r#"{{"jsonrpc":"2.0","id":$ID,"result":{{"tools":[],"nextCursor":"{cursor}"}}}}"#))]);
+    let endless = |cursor: &str| {
+        script
+            .clone()
+            .on("tools/list", vec![line(&format!(r#"{{"jsonrpc":"2.0","id":$ID,"result":{{"tools":[],"nextCursor":"{cursor}"}}}}"#))])
+    };
     let token = stage.token("t", &[]).text;
     for cursor in ["same", "page $ID"] {
         stage.script("pages", &endless(cursor));
@@ -414,7 +454,13 @@ fn definitions_that_cannot_be_trusted_are_not_offered() {
     let mut client = stage.run("files");
     client.initialize();
     assert!(!client.tools().iter().any(|tool| tool.contains("header") || tool.contains("schema")));
-    for (tool, expected) in [("no schema", "catalog.unknown"), ("no header", "catalog.unknown"), ("two headers", "catalog.unknown"), ("no pattern", "schema.uncompilable"), ("elsewhere", "schema.uncompilable")] {
+    for (tool, expected) in [
+        ("no schema", "catalog.unknown"),
+        ("no header", "catalog.unknown"),
+        ("two headers", "catalog.unknown"),
+        ("no pattern", "schema.uncompilable"),
+        ("elsewhere", "schema.uncompilable"),
+    ] {
         assert_eq!(reason(&client.call(tool, &json!({"n": "x"}))), Some(expected), "{tool}");
     }
     assert!(reason(&client.call("a", &json!({}))).is_none());
@@ -426,24 +472,72 @@ fn definitions_that_cannot_be_trusted_are_not_offered() {
 /// Over HTTP a server has other ways to misbehave. Each row: what it does, and the reason that the client gets.
 #[test]
 fn what_a_server_says_badly_over_http_fails_its_call_only() {
-    let json = |status: &str, body: &str| Act::Http(format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()));
+    let json = |status: &str, body: &str| {
+        Act::Http(format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        ))
+    };
     let wrong = r#"{"jsonrpc":"2.0","id":4711,"result":{"content":[]}}"#;
     let event = |text: &str| line(text);
     let rows: Vec<(&str, Vec<Act>, Option<&str>)> = vec![
         ("garbage", vec![json("200 OK", "garbage")], Some("upstream.invalid")),
-        ("a web page", vec![Act::Http("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>".to_owned())], Some("upstream.invalid")),
-        ("a redirect", vec![Act::Http("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n".to_owned())], Some("upstream.invalid")),
-        ("an error of a proxy", vec![Act::Http("HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nbad".to_owned())], Some("upstream.invalid")),
+        (
+            "a web page",
+            vec![Act::Http("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>".to_owned())],
+            Some("upstream.invalid"),
+        ),
+        (
+            "a redirect",
+            vec![Act::Http("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned())],
+            Some("upstream.invalid"),
+        ),
+        (
+            "an error of a proxy",
+            vec![Act::Http("HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbad".to_owned())],
+            Some("upstream.invalid"),
+        ),
         ("another's answer", vec![json("200 OK", wrong)], Some("upstream.invalid")),
         ("no HTTP", vec![Act::Http("HTTP/nonsense\r\n\r\n".to_owned())], Some("upstream.unreachable")),
         ("nothing", vec![Act::Close], Some("upstream.unreachable")),
         ("silence", vec![Act::Wait(3000), Act::Close], Some("upstream.timeout")),
-        ("a body without end", vec![Act::Http("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n".to_owned()), Act::Endless(1 << 30)], Some("upstream.too-large")),
-        ("an event without end", vec![Act::Http("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: ".to_owned()), Act::Endless(1 << 30)], Some("upstream.too-large")),
-        ("half a body", vec![Act::Http("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"jsonrpc\"".to_owned()), Act::Close], Some("upstream.unreachable")),
-        ("a stream that ends before the answer", vec![event(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}"#)], Some("upstream.unreachable")),
+        (
+            "a body without end",
+            vec![
+                Act::Http("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n".to_owned()),
+                Act::Endless(1 << 30),
+            ],
+            Some("upstream.too-large"),
+        ),
+        (
+            "an event without end",
+            vec![Act::Http("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: ".to_owned()), Act::Endless(1 << 30)],
+            Some("upstream.too-large"),
+        ),
+        (
+            "half a body",
+            vec![
+                Act::Http("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"jsonrpc\"".to_owned()),
+                Act::Close,
+            ],
+            Some("upstream.unreachable"),
+        ),
+        (
+            "a stream that ends before the answer",
+            vec![event(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}"#)],
+            Some("upstream.unreachable"),
+        ),
         ("an event that is garbage", vec![event("garbage"), Act::Answer(script::text("done"))], Some("upstream.invalid")),
-        ("another's answer, foreign progress, then its own, twice", vec![event(wrong), event(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"foreign","progress":1}}"#), Act::Answer(script::text("done")), Act::Answer(script::text("again"))], None),
+        (
+            "another's answer, foreign progress, then its own, twice",
+            vec![
+                event(wrong),
+                event(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"foreign","progress":1}}"#),
+                Act::Answer(script::text("done")),
+                Act::Answer(script::text("again")),
+            ],
+            None,
+        ),
     ];
     let names: Vec<String> = (0..rows.len()).map(|row| format!("bad{row}")).collect();
     let mut script = Script::with_tools(names.iter().map(String::as_str).chain(["a"]));

@@ -37,6 +37,8 @@ struct Case {
     /// The version of the session; `2026-07-28` has none.
     #[serde(default = "newest_legacy")]
     version: String,
+    /// Which introductions the server understands; that of the client's version when it does not say.
+    era: Option<Era>,
     /// What the client declares that it can do.
     #[serde(default)]
     capabilities: BTreeMap<String, Value>,
@@ -189,7 +191,8 @@ fn play(case: &Case) {
     stage.server(SERVER, &script);
     let targets: Vec<String> = case.tool.iter().filter(|tool| tool.approve).map(|tool| format!("{SERVER}/{}", tool.name)).collect();
     if !targets.is_empty() {
-        let effects: Vec<String> = case.tool.iter().filter(|tool| tool.approve).map(|tool| format!("{}={}", tool.name, tool.effect)).collect();
+        let effects: Vec<String> =
+            case.tool.iter().filter(|tool| tool.approve).map(|tool| format!("{}={}", tool.name, tool.effect)).collect();
         stage.approve(&texts(&targets), &texts(&effects));
     }
     stage.forget(SERVER);
@@ -219,11 +222,14 @@ fn script(case: &Case) -> Script {
     }
     // A server that changes what it offers says so; the steps make the marks that it waits for.
     let changes = case.step.iter().filter(|step| step.offers.is_some() || step.withdraws.is_some()).count();
-    let told = |number: usize| [Act::Until(format!("change-{number}")), Act::Line(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#.to_owned())];
+    let told = |number: usize| {
+        [Act::Until(format!("change-{number}")), Act::Line(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#.to_owned())]
+    };
     if changes > 0 {
         on.insert("notifications/initialized".to_owned(), (1..=changes).flat_map(told).collect());
     }
-    let era = if case.version == "2026-07-28" { Era::Modern } else { Era::Legacy };
+    let usual = if case.version == "2026-07-28" { Era::Modern } else { Era::Legacy };
+    let era = case.era.unwrap_or(usual);
     Script { era, tools: case.tool.iter().map(definition).collect(), on, ..Script::default() }
 }
 
@@ -269,7 +275,10 @@ impl Gateway {
                     return Ok(None);
                 }
                 let id = bartizan_tests::json::read(line).get("id").cloned().unwrap_or_default();
-                Ok(Some(client.expect(|message| message.get("method").is_none() && (message.get("id") == Some(&id) || message.get("id") == Some(&Value::Null) || message.is_array()))))
+                Ok(Some(client.expect(|message| {
+                    message.get("method").is_none()
+                        && (message.get("id") == Some(&id) || message.get("id") == Some(&Value::Null) || message.is_array())
+                })))
             }
             Self::Http { served, token, session, transcript } => {
                 let mut visitor: Visitor<'_> = served.visitor(token).at(step.path.as_deref().unwrap_or("/mcp/files"));
@@ -347,6 +356,10 @@ fn judge_record(expected: &Value, stage: &Stage, noted: usize) -> Result<(), Str
 }
 
 fn change(step: &Step, stage: &Stage, script: &mut Script, gateway: &mut Gateway) {
+    if let Gateway::Stdio(client) = gateway {
+        // Who has looked is told of the next change; who has not is told once.
+        client.tools();
+    }
     let name = step.offers.as_ref().map(|tool| &tool.name).or(step.withdraws.as_ref()).expect("one of them");
     let is_it = |tool: &Value| tool.get("name").and_then(Value::as_str) == Some(name);
     match &step.offers {
@@ -367,7 +380,11 @@ fn judge_answer(step: &Step, answer: Option<Value>, gateway: &mut Gateway) -> Re
         (Some("none"), None) => match gateway {
             Gateway::Stdio(client) => {
                 let before = client.so_far();
-                if before.iter().all(|message| message.get("method").is_some()) { Ok(()) } else { Err(format!("an answer came: {before:?}")) }
+                if before.iter().all(|message| message.get("method").is_some()) {
+                    Ok(())
+                } else {
+                    Err(format!("an answer came: {before:?}"))
+                }
             }
             Gateway::Http { .. } => Ok(()),
         },
@@ -425,7 +442,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
 fn every_reason_has_a_case_or_a_test_that_produces_it() {
     let cases = cases();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("it");
-    let sources: String = std::fs::read_dir(folder).expect("tests").flatten().map(|file| std::fs::read_to_string(file.path()).expect("a test")).collect();
+    let sources: String =
+        std::fs::read_dir(folder).expect("tests").flatten().map(|file| std::fs::read_to_string(file.path()).expect("a test")).collect();
     let mut missing = Vec::new();
     for reason in bartizan_monitor::reasons() {
         let mut produced = shown(&cases, reason.area(), "reason");
@@ -447,7 +465,9 @@ fn every_control_has_a_case_that_passes() {
         let passes = |case: &Case| {
             let journals = case.step.iter().filter_map(|step| step.journal.as_ref());
             let mark = |journal: &Value| journal.get("trail")?.get(entry.name)?.as_str().map(str::to_owned);
-            journals.into_iter().any(|journal| journal.get("outcome").is_some_and(|outcome| outcome == "answered") && mark(journal).as_deref() == Some("pass"))
+            journals.into_iter().any(|journal| {
+                journal.get("outcome").is_some_and(|outcome| outcome == "answered") && mark(journal).as_deref() == Some("pass")
+            })
         };
         let found = cases.iter().any(|(control, _, case)| control == entry.name && passes(case));
         assert!(found, "no case in tests/cases/{0}/ is answered with `trail.{0}` = \"pass\"", entry.name);
@@ -456,7 +476,8 @@ fn every_control_has_a_case_that_passes() {
 
 #[test]
 fn every_folder_of_cases_is_an_area_of_reasons_or_a_control() {
-    let areas: BTreeSet<&str> = bartizan_monitor::reasons().map(|reason| reason.area()).chain(REGISTRY.iter().map(|entry| entry.name)).collect();
+    let areas: BTreeSet<&str> =
+        bartizan_monitor::reasons().map(|reason| reason.area()).chain(REGISTRY.iter().map(|entry| entry.name)).collect();
     for (area, name, case) in cases() {
         assert!(areas.contains(area.as_str()), "tests/cases/{name}: there is no control and no area {area:?}");
         assert!(case.what.ends_with('.') && case.what.len() > 20, "tests/cases/{name}: `what` is a sentence");

@@ -197,12 +197,16 @@ fn strange_requests_are_refused_whatever_host_they_name() {
     let stage = Stage::with_server("files", &tools());
     let token = stage.token("t", &[]).text;
     let gateway = stage.serve();
-    let rows: Vec<Json> = corpora::rows("dev/http_requests").into_iter().filter(|row| corpora::text(row, "class") == "request-line").collect();
+    let rows: Vec<Json> =
+        corpora::rows("dev/http_requests").into_iter().filter(|row| corpora::text(row, "class") == "request-line").collect();
     assert_eq!(rows.len(), 10);
     for row in rows {
         let raw = with_token(&corpora::text(&row, "raw"), &token).replace("Host: a\r\n", "Host: 127.0.0.1:8080\r\n");
         // A body that does not come is a request that is not whole.
-        let outcome = play(&gateway, raw.replace("Content-Length: 999999999", "Content-Type: application/json\r\nContent-Length: 999999999").as_bytes());
+        let outcome = play(
+            &gateway,
+            raw.replace("Content-Length: 999999999", "Content-Type: application/json\r\nContent-Length: 999999999").as_bytes(),
+        );
         let refused = outcome.statuses.iter().all(|status| [400, 404, 405, 406, 413, 415, 421].contains(status));
         assert!(refused && outcome.statuses.len() <= 1, "{}: {outcome:?}", corpora::text(&row, "why"));
     }
@@ -217,7 +221,9 @@ fn a_sender_without_haste_meets_a_deadline() {
     let token = stage.token("t", &[]).text;
     let gateway = stage.serve();
     let host = gateway.address;
-    let whole = format!("POST /mcp HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: 60\r\n\r\n");
+    let whole = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: 60\r\n\r\n"
+    );
     for (what, at_once) in [("slow headers", 10), ("slow body", whole.len())] {
         let mut wire = gateway.dial();
         wire.send(&whole.as_bytes()[..at_once]);
@@ -243,7 +249,8 @@ fn headers_have_a_size() {
     let stage = Stage::with_server("files", &tools());
     let token = stage.token("t", &[]).text;
     let gateway = stage.serve();
-    let outcome = play(&gateway, format!("POST /mcp HTTP/1.1\r\nHost: {}\r\nX-Long: {}\r\n\r\n", gateway.address, "x".repeat(1 << 20)).as_bytes());
+    let outcome =
+        play(&gateway, format!("POST /mcp HTTP/1.1\r\nHost: {}\r\nX-Long: {}\r\n\r\n", gateway.address, "x".repeat(1 << 20)).as_bytes());
     assert!(outcome.statuses.iter().all(|status| [400, 431].contains(status)) && outcome.closed, "{:?}", outcome.statuses);
     let many: String = (0..5000).map(|number| format!("X-{number}: x\r\n")).collect();
     let outcome = play(&gateway, format!("POST /mcp HTTP/1.1\r\nHost: {}\r\n{many}\r\n", gateway.address).as_bytes());
@@ -278,7 +285,12 @@ fn a_body_that_is_too_large_is_not_read() {
     let stage = Stage::with_server("files", &tools());
     let token = stage.token("t", &[]).text;
     let gateway = stage.serve();
-    let head = |framing: &str| format!("POST /mcp HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n{framing}\r\n\r\n", gateway.address);
+    let head = |framing: &str| {
+        format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n{framing}\r\n\r\n",
+            gateway.address
+        )
+    };
     let mut wire = gateway.dial();
     wire.send(head("Content-Length: 17825792").as_bytes());
     assert_eq!(wire.response().expect("before the body").status(), 413);
@@ -326,7 +338,10 @@ fn nobody_is_anonymous_whatever_they_ask() {
         }
     }
     // Twice a credential is none; in the address it is none, and leaks.
-    let twice = format!("POST /mcp HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n", gateway.address);
+    let twice = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n",
+        gateway.address
+    );
     assert_eq!(play(&gateway, twice.as_bytes()).statuses, [401]);
     assert_eq!(gateway.visitor(&token).without("Authorization").at(&format!("/mcp?access_token={token}")).send("POST", good).status(), 401);
     // With a credential too, an address is no place for one.
@@ -346,7 +361,9 @@ fn a_session_belongs_to_its_principal_and_endpoint() {
     let elsewhere = session.clone().at("/mcp");
     let guessed = session.clone().with("Mcp-Session-Id", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     for stranger in [foreign, elsewhere, guessed] {
-        for (method, body) in [("POST", r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_file"}}"#), ("GET", ""), ("DELETE", "")] {
+        for (method, body) in
+            [("POST", r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_file"}}"#), ("GET", ""), ("DELETE", "")]
+        {
             let refused = stranger.send(method, body);
             assert_eq!((refused.status(), reason(&refused.json())), (404, Some("session.unknown")), "{method}");
         }
@@ -421,16 +438,39 @@ fn only_this_machine_by_its_own_names() {
     let port = gateway.address.port();
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     let status = |name: &str, value: &str| gateway.visitor(&token).with(name, value).send("POST", list).status();
-    for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), "[::1]".to_owned(), "mcp.example.com".to_owned(), "mcp.example.com:443".to_owned()] {
+    for host in [
+        format!("127.0.0.1:{port}"),
+        format!("localhost:{port}"),
+        "[::1]".to_owned(),
+        "mcp.example.com".to_owned(),
+        "mcp.example.com:443".to_owned(),
+    ] {
         assert_eq!(status("Host", &host), 200, "{host}");
     }
-    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "x@127.0.0.1", "192.168.0.1", "0.0.0.0", "mcp.example.com.evil.example"] {
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "x@127.0.0.1",
+        "192.168.0.1",
+        "0.0.0.0",
+        "mcp.example.com.evil.example",
+    ] {
         assert_eq!(status("Host", host), 403, "{host}");
     }
     for origin in [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}"), "https://app.example.com".to_owned()] {
         assert_eq!(status("Origin", &origin), 200, "{origin}");
     }
-    for origin in ["null", "http://127.0.0.1:1", "http://localhost", "http://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "file://", "http://127.0.0.1@evil.example"] {
+    for origin in [
+        "null",
+        "http://127.0.0.1:1",
+        "http://localhost",
+        "http://evil.example",
+        "https://app.example.com.evil.example",
+        "http://app.example.com",
+        "file://",
+        "http://127.0.0.1@evil.example",
+    ] {
         assert_eq!(status("Origin", origin), 403, "{origin}");
     }
     assert_eq!(stage.reached("files"), Vec::<String>::new());
@@ -465,7 +505,11 @@ fn what_is_not_post_json_is_told_so() {
 
 #[test]
 fn a_stream_that_breaks_is_resumed_where_it_broke() {
-    let progress = |count: u32| Act::Line(format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":$TOKEN,"progress":{count}}}}}"#));
+    let progress = |count: u32| {
+        Act::Line(format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":$TOKEN,"progress":{count}}}}}"#
+        ))
+    };
     let script = Script::with_tools(["long", "a"]).on(
         "tools/call long",
         vec![progress(1), Act::Until("broken".to_owned()), progress(2), progress(3), Act::Answer(script::text("done"))],

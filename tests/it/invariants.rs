@@ -73,8 +73,10 @@ fn i1_nothing_reaches_a_server_that_was_not_admitted() {
         let sent = matches!(expected, None | Some("size.reply"));
         assert_eq!(stage.reached("files").len(), before + usize::from(sent), "{call}");
     }
-    let admitted: Vec<Value> = stage.journal().of("decided").filter(|line| line["decision"] == "admitted" && line.get("server").is_some()).cloned().collect();
-    let received: Vec<Value> = stage.received("files").iter().filter(|received| received.method() == "tools/call").map(|received| received.message()).collect();
+    let admitted: Vec<Value> =
+        stage.journal().of("decided").filter(|line| line["decision"] == "admitted" && line.get("server").is_some()).cloned().collect();
+    let received: Vec<Value> =
+        stage.received("files").iter().filter(|received| received.method() == "tools/call").map(|received| received.message()).collect();
     assert_eq!(admitted.len(), received.len());
     for (record, message) in admitted.iter().zip(&received) {
         assert_eq!(record["item"], message["params"]["name"]);
@@ -121,7 +123,9 @@ fn i2_what_was_judged_is_what_is_sent() {
     let mut client = stage.run("files");
     client.initialize();
     let arguments = r#"{ "z":1.0,"a" : 1e2, "n":-0,"u":"\u00e9\/é","b":[ 1,2.50 ,{"k":null}], "e":12345678901234567 }"#;
-    client.send(&format!(r#" {{"id" : "x\u0031", "params":{{"arguments":{arguments},"name":"\u0061"}},"method":"tools\/call","jsonrpc":"2.0"}} "#));
+    client.send(&format!(
+        r#" {{"id" : "x\u0031", "params":{{"arguments":{arguments},"name":"\u0061"}},"method":"tools\/call","jsonrpc":"2.0"}} "#
+    ));
     let answer = client.answer(&json!("x1"));
     assert!(reason(&answer).is_none(), "{answer}");
     let received = stage.received("files").pop().expect("a call").line;
@@ -145,7 +149,13 @@ fn i3_what_nobody_allowed_is_refused() {
     assert_eq!(stage.reached("files"), Vec::<String>::new());
     assert!(client.leave().success());
     // Nothing listens without a configuration, and nothing is configured that is not understood.
-    for broken in ["[controls.quota]\nread_per_minut = 1", "[nonsense]", "[controls.nonsense]", "[policy]\nfiles = [\"missing.cedar\"]", "[listen]\naddress = \"0.0.0.0:0\""] {
+    for broken in [
+        "[controls.quota]\nread_per_minut = 1",
+        "[nonsense]",
+        "[controls.nonsense]",
+        "[policy]\nfiles = [\"missing.cedar\"]",
+        "[listen]\naddress = \"0.0.0.0:0\"",
+    ] {
         let stage = Stage::new(broken);
         assert_eq!(stage.output(&["serve"]).status.code(), Some(2), "{broken}");
     }
@@ -191,7 +201,12 @@ fn with_small_disk(stage: &Stage, kib: u32) -> Client {
     let words: Vec<String> = ["run", "--name", "files", "--"].into_iter().map(str::to_owned).chain(stage.command("files")).collect();
     let gateway = stage.bartizan(&words);
     let mut limited = std::process::Command::new("bash");
-    limited.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"")).arg("bash").arg(gateway.get_program()).args(gateway.get_args());
+    limited
+        .arg("-c")
+        .arg(format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\""))
+        .arg("bash")
+        .arg(gateway.get_program())
+        .args(gateway.get_args());
     limited.env_clear().envs(gateway.get_envs().filter_map(|(key, value)| Some((key, value?)))).current_dir(stage.path(""));
     Client::start(&mut limited)
 }
@@ -262,7 +277,8 @@ fn i3_a_control_that_fails_denies() {
 /// 4. No effect without a record: the decision is in the journal while the call is still on its way.
 #[test]
 fn i4_the_decision_is_written_before_the_call_leaves() {
-    let script = Script::with_tools(["a"]).on("tools/call a", vec![Act::Touch("arrived".to_owned()), Act::Until("go".to_owned()), Act::Answer(script::text("done"))]);
+    let script = Script::with_tools(["a"])
+        .on("tools/call a", vec![Act::Touch("arrived".to_owned()), Act::Until("go".to_owned()), Act::Answer(script::text("done"))]);
     let stage = Stage::with_server("files", &script);
     stage.approve(&["files"], &["a=write"]);
     stage.forget("files");
@@ -273,7 +289,13 @@ fn i4_the_decision_is_written_before_the_call_leaves() {
     eventually("the call arrives", || stage.path("arrived").exists());
     let journal = stage.journal();
     let decision = journal.of("decided").find(|line| line["method"] == "tools/call").expect("decided before it left");
-    for (member, value) in [("decision", json!("admitted")), ("effect", json!("write")), ("item", json!("a")), ("server", json!("files")), ("shape", json!({"text": "string:14"}))] {
+    for (member, value) in [
+        ("decision", json!("admitted")),
+        ("effect", json!("write")),
+        ("item", json!("a")),
+        ("server", json!("files")),
+        ("shape", json!({"text": "string:14"})),
+    ] {
         assert_eq!(decision[member], value, "{member}");
     }
     for member in ["principal", "session", "pinned", "policy", "arguments", "trail", "version", "at"] {
@@ -308,7 +330,8 @@ fn i4_every_call_ends_in_one_closed_record() {
     let _ = session.send("POST", "nonsense");
     let _ = visitor.clone().without("Authorization").send("POST", "{}");
     // One is cancelled, one is left by its client, one is cut by the death of the gateway.
-    let begin = |id: u32| session.begin("POST", &json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "a"}}).to_string());
+    let begin =
+        |id: u32| session.begin("POST", &json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "a"}}).to_string());
     let (cancelled, left, _cut) = (begin(1001), begin(1002), begin(1003));
     eventually("three calls run", || stage.reached("files").iter().filter(|method| *method == "tools/call").count() >= 3);
     let told = session.post(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1001}}));
@@ -344,9 +367,19 @@ fn i4_tampering_shows() {
     let file = std::fs::read_dir(stage.state().join("journal")).expect("journal").flatten().next().expect("a file").path();
     let good = std::fs::read_to_string(&file).expect("text");
     let lines: Vec<&str> = good.lines().collect();
-    let without = |at: usize| lines.iter().enumerate().filter(|(index, _)| *index != at).map(|(_, line)| format!("{line}\n")).collect::<String>();
-    let twice = lines.iter().enumerate().flat_map(|(index, line)| std::iter::repeat_n(format!("{line}\n"), if index == 5 { 2 } else { 1 })).collect::<String>();
-    for (what, tampered) in [("changed", good.replacen("refused", "allowed", 1)), ("removed", without(6)), ("the first removed", without(0)), ("doubled", twice)] {
+    let without =
+        |at: usize| lines.iter().enumerate().filter(|(index, _)| *index != at).map(|(_, line)| format!("{line}\n")).collect::<String>();
+    let twice = lines
+        .iter()
+        .enumerate()
+        .flat_map(|(index, line)| std::iter::repeat_n(format!("{line}\n"), if index == 5 { 2 } else { 1 }))
+        .collect::<String>();
+    for (what, tampered) in [
+        ("changed", good.replacen("refused", "allowed", 1)),
+        ("removed", without(6)),
+        ("the first removed", without(0)),
+        ("doubled", twice),
+    ] {
         assert_ne!(good, tampered);
         std::fs::write(&file, tampered).expect("writable");
         assert_eq!(stage.output(&["audit", "verify"]).status.code(), Some(20), "{what}");
@@ -426,7 +459,10 @@ fn i6_hints_only_raise() {
         let row = lock["definition"].as_array().expect("rows").iter().find(|row| row["name"].as_str() == Some(name)).expect("a row");
         row["effect"].as_str().expect("a class").to_owned()
     };
-    assert_eq!((effect("delete_all").as_str(), effect("read_it").as_str(), effect("frobnicate").as_str()), ("destructive", "destructive", "write"));
+    assert_eq!(
+        (effect("delete_all").as_str(), effect("read_it").as_str(), effect("frobnicate").as_str()),
+        ("destructive", "destructive", "write")
+    );
 }
 
 /// 7. Secrets stay inside: planted canaries come out nowhere, and the client's own credential goes nowhere.
@@ -440,7 +476,11 @@ fn i7_planted_secrets_come_out_nowhere() {
     stage.server("files", &script);
     approve(&stage);
     stage.configure("[servers.files.env]\nAPI_KEY = \"${env:CANARY}\"\nPLAIN = \"yes\"");
-    let remote = stage.http_server("remote", &Script::with_tools(["r", "fails"]).on("tools/call fails", vec![Act::Http("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n".to_owned())]));
+    let remote = stage.http_server(
+        "remote",
+        &Script::with_tools(["r", "fails"])
+            .on("tools/call fails", vec![Act::Http("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n".to_owned())]),
+    );
     stage.configure("[servers.remote.headers]\nAuthorization = \"Bearer ${env:HEADER}\"");
     let secrets = |command: &mut std::process::Command| {
         command.env("CANARY", CANARY).env("HEADER", HEADER).env("ELSEWHERE", ELSEWHERE).env("BARTIZAN_LOG", "trace");
@@ -453,7 +493,11 @@ fn i7_planted_secrets_come_out_nowhere() {
     let gateway = stage.serve_with(secrets);
     let mut said = String::from_utf8_lossy(&approved.stdout).into_owned() + &String::from_utf8_lossy(&approved.stderr);
     let mut session = gateway.visitor(&token).initialize();
-    let names: Vec<String> = calls().iter().filter_map(|(call, _)| Some(format!("files__{}", call["name"].as_str()?))).chain(["remote__r".to_owned(), "remote__fails".to_owned()]).collect();
+    let names: Vec<String> = calls()
+        .iter()
+        .filter_map(|(call, _)| Some(format!("files__{}", call["name"].as_str()?)))
+        .chain(["remote__r".to_owned(), "remote__fails".to_owned()])
+        .collect();
     for name in names {
         let answer = session.request("tools/call", &json!({"name": name}));
         said.push_str(&format!("{:?} {}", answer.head, String::from_utf8_lossy(&answer.body)));
@@ -465,14 +509,21 @@ fn i7_planted_secrets_come_out_nowhere() {
     }
     let _ = gateway.said.line_with("words of the server");
     // The server has its secret, and only what is meant for it.
-    let environment: Value = std::fs::read_to_string(stage.path("files.env")).ok().and_then(|text| serde_json::from_str(text.lines().next()?).ok()).expect("an environment");
+    let environment: Value = std::fs::read_to_string(stage.path("files.env"))
+        .ok()
+        .and_then(|text| serde_json::from_str(text.lines().next()?).ok())
+        .expect("an environment");
     assert_eq!((&environment["API_KEY"], &environment["PLAIN"]), (&json!(CANARY), &json!("yes")));
     let inherited: BTreeSet<&str> = environment.as_object().expect("members").keys().map(String::as_str).collect();
-    let meant: BTreeSet<&str> = ["API_KEY", "PLAIN", "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM", "SHELL"].into();
+    let meant: BTreeSet<&str> =
+        ["API_KEY", "PLAIN", "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM", "SHELL"].into();
     assert!(inherited.is_subset(&meant), "{inherited:?}");
     // What goes to a server over HTTP has the gateway's credential for it, and not the client's for the gateway.
     let heads: Vec<String> = stage.received("remote").into_iter().map(|received| received.head).collect();
-    assert!(!heads.is_empty() && heads.iter().all(|head| head.to_ascii_lowercase().contains(&format!("authorization: bearer {HEADER}"))), "{heads:?}");
+    assert!(
+        !heads.is_empty() && heads.iter().all(|head| head.to_ascii_lowercase().contains(&format!("authorization: bearer {HEADER}"))),
+        "{heads:?}"
+    );
     let sent = format!("{heads:?} {:?} {:?}", stage.received("files"), stage.received("remote"));
     assert!(!sent.contains(&token) && !sent.contains(session.session()));
     drop(session);
@@ -599,7 +650,10 @@ fn i9_the_hidden_looks_like_the_missing() {
         let (_, body) = asked(&other, &format!("{list}/list"), &json!({}));
         assert!(body.contains(&format!("\"{list}\":[]")), "{body}");
     }
-    assert_eq!(gateway.visitor(&other).at("/mcp/files").send("POST", "{}").status(), gateway.visitor(&other).at("/mcp/nothing").send("POST", "{}").status());
+    assert_eq!(
+        gateway.visitor(&other).at("/mcp/files").send("POST", "{}").status(),
+        gateway.visitor(&other).at("/mcp/nothing").send("POST", "{}").status()
+    );
     assert_eq!(stage.reached("files"), Vec::<String>::new());
 }
 
@@ -621,7 +675,8 @@ fn i10_every_road_has_the_same_controls() {
         if !is_modern {
             client.initialize_as(version, &json!({}));
         }
-        let answers = calls().iter().map(|(call, _)| client.request("tools/call", &if is_modern { modern(call) } else { call.clone() })).collect();
+        let answers =
+            calls().iter().map(|(call, _)| client.request("tools/call", &if is_modern { modern(call) } else { call.clone() })).collect();
         seen.push((format!("stdio {version}"), reasons(answers)));
         assert!(client.leave().success());
         stage.verify();
@@ -660,8 +715,15 @@ fn i10_every_road_has_the_same_controls() {
         })
         .collect();
     let mut all = gateway.visitor(&token).initialize();
-    seen.push(("the endpoint of all servers".to_owned(), reasons(merged.iter().map(|call| all.request("tools/call", call).json()).collect())));
-    let batch: Vec<Value> = calls().iter().enumerate().map(|(id, (call, _))| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call})).collect();
+    seen.push((
+        "the endpoint of all servers".to_owned(),
+        reasons(merged.iter().map(|call| all.request("tools/call", call).json()).collect()),
+    ));
+    let batch: Vec<Value> = calls()
+        .iter()
+        .enumerate()
+        .map(|(id, (call, _))| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}))
+        .collect();
     let answers = visitor.with("MCP-Protocol-Version", "2025-03-26").post(&Value::Array(batch)).json();
     seen.push(("a batch".to_owned(), reasons(answers.as_array().expect("an array").clone())));
     for (road, got) in seen {
@@ -674,7 +736,8 @@ fn i10_every_road_has_the_same_controls() {
 #[test]
 fn i10_what_a_server_says_to_one_client_reaches_no_other() {
     let told = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"for one client"}}"#;
-    let script = Script::with_tools(["a", "tells"]).on("tools/call tells", vec![Act::Line(told.to_owned()), Act::Answer(script::text("done"))]);
+    let script =
+        Script::with_tools(["a", "tells"]).on("tools/call tells", vec![Act::Line(told.to_owned()), Act::Answer(script::text("done"))]);
     let stage = Stage::with_server("files", &script);
     let token = stage.token("t", &[]).text;
     let gateway = Arc::new(stage.serve());

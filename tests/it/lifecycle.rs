@@ -84,7 +84,8 @@ fn a_server_that_ignores_being_asked_is_ended_all_the_same() {
 
 #[test]
 fn being_asked_to_end_lets_a_running_call_end() {
-    let script = Script::with_tools(["slow"]).on("tools/call slow", vec![Act::Touch("running".to_owned()), Act::Until("go".to_owned()), Act::Answer(script::text("done"))]);
+    let script = Script::with_tools(["slow"])
+        .on("tools/call slow", vec![Act::Touch("running".to_owned()), Act::Until("go".to_owned()), Act::Answer(script::text("done"))]);
     let stage = Stage::with_server("files", &script);
     let mut client = stage.run("files");
     client.initialize();
@@ -101,13 +102,15 @@ fn being_asked_to_end_lets_a_running_call_end() {
 
 #[test]
 fn a_served_gateway_drains_too_and_takes_nothing_new() {
-    let script = Script::with_tools(["slow", "a"]).on("tools/call slow", vec![Act::Touch("running".to_owned()), Act::Until("go".to_owned()), Act::Answer(script::text("done"))]);
+    let script = Script::with_tools(["slow", "a"])
+        .on("tools/call slow", vec![Act::Touch("running".to_owned()), Act::Until("go".to_owned()), Act::Answer(script::text("done"))]);
     let stage = Stage::with_server("files", &script);
     let token = stage.token("t", &[]).text;
     let mut gateway = stage.serve();
     let visitor = gateway.visitor(&token).at("/mcp/files").initialize();
     let mut kept = gateway.dial();
-    let mut running = visitor.begin("POST", &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "slow"}}).to_string());
+    let mut running =
+        visitor.begin("POST", &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "slow"}}).to_string());
     eventually("the call runs", || stage.path("running").exists());
     process::signal(gateway.pid(), "TERM");
     eventually("nobody listens any more", || std::net::TcpStream::connect(gateway.address).is_err());
@@ -178,7 +181,8 @@ fn a_server_that_closes_its_output_and_lives_on_is_ended() {
     let words = ["run", "--name", "files", "--", "sh", "-c", "echo $$ > mute.pid; exec 1>&-; exec sleep 600"];
     let mut client = Client::start(&mut stage.bartizan(&words));
     let started = Instant::now();
-    let hello = client.request("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}));
+    let hello = client
+        .request("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}));
     assert_eq!(reason(&hello), Some("upstream.unreachable"));
     assert!(started.elapsed() < Duration::from_secs(10), "noticed only by the deadline for starting");
     let pid: u32 = std::fs::read_to_string(stage.path("mute.pid")).expect("it ran").trim().parse().expect("a number");
@@ -244,7 +248,8 @@ fn an_approval_reaches_the_sessions_of_a_served_gateway() {
 #[test]
 fn a_tool_that_drifts_is_blocked_while_the_others_go_on() {
     let told = |text: &str| {
-        let mut script = Script::with_tools(["a", "b"]).on("notifications/initialized", vec![Act::Until("changed".to_owned()), Act::Line(CHANGED.to_owned())]);
+        let mut script = Script::with_tools(["a", "b"])
+            .on("notifications/initialized", vec![Act::Until("changed".to_owned()), Act::Line(CHANGED.to_owned())]);
         script.tools[0]["description"] = json!(text);
         script
     };

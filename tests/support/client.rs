@@ -73,7 +73,11 @@ impl Client {
         let shown = String::from_utf8_lossy(line);
         self.transcript.push_str(&format!("--> {}\n", shown.chars().take(2000).collect::<String>()));
         let stdin = self.stdin.as_mut().expect("not closed yet");
-        stdin.write_all(line).and_then(|()| stdin.write_all(b"\n")).and_then(|()| stdin.flush()).unwrap_or_else(|error| panic!("{error}\n{}", self.said.text()));
+        stdin
+            .write_all(line)
+            .and_then(|()| stdin.write_all(b"\n"))
+            .and_then(|()| stdin.flush())
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.said.text()));
     }
 
     /// Sends the bytes of something that is not a whole line.

@@ -140,7 +140,9 @@ impl Stage {
     /// Waits until no process of a scripted server runs, and forgets what it received: what comes now was
     /// caused by the test and not by its preparations.
     pub fn forget(&self, name: &str) {
-        crate::process::eventually("the server that was reviewed has ended", || !self.pids(name).iter().any(|pid| crate::process::runs(*pid)));
+        crate::process::eventually("the server that was reviewed has ended", || {
+            !self.pids(name).iter().any(|pid| crate::process::runs(*pid))
+        });
         for extension in ["log", "pids", "env"] {
             // A server that was never started has none.
             let _ = std::fs::remove_file(self.path(&format!("{name}.{extension}")));
@@ -210,7 +212,12 @@ impl Stage {
     pub fn http_server(&self, name: &str, script: &Script) -> Guarded {
         use std::io::BufRead as _;
         self.script(name, script);
-        let mut child = Command::new(scripted()).arg(self.path(&format!("{name}.json"))).arg("--http").stdout(Stdio::piped()).spawn().expect("scripted");
+        let mut child = Command::new(scripted())
+            .arg(self.path(&format!("{name}.json")))
+            .arg("--http")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("scripted");
         let mut address = String::new();
         std::io::BufReader::new(child.stdout.take().expect("piped")).read_line(&mut address).expect("an address");
         self.configure(&format!("[servers.{name}]\nurl = \"http://{}/mcp\"", address.trim()));
@@ -223,7 +230,13 @@ impl Stage {
         let mut command = Command::new(bartizan());
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).env("HOME", self.directory.path()).current_dir(self.directory.path());
-        command.arg("--config").arg(self.path("bartizan.toml")).arg("--state").arg(self.state()).arg("--lock").arg(self.path("bartizan.lock"));
+        command
+            .arg("--config")
+            .arg(self.path("bartizan.toml"))
+            .arg("--state")
+            .arg(self.state())
+            .arg("--lock")
+            .arg(self.path("bartizan.lock"));
         command.args(words);
         command
     }

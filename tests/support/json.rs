@@ -19,9 +19,11 @@ pub fn difference(expected: &Value, found: &Value) -> Option<String> {
             Some(member) => difference(value, member).map(|what| format!("/{key}{what}")),
             None => Some(format!("/{key} is missing")),
         }),
-        (Value::Array(wanted), Value::Array(items)) if wanted.len() == items.len() => {
-            wanted.iter().zip(items).enumerate().find_map(|(index, (value, item))| difference(value, item).map(|what| format!("/{index}{what}")))
-        }
+        (Value::Array(wanted), Value::Array(items)) if wanted.len() == items.len() => wanted
+            .iter()
+            .zip(items)
+            .enumerate()
+            .find_map(|(index, (value, item))| difference(value, item).map(|what| format!("/{index}{what}"))),
         _ if expected == found => None,
         _ => Some(format!(": expected {expected}, found {found}")),
     }

@@ -201,10 +201,6 @@ pub mod gateway {
             "No such session. Initialize again.",
             "The session does not exist, has ended, or belongs to another principal; the answer is the same for all three.",
             "Clients start a new session by themselves; if this repeats, look for two clients sharing a session id.";
-        SESSION_MISSING = "session.missing", Class::Http(400),
-            "Send the session id that initialize returned.",
-            "A request of the session-based protocol came without `Mcp-Session-Id`.",
-            "The client must echo the header that the answer to `initialize` carried.";
         SESSION_LIMIT = "session.limit", Class::Limit,
             "Too many open sessions.",
             "The principal, or the gateway, has as many open sessions as it may have.",

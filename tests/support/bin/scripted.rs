@@ -80,7 +80,9 @@ impl Received {
 
     fn filled(&self, text: &str) -> String {
         let token = self.message.pointer("/params/_meta/progressToken").unwrap_or(&Value::Null);
-        text.replace("$ID", &self.id().unwrap_or(&Value::Null).to_string()).replace("$TOKEN", &token.to_string()).replace("$PID", &std::process::id().to_string())
+        text.replace("$ID", &self.id().unwrap_or(&Value::Null).to_string())
+            .replace("$TOKEN", &token.to_string())
+            .replace("$PID", &std::process::id().to_string())
     }
 }
 
@@ -121,7 +123,9 @@ impl Server {
             "prompts/list" => Ok(json!({"prompts": script.prompts})),
             "resources/list" => Ok(json!({"resources": script.resources})),
             "resources/templates/list" => Ok(json!({"resourceTemplates": script.templates})),
-            "tools/call" => Ok(json!({"content": [{"type": "text", "text": received.message.pointer("/params/arguments").unwrap_or(&Value::Null).to_string()}]})),
+            "tools/call" => Ok(
+                json!({"content": [{"type": "text", "text": received.message.pointer("/params/arguments").unwrap_or(&Value::Null).to_string()}]}),
+            ),
             "prompts/get" => Ok(json!({"messages": []})),
             "resources/read" => Ok(json!({"contents": [{"uri": received.param("uri"), "text": "content"}]})),
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => Ok(json!({})),
@@ -167,7 +171,8 @@ impl Server {
         if matches!(script.era, Era::Legacy | Era::Locks) {
             return Err(json!({"code": -32601, "message": "not known"}));
         }
-        let hello = json!({"supportedVersions": ["2026-07-28"], "capabilities": Self::capabilities(script), "ttlMs": 0, "cacheScope": "private"});
+        let hello =
+            json!({"supportedVersions": ["2026-07-28"], "capabilities": Self::capabilities(script), "ttlMs": 0, "cacheScope": "private"});
         Ok(with(hello, script))
     }
 
@@ -200,7 +205,13 @@ impl Server {
 
     fn spawn(&self) {
         // A session of its own: whoever kills the process group does not reach it.
-        let child = Command::new("setsid").args(["sleep", "600"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a grandchild");
+        let child = Command::new("setsid")
+            .args(["sleep", "600"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a grandchild");
         self.append("pids", &child.id().to_string());
     }
 }
