@@ -484,17 +484,24 @@ fn what_a_server_says_badly_over_http_fails_its_call_only() {
         ("garbage", vec![json("200 OK", "garbage")], Some("upstream.invalid")),
         (
             "a web page",
-            vec![Act::Http("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>".to_owned())],
+            vec![Act::Http(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>".to_owned(),
+            )],
             Some("upstream.invalid"),
         ),
         (
             "a redirect",
-            vec![Act::Http("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned())],
+            vec![Act::Http(
+                "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                    .to_owned(),
+            )],
             Some("upstream.invalid"),
         ),
         (
             "an error of a proxy",
-            vec![Act::Http("HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbad".to_owned())],
+            vec![Act::Http(
+                "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbad".to_owned(),
+            )],
             Some("upstream.invalid"),
         ),
         ("another's answer", vec![json("200 OK", wrong)], Some("upstream.invalid")),

@@ -48,6 +48,13 @@ struct Case {
     /// What the server offers.
     #[serde(default)]
     tool: Vec<Tool>,
+    /// Prompts, resources and resource templates, all of them approved.
+    #[serde(default)]
+    prompt: Vec<Value>,
+    #[serde(default)]
+    resource: Vec<Value>,
+    #[serde(default)]
+    template: Vec<Value>,
     /// What the server does instead of the usual, by method.
     #[serde(default)]
     on: BTreeMap<String, Vec<Act>>,
@@ -189,7 +196,10 @@ fn play(case: &Case) {
     }
     let mut script = script(case);
     stage.server(SERVER, &script);
-    let targets: Vec<String> = case.tool.iter().filter(|tool| tool.approve).map(|tool| format!("{SERVER}/{}", tool.name)).collect();
+    let mut targets: Vec<String> = case.tool.iter().filter(|tool| tool.approve).map(|tool| format!("{SERVER}/{}", tool.name)).collect();
+    let others = [(&case.prompt, "name"), (&case.resource, "uri"), (&case.template, "uriTemplate")];
+    let named = others.iter().flat_map(|(all, key)| all.iter().filter_map(|one| one.get(*key)?.as_str()));
+    targets.extend(named.map(|name| format!("{SERVER}/{name}")));
     if !targets.is_empty() {
         let effects: Vec<String> =
             case.tool.iter().filter(|tool| tool.approve).map(|tool| format!("{}={}", tool.name, tool.effect)).collect();
@@ -230,7 +240,8 @@ fn script(case: &Case) -> Script {
     }
     let usual = if case.version == "2026-07-28" { Era::Modern } else { Era::Legacy };
     let era = case.era.unwrap_or(usual);
-    Script { era, tools: case.tool.iter().map(definition).collect(), on, ..Script::default() }
+    let (prompts, resources, templates) = (case.prompt.clone(), case.resource.clone(), case.template.clone());
+    Script { era, tools: case.tool.iter().map(definition).collect(), prompts, resources, templates, on, ..Script::default() }
 }
 
 /// The gateway of a case, whatever lies between.

@@ -32,7 +32,11 @@ fn what_must_be_accepted_is_and_what_must_be_refused_is_not() {
             differing.insert(corpora::text(&row, "name"));
         }
         if accepted {
-            assert!(serde_json::from_slice::<serde_json::Value>(&bytes).is_ok(), "{}: we accept what serde_json does not", corpora::text(&row, "name"));
+            assert!(
+                serde_json::from_slice::<serde_json::Value>(&bytes).is_ok(),
+                "{}: we accept what serde_json does not",
+                corpora::text(&row, "name")
+            );
         }
     }
     assert_eq!(counts, [95, 188, 35], "the corpus has other rows than this test was written for");

@@ -19,15 +19,31 @@ use bytes::Bytes;
 /// Classes and recipes of which a part, or all, shows only at a running gateway: what is left to show
 /// there, and the test that shows it.
 const NEEDS_GATEWAY: &[(&str, &str, Option<&str>)] = &[
-    ("id-confusion", "a response with another id, or an id of another type, answers nobody", None),
+    (
+        "id-confusion",
+        "a response with another id, or an id of another type, answers nobody",
+        Some("bad_input::an_id_of_another_type_answers_nobody"),
+    ),
     ("logging", "a secret in a log notification does not reach the client", None),
-    ("mrtr", "an elicitation inside a result is judged like one that stands alone", None),
+    (
+        "mrtr",
+        "an elicitation inside a result is judged like one that stands alone",
+        Some("cases::every_case_holds (request/capability_inside_a_result)"),
+    ),
     ("server-request", "an elicitation for a credential is refused though the client takes elicitations", None),
-    ("notification-flood", "a storm of list changes is coalesced", None),
-    ("slow", "a sender of one byte a second meets a deadline", None),
-    ("no-newline", "a line without an end meets the size limit before memory does", None),
-    ("members", "two million members meet the size limit of the transport", None),
-    ("string", "a string of 256 MiB meets the size limit of the transport", None),
+    (
+        "notification-flood",
+        "a storm of list changes is coalesced",
+        Some("bad_input::a_storm_of_list_changes_is_told_once_until_somebody_looks"),
+    ),
+    ("slow", "a sender of one byte a second meets a deadline", Some("http_edge::a_sender_without_haste_meets_a_deadline")),
+    ("no-newline", "a line without an end meets the size limit before memory does", Some("bad_input::a_line_without_an_end_is_not_kept")),
+    (
+        "members",
+        "two million members meet the size limit of the transport",
+        Some("bad_input::arguments_without_measure_meet_the_size_of_a_message"),
+    ),
+    ("string", "a string of 256 MiB meets the size limit of the transport", Some("bad_input::a_line_without_an_end_is_not_kept")),
 ];
 
 /// The tools of the corpus's messages.
@@ -57,7 +73,12 @@ fn every_message_is_judged_as_the_corpus_expects() {
     assert_eq!(rows.len(), 67, "the corpus has other rows than this test was written for");
     for json in rows {
         let raw = corpora::base64(&json, "raw_b64").unwrap_or_else(|| Bytes::from(corpora::text(&json, "raw")));
-        let row = Row { class: corpora::text(&json, "class"), label: corpora::text(&json, "label"), expected: corpora::text(&json, "expected"), raw };
+        let row = Row {
+            class: corpora::text(&json, "class"),
+            label: corpora::text(&json, "label"),
+            expected: corpora::text(&json, "expected"),
+            raw,
+        };
         if let Err(problem) = judge(&row) {
             problems.push(format!("{} ({}): {problem}", corpora::text(&json, "id"), row.class));
         }
@@ -121,7 +142,10 @@ fn unknown(row: &Row) -> Judged {
 fn batched(row: &Row) -> Judged {
     for session in Version::ALL {
         match envelope::parse(row.raw.clone(), &Mirror::none(), Some(session)) {
-            Arrival::Batch(items) => hold(session == Version::V2025_03_26 && items.len() > 1 && items.iter().all(Result::is_ok), "each member must be read alone")?,
+            Arrival::Batch(items) => hold(
+                session == Version::V2025_03_26 && items.len() > 1 && items.iter().all(Result::is_ok),
+                "each member must be read alone",
+            )?,
             Arrival::One(parsed) => hold(session != Version::V2025_03_26 && parsed.is_err(), "only 2025-03-26 has batches")?,
         }
     }
@@ -133,7 +157,9 @@ fn two_lines(row: &Row) -> Judged {
     refused(row)?;
     let lines: Vec<_> = row.raw.split(|byte| *byte == b'\n').collect();
     hold(lines.len() == 2, "two lines")?;
-    lines.into_iter().try_for_each(|line| corpora::case(&tools(), row.raw.slice_ref(line)).map(|_| ()).map_err(|refusal| refusal.reason.code().to_owned()))
+    lines.into_iter().try_for_each(|line| {
+        corpora::case(&tools(), row.raw.slice_ref(line)).map(|_| ()).map_err(|refusal| refusal.reason.code().to_owned())
+    })
 }
 
 fn noise(row: &Row) -> Judged {
@@ -196,7 +222,8 @@ fn recipe(row: &Row) -> Judged {
         "repeat" => return covered(&row.class),
         other => return covered(other),
     };
-    let message = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","arguments":{arguments}}}}}"#));
+    let message =
+        Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","arguments":{arguments}}}}}"#));
     let started = Instant::now();
     let verdict = match corpora::case(&tools(), message) {
         Err(refusal) => refusal.reason.code(),

@@ -112,7 +112,8 @@ fn real_tools_agree_with_another_validator_and_strictness_only_refuses() {
     }
     corpora::settle("tool_args", &differing);
     assert_eq!(counts.values().sum::<usize>(), 1914, "the corpus has other rows than this test was written for");
-    let passed: usize = counts.iter().filter(|((adds, _, strict), _)| *adds == "adds a field" && *strict == "pass").map(|(_, count)| count).sum();
+    let passed: usize =
+        counts.iter().filter(|((adds, _, strict), _)| *adds == "adds a field" && *strict == "pass").map(|(_, count)| count).sum();
     assert_eq!(passed, 0, "a field that was added to valid arguments went through: {counts:?}");
 }
 

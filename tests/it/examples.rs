@@ -39,7 +39,11 @@ fn understood(json: &Json) -> Option<Result<(), String>> {
         return Some(parsed.map(|_| ()).map_err(|misread| format!("{}: {}", misread.refusal.reason, misread.refusal.detail)));
     }
     let parsed = envelope::parse_server(text, Version::NEWEST);
-    Some(parsed.map(|messages| assert!(matches!(messages.as_slice(), [Message::Notification { .. } | Message::Response { .. }]))).map_err(|refusal| refusal.detail))
+    Some(
+        parsed
+            .map(|messages| assert!(matches!(messages.as_slice(), [Message::Notification { .. } | Message::Response { .. }])))
+            .map_err(|refusal| refusal.detail),
+    )
 }
 
 #[test]

@@ -12,11 +12,18 @@ use serde_json::Value;
 
 /// JSON texts in every spelling that the grammar has: white space, escapes, ways to write a number.
 fn document() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![Just("null".to_owned()), Just("true".to_owned()), Just("false".to_owned()), number(), string().prop_map(|(text, _)| text)];
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("false".to_owned()),
+        number(),
+        string().prop_map(|(text, _)| text)
+    ];
     let value = leaf.prop_recursive(6, 64, 6, |inner| {
         prop_oneof![
             (vec((blank(), inner.clone(), blank()), 0..6), blank()).prop_map(|(items, empty)| array(&items, &empty)),
-            (vec((blank(), string(), blank(), blank(), inner, blank()), 0..12), blank()).prop_map(|(members, empty)| object(members, &empty)),
+            (vec((blank(), string(), blank(), blank(), inner, blank()), 0..12), blank())
+                .prop_map(|(members, empty)| object(members, &empty)),
         ]
     });
     (blank(), value, blank()).prop_map(|(before, value, after)| format!("{before}{value}{after}"))
@@ -47,7 +54,8 @@ fn string() -> impl Strategy<Value = (String, String)> {
 }
 
 fn spelled(symbol: char, escaped: bool) -> String {
-    let short = [('"', "\\\""), ('\\', "\\\\"), ('/', "\\/"), ('\u{8}', "\\b"), ('\u{c}', "\\f"), ('\n', "\\n"), ('\r', "\\r"), ('\t', "\\t")];
+    let short =
+        [('"', "\\\""), ('\\', "\\\\"), ('/', "\\/"), ('\u{8}', "\\b"), ('\u{c}', "\\f"), ('\n', "\\n"), ('\r', "\\r"), ('\t', "\\t")];
     match short.iter().find(|(known, _)| *known == symbol) {
         Some((_, short)) if escaped || symbol != '/' => (*short).to_owned(),
         _ if escaped || symbol < ' ' => symbol.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04X}")).collect(),
@@ -124,7 +132,10 @@ fn places<'j>(view: View<'j>, found: &mut Vec<View<'j>>) {
 fn has_long_integer(view: View<'_>) -> bool {
     let mut found = Vec::new();
     places(view, &mut found);
-    found.into_iter().filter(|view| view.kind() == Kind::Number).any(|view| view.text().parse::<f64>().is_ok_and(|number| number.abs() >= 9.2e18 && number.abs() < 1e21))
+    found
+        .into_iter()
+        .filter(|view| view.kind() == Kind::Number)
+        .any(|view| view.text().parse::<f64>().is_ok_and(|number| number.abs() >= 9.2e18 && number.abs() < 1e21))
 }
 
 proptest! {

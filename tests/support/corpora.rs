@@ -123,7 +123,10 @@ pub fn case(tools: &[Json], message: Bytes) -> Result<Case, Refusal> {
     for tool in tools {
         let definition = Definition::read(Kind::Tool, tool).expect("a definition");
         offer.add(Kind::Tool, tool);
-        lock.put(SERVER, Pin { kind: Kind::Tool, name: definition.name, effect: Effect::Read, digest: definition.digest, definition: tool.clone() });
+        lock.put(
+            SERVER,
+            Pin { kind: Kind::Tool, name: definition.name, effect: Effect::Read, digest: definition.digest, definition: tool.clone() },
+        );
     }
     let parsed = match envelope::parse(message, &Mirror::none(), None) {
         Arrival::One(parsed) => parsed.map_err(|misread| misread.refusal)?,
@@ -139,5 +142,7 @@ pub fn case(tools: &[Json], message: Bytes) -> Result<Case, Refusal> {
 #[must_use]
 pub fn call(tool: &str, arguments: Json) -> Bytes {
     let params = Json::object([("name", Json::string(tool)), ("arguments", arguments)]);
-    Json::object([("jsonrpc", Json::string("2.0")), ("id", Json::number(1)), ("method", Json::string("tools/call")), ("params", params)]).bytes().clone()
+    Json::object([("jsonrpc", Json::string("2.0")), ("id", Json::number(1)), ("method", Json::string("tools/call")), ("params", params)])
+        .bytes()
+        .clone()
 }

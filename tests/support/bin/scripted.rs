@@ -203,6 +203,7 @@ impl Server {
         }
     }
 
+    #[expect(clippy::zombie_processes, reason = "nobody waits for it: that is the misbehaviour")]
     fn spawn(&self) {
         // A session of its own: whoever kills the process group does not reach it.
         let child = Command::new("setsid")
