@@ -12,3 +12,4 @@ mod invariants;
 mod lifecycle;
 mod props_json;
 mod rmcp;
+mod strangers;
