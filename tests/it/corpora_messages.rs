@@ -233,7 +233,8 @@ fn recipe(row: &Row) -> Judged {
         },
     };
     hold(["schema.bounds", "wire.depth"].contains(&verdict), verdict)?;
-    hold(started.elapsed() < Duration::from_secs(2), "takes too long")
+    // Far above what it takes, and far below what a quadratic scan would: the machine may be busy with other tests.
+    hold(started.elapsed() < Duration::from_secs(10), "takes too long")
 }
 
 fn members(keys: impl Iterator<Item = String>) -> String {
