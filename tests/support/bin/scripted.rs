@@ -262,7 +262,9 @@ impl Out for Pipe {
 
 fn converse(server: &Arc<Server>) {
     let out = Pipe(Arc::new(Mutex::new(std::io::stdout())));
-    act(server, Received { message: json!({"method": "start"}) }, &out);
+    let start = Received { message: json!({"method": "start"}) };
+    // Before anything is read: a server that ends at its start has answered nothing.
+    server.perform(&server.acts(&start).unwrap_or_default(), &start, &mut out.clone());
     let mut input = BufReader::new(std::io::stdin());
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {

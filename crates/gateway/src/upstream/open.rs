@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::UPSTREAM_INVALID;
@@ -87,7 +88,7 @@ impl Link {
 
     /// What the server says of itself in the modern era; nothing when it does not speak it.
     async fn discover(&self) -> Result<Option<Json>, Refusal> {
-        let answer = self.ask(&Probe::Discover, self.server.settings.start_timeout).await;
+        let answer = self.ask(&Probe::Discover, self.later()).await;
         match answer {
             Ok(Outcome::Result(result)) if supports(result.view(), Version::NEWEST) => Ok(Some(result)),
             Ok(_) => Ok(None),
@@ -96,6 +97,11 @@ impl Link {
             Err(refusal) if refusal.reason == UPSTREAM_INVALID => Ok(None),
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// A deadline that never comes: that of the whole opening is sooner, and says what did not happen.
+    fn later(&self) -> Duration {
+        self.server.settings.start_timeout.saturating_mul(2)
     }
 
     /// Keeps a process that does not speak the modern era for whoever speaks the legacy one.
@@ -108,7 +114,7 @@ impl Link {
 
     async fn initialize(&mut self, version: Version, capabilities: &Capabilities) -> Result<(), Refusal> {
         let probe = Probe::Initialize { version, capabilities: capabilities.clone() };
-        let result = match self.ask(&probe, self.server.settings.start_timeout).await? {
+        let result = match self.ask(&probe, self.later()).await? {
             Outcome::Result(result) => result,
             Outcome::Error(error) => return Err(self.server.unreachable(format_args!("initialize was refused: {}", message_of(&error)))),
         };
