@@ -8,11 +8,11 @@ pub use run::{ServeError, run_http, run_stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_monitor::case::{Effect, Facts, ReplyForm};
-use bartizan_monitor::catalog::{Menu, Place, is_list};
+use bartizan_monitor::case::{Case, Effect, Facts, ReplyForm};
+use bartizan_monitor::catalog::{Menu, Owner, Place, is_list};
 use bartizan_monitor::journal::Ticket;
-use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_DRAINING, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
+use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released, ReleasedKind};
 use bartizan_monitor::wire::UNSOLICITED;
 use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
@@ -93,10 +93,10 @@ async fn live(
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
     let admitted = consult::ask(ruling)?; // 6
     let recorded = record(house, admitted).await?; // 7
-    let (server, method) = (recorded.case().server().cloned(), recorded.case().method());
+    let begun = recorded.case().tool().map(|tool| Owner { server: tool.server.clone(), tool: Some(tool.pin.name.as_str().into()) });
     let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, guest).await? else { return Ok(None) }; // 8
     let released = snapshot.monitor.release(answer)?; // 9
-    learn_task(talk, method, server, &released);
+    learn_task(talk, begun, &released);
     Ok(Some(released))
 }
 
@@ -156,7 +156,7 @@ fn facts(talk: &Talk, ticket: &Ticket) -> Facts {
 async fn menus(house: &Arc<House>, talk: &Arc<Talk>, parsed: &Parsed, guest: &Guest) -> Result<Vec<Menu>, Refusal> {
     let cancel = guest.running.as_ref().map(|running| running.cancel.clone()).unwrap_or_default();
     let (snapshot, age) = (house.snapshot(), age(parsed));
-    let read = tokio::time::timeout(LISTS, talk.menus(house, &snapshot, parsed, age));
+    let read = tokio::time::timeout(LISTS, talk.menus(house, &snapshot, (parsed, guest.owner.as_ref()), age));
     tokio::select! {
         menus = read => menus.map_err(|_| Refusal::new(UPSTREAM_TIMEOUT, "reading the servers' lists took too long")),
         () = cancel.cancelled() => Err(Refusal::new(UPSTREAM_CANCELLED, "the client cancelled")),
@@ -169,7 +169,7 @@ fn age(parsed: &Parsed) -> Duration {
 
 /// What a message brings along and holds while it is in the house.
 struct Guest {
-    owner: Option<Arc<str>>,
+    owner: Option<Owner>,
     ask: Option<Ask>,
     running: Option<Running>,
     _place: OwnedSemaphorePermit,
@@ -222,7 +222,7 @@ impl House {
             }
             Message::Response { id, .. } => {
                 let ask = talk.answered(id).ok_or_else(|| Refusal::new(UNSOLICITED, "no server waits for it"))?;
-                guest.owner = ask.link.upgrade().map(|link| link.server().name().clone());
+                guest.owner = ask.link.upgrade().map(|link| Owner { server: link.server().name().clone(), tool: None });
                 guest.ask = Some(ask);
             }
             Message::Notification { .. } => {}
@@ -249,6 +249,18 @@ impl House {
         self.journal.note(&Json::object(members.into_iter().chain(why)));
     }
 
+    /// Notes a resource that a client wanted to hear of and may not.
+    pub(crate) fn unwatched(&self, listening: &Case, (server, uri): (&str, &str), reason: Reason) {
+        self.journal.note(&Json::object([
+            ("event", Json::string("unwatched")),
+            ("call", Json::number(listening.facts().id)),
+            ("principal", Json::string(listening.caller().principal())),
+            ("server", Json::string(server)),
+            ("uri", Json::string(uri)),
+            ("reason", Json::string(reason.code())),
+        ]));
+    }
+
     /// Notes a message of a server that fits nothing and was dropped.
     pub(crate) fn stray(&self, talk: &Talk, link: &Link, refusal: &Refusal) {
         if !link.tolerates() {
@@ -265,27 +277,24 @@ impl House {
     }
 }
 
-fn task_owner(talk: &Talk, method: Method, params: Option<&Json>) -> Option<Arc<str>> {
+fn task_owner(talk: &Talk, method: Method, params: Option<&Json>) -> Option<Owner> {
     if method == Method::TasksList {
         // Tasks of several servers cannot be told apart in one list.
-        return talk.endpoint.sole().map(|server| server.name().clone());
+        return talk.endpoint.sole().map(|server| Owner { server: server.name().clone(), tool: None });
     }
     let id = params?.view().get("taskId").and_then(View::as_str)?;
     talk.task_owner(&id)
 }
 
 /// Remembers the task that an answer announces (2025-11-25: `task.taskId`; tasks extension: `taskId`).
-fn learn_task(talk: &Talk, method: Option<Method>, server: Option<Arc<str>>, released: &Released) {
-    // Only a call starts a task: a server could claim the tasks of another in any other answer.
-    if method != Some(Method::ToolsCall) || released.kind() != ReleasedKind::Reply(ReplyForm::Result) {
-        return;
-    }
+///
+/// Only a call begins a task: a server could claim the tasks of another in any other answer.
+fn learn_task(talk: &Talk, begun: Option<Owner>, released: &Released) {
+    let Some(owner) = begun.filter(|_| released.kind() == ReleasedKind::Reply(ReplyForm::Result)) else { return };
     let body = released.body().view();
     let task = body.at(&["task", "taskId"]).or_else(|| body.get("taskId")).and_then(View::as_str);
-    if let (Some(task), Some(server)) = (task, server)
-        && talk.task_owner(&task).is_none()
-    {
-        talk.remember_task(task.into_owned(), server);
+    if let Some(task) = task.filter(|task| talk.task_owner(task).is_none()) {
+        talk.remember_task(task.into_owned(), owner);
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bartizan_monitor::case::Caller;
-use bartizan_monitor::catalog::{Menu, Naming, is_list};
+use bartizan_monitor::catalog::{Menu, Naming, Owner, is_list};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::ID_IN_USE;
 use bartizan_monitor::wire::envelope::{Id, Parsed};
@@ -144,7 +144,7 @@ pub struct Talk {
     running: Mutex<HashMap<String, CancellationToken>>,
     asks: Mutex<HashMap<u64, Ask>>,
     next_ask: AtomicU64,
-    tasks: Mutex<VecDeque<(String, Arc<str>)>>,
+    tasks: Mutex<VecDeque<(String, Owner)>>,
     last_used: AtomicU64,
     looks: AtomicU64,
 }
@@ -261,12 +261,18 @@ impl Talk {
     }
 
     /// What the servers that a message concerns offer, no older than `age`.
-    pub async fn menus(self: &Arc<Self>, house: &Arc<House>, snapshot: &Snapshot, parsed: &Parsed, age: Duration) -> Vec<Menu> {
+    pub async fn menus(
+        self: &Arc<Self>,
+        house: &Arc<House>,
+        snapshot: &Snapshot,
+        (parsed, owner): (&Parsed, Option<&Owner>),
+        age: Duration,
+    ) -> Vec<Menu> {
         if parsed.method().and_then(is_list).is_some() {
             // Before anything is asked: what changes from now on may be missing in the answer.
             self.looks.fetch_add(1, Ordering::AcqRel);
         }
-        let concerned = snapshot.catalog.concerns(parsed, self.endpoint.naming, &self.endpoint.names);
+        let concerned = snapshot.catalog.concerns(parsed, owner, (self.endpoint.naming, &self.endpoint.names));
         let era = parsed.version().era();
         let servers = concerned.into_iter().filter_map(|name| self.endpoint.server(name));
         futures_util::future::join_all(servers.map(|server| self.menu(house, server, era, age))).await
@@ -328,9 +334,9 @@ impl Talk {
     }
 
     /// Remembers whose task it is.
-    pub fn remember_task(&self, id: String, server: Arc<str>) {
+    pub fn remember_task(&self, id: String, owner: Owner) {
         let mut tasks = held(&self.tasks);
-        tasks.push_back((id, server));
+        tasks.push_back((id, owner));
         if tasks.len() > MAX_TASKS {
             tasks.pop_front();
         }
@@ -338,8 +344,8 @@ impl Talk {
 
     /// Whose task it is.
     #[must_use]
-    pub fn task_owner(&self, id: &str) -> Option<Arc<str>> {
-        held(&self.tasks).iter().find(|(task, _)| task == id).map(|(_, server)| server.clone())
+    pub fn task_owner(&self, id: &str) -> Option<Owner> {
+        held(&self.tasks).iter().find(|(task, _)| task == id).map(|(_, owner)| owner.clone())
     }
 
     /// Ends it: running requests are given up, servers are told.

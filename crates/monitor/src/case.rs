@@ -186,7 +186,7 @@ pub struct Item {
 pub enum Target {
     /// The gateway answers it itself.
     Gateway,
-    /// One server, without a definition of its own: tasks, notifications, answers.
+    /// One server, without a definition of its own: lists of tasks, notifications, answers.
     Server(Arc<str>),
     /// An approved definition of a server.
     Item(Item),
@@ -272,7 +272,14 @@ impl Case {
     /// The approved tool that is called, for `tools/call` only.
     #[must_use]
     pub fn tool(&self) -> Option<&Item> {
-        self.item().filter(|item| item.pin.kind == Kind::Tool)
+        self.item().filter(|_| self.method() == Some(Method::ToolsCall))
+    }
+
+    /// Whether it ends what was begun: it can only lessen what happens, so a change of the definition
+    /// does not stand in its way.
+    #[must_use]
+    pub fn withdraws(&self) -> bool {
+        matches!(self.method(), Some(Method::TasksCancel | Method::Unsubscribe))
     }
 
     /// The server it goes to.
@@ -285,10 +292,14 @@ impl Case {
         }
     }
 
-    /// What it can do to the world, as the operator decided. Reading a resource or a prompt reads.
+    /// What it can do to the world, as the operator decided. Reading a resource or a prompt reads, and
+    /// so does looking after a task; input that a task waited for does what its tool does.
     #[must_use]
     pub fn effect(&self) -> Effect {
-        self.item().map_or(Effect::Read, |item| item.pin.effect)
+        match (self.item(), self.method()) {
+            (Some(_), Some(Method::TasksGet | Method::TasksResult | Method::TasksCancel)) | (None, _) => Effect::Read,
+            (Some(item), _) => item.pin.effect,
+        }
     }
 
     /// The arguments of a call, always an object when present.

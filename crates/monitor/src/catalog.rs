@@ -43,9 +43,18 @@ pub struct Place<'a> {
     pub naming: Naming,
     /// The servers of the endpoint that the message concerns, and what they offer.
     pub menus: &'a [Menu],
-    /// The server of the task that the message names, or of the request that it answers, as the
-    /// gateway remembers it.
-    pub owner: Option<&'a Arc<str>>,
+    /// Whose the task is that the message names, or the request that it answers, as the gateway
+    /// remembers it.
+    pub owner: Option<&'a Owner>,
+}
+
+/// Whose something is that a client names by an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The server.
+    pub server: Arc<str>,
+    /// The tool, for a task: its call began it.
+    pub tool: Option<Arc<str>>,
 }
 
 /// The reviewed definitions, and how names are told apart where several servers share an endpoint.
@@ -80,8 +89,15 @@ impl Catalog {
     /// Which of the endpoint's servers a message is about: all of them for a list, none for what the
     /// gateway answers alone. Routing only; [`Self::case`] decides.
     #[must_use]
-    pub fn concerns<'s>(&self, parsed: &Parsed, naming: Naming, servers: &'s [Arc<str>]) -> Vec<&'s Arc<str>> {
+    pub fn concerns<'s>(&self, parsed: &Parsed, owner: Option<&Owner>, (naming, servers): (Naming, &'s [Arc<str>])) -> Vec<&'s Arc<str>> {
         let Message::Request { method, params, .. } = parsed.message() else { return Vec::new() };
+        if let Some(Owner { server, tool: Some(_) }) = owner {
+            return servers.iter().filter(|name| *name == server).collect();
+        }
+        if *method == Method::Listen {
+            let covers = |server: &&Arc<str>| watched(params.as_ref()).any(|uri| self.find_uri(server, &uri).is_some());
+            return servers.iter().filter(covers).collect();
+        }
         let named = |name: Option<&str>| -> Vec<&'s Arc<str>> {
             let mine = |server: &&Arc<str>| name.is_some_and(|name| self.bare(server, naming, name).is_some());
             servers.iter().filter(mine).collect()
@@ -105,11 +121,11 @@ impl Catalog {
         let target = match &message {
             Message::Request { method, params, .. } => match Reference::read(*method, params.as_ref()) {
                 Some(reference) => Target::Item(self.item(&reference, naming, menus, caller)?),
-                None if is_task(*method) => Target::Server(owner.cloned().ok_or_else(|| unknown("a task that this caller did not start"))?),
+                None if is_task(*method) => self.task(owner, menus)?,
                 None => Target::Gateway,
             },
-            Message::Notification { .. } => owner.cloned().map_or(Target::Gateway, Target::Server),
-            Message::Response { .. } => Target::Server(owner.cloned().ok_or_else(|| unknown("no such request"))?),
+            Message::Notification { .. } => owner.map_or(Target::Gateway, |owner| Target::Server(owner.server.clone())),
+            Message::Response { .. } => Target::Server(owner.ok_or_else(|| unknown("no such request"))?.server.clone()),
         };
         if let (Target::Item(item), Message::Request { method, params: Some(params), .. }) = (&target, &mut message) {
             *params = with_own_name(*method, params, &item.pin.name);
@@ -167,13 +183,35 @@ impl Catalog {
                 |menu| Refusal::new(UNAPPROVED, format!("nothing of {} is approved; run: bartizan approve {}", menu.server, menu.server)),
             ));
         };
-        let offer = menu.offer.as_ref().map_err(Clone::clone)?;
-        let standing = match offer.get(pin.kind, &pin.name) {
-            Some(definition) if definition.digest == pin.digest => Standing::Pinned,
-            Some(_) => Standing::Changed,
-            None => Standing::Removed,
-        };
-        Ok(Item { server: menu.server.clone(), pin: pin.clone(), standing })
+        standing(menu, pin)
+    }
+
+    /// A task is judged as what began it.
+    fn task(&self, owner: Option<&Owner>, menus: &[Menu]) -> Result<Target, Refusal> {
+        let Owner { server, tool } = owner.ok_or_else(|| unknown("a task that this caller did not start"))?;
+        let Some(tool) = tool else { return Ok(Target::Server(server.clone())) };
+        let menu = menus.iter().find(|menu| menu.server == *server);
+        let pin = self.lock.get(server, Kind::Tool, tool);
+        let (menu, pin) = menu.zip(pin).ok_or_else(|| unknown("a task of a tool that is not approved any more"))?;
+        standing(menu, pin).map(Target::Item)
+    }
+
+    /// The case of one resource that a client wants to hear of in `subscriptions/listen`: it is judged
+    /// as a subscription of its own (2026-07-28, subscriptions).
+    pub fn watch(&self, listening: &Case, server: &str, uri: &str, menus: &[Menu]) -> Result<Case, Refusal> {
+        let menu = menus.iter().find(|menu| &*menu.server == server).ok_or_else(|| unknown(uri))?;
+        let pin = self.find_uri(server, uri).ok_or_else(|| unknown(uri))?;
+        let params = Json::object([("uri", Json::string(uri))]);
+        let Message::Request { id, .. } = &listening.message else { return Err(unknown("only a request watches")) };
+        Ok(Case {
+            caller: listening.caller.clone(),
+            facts: listening.facts.clone(),
+            version: listening.version,
+            message: Message::Request { id: id.clone(), method: Method::Subscribe, params: Some(params) },
+            target: Target::Item(standing(menu, pin)?),
+            arguments: None,
+            mirror: listening.mirror.clone(),
+        })
     }
 
     fn pinned(&self, reference: &Reference, naming: Naming, server: &str) -> Option<&Arc<crate::lock::Pin>> {
@@ -198,6 +236,22 @@ impl Catalog {
             .get(server, Kind::Resource, uri)
             .or_else(|| self.lock.of(server).find(|pin| pin.kind == Kind::Template && uri::covers(&pin.name, uri)))
     }
+}
+
+fn standing(menu: &Menu, pin: &Arc<crate::lock::Pin>) -> Result<Item, Refusal> {
+    let offer = menu.offer.as_ref().map_err(Clone::clone)?;
+    let standing = match offer.get(pin.kind, &pin.name) {
+        Some(definition) if definition.digest == pin.digest => Standing::Pinned,
+        Some(_) => Standing::Changed,
+        None => Standing::Removed,
+    };
+    Ok(Item { server: menu.server.clone(), pin: pin.clone(), standing })
+}
+
+/// The resources that a `subscriptions/listen` names.
+pub fn watched(params: Option<&Json>) -> impl Iterator<Item = String> {
+    let uris = params.and_then(|params| params.view().at(&["notifications", "resourceSubscriptions"]));
+    uris.into_iter().flat_map(View::items).filter_map(View::as_str).map(std::borrow::Cow::into_owned)
 }
 
 fn unknown(detail: &str) -> Refusal {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bartizan_monitor::case::Kind;
-use bartizan_monitor::catalog::{Menu, UNAPPROVED, is_list};
+use bartizan_monitor::case::{Case, Kind};
+use bartizan_monitor::catalog::{Menu, UNAPPROVED, is_list, watched};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::UPSTREAM_CANCELLED;
 use bartizan_monitor::stages::{Answer, Recorded};
@@ -40,7 +40,7 @@ pub(super) async fn answer(
             Method::Initialize => initialize(house, talk, snapshot, params.as_ref()).await,
             Method::Discover => discover(house, talk, snapshot).await,
             Method::SetLevel => set_level(house, talk, params.as_ref()).await,
-            Method::Listen => listen(house, visit, snapshot, (id, params.as_ref()), cancel).await,
+            Method::Listen => listen(house, visit, (snapshot, menus), (recorded.case(), id, params.as_ref()), cancel).await,
             method => match is_list(*method) {
                 Some(kind) => list(talk, snapshot, menus, (kind, era), params.as_ref()),
                 None => Err(Refusal::new(METHOD, format!("{method} has no answer here"))),
@@ -153,16 +153,20 @@ async fn set_level(house: &Arc<House>, talk: &Arc<Talk>, params: Option<&Json>) 
 async fn listen(
     house: &Arc<House>,
     visit: &Visit<'_>,
-    snapshot: &Snapshot,
-    (id, params): (&Id, Option<&Json>),
+    (snapshot, menus): (&Snapshot, &[Menu]),
+    (case, id, params): (&Case, &Id, Option<&Json>),
     cancel: &CancellationToken,
 ) -> Result<Json, Refusal> {
     let talk = visit.talk;
     let filter = params.and_then(|params| params.get("notifications")).unwrap_or_else(Json::empty_object);
     let links = links(house, talk, Era::Modern).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let approved = |link: &Link, uri: &str| snapshot.catalog.approves(link.server().name(), uri);
-    let watches: Vec<Watch> = links.iter().map(|link| Watch::read(filter.view(), |uri| approved(link, uri))).collect();
-    let granted = Watch::read(filter.view(), |uri| links.iter().any(|link| approved(link, uri)));
+    let mut granted = Watch::read(filter.view(), |_| false);
+    let mut watches = Vec::with_capacity(links.len());
+    for link in &links {
+        let watch = Watch { lists: granted.lists.clone(), resources: watchable(house, (snapshot, menus), case, link) };
+        granted.resources.extend(watch.resources.iter().cloned());
+        watches.push(watch);
+    }
     let ear = ListenEar::new(Ear::for_request(house, talk, visit.interim.clone()), id, links.len(), granted.json());
     let asked = links.iter().zip(watches).map(|(link, watch)| {
         let ear = &ear;
@@ -180,6 +184,24 @@ async fn listen(
             Ok(Json::object([("resultType", Json::string("complete")), ("_meta", tag)]))
         }
     }
+}
+
+/// The resources of a listening that this server may be asked about: each was judged as a subscription.
+fn watchable(house: &House, (snapshot, menus): (&Snapshot, &[Menu]), listening: &Case, link: &Link) -> Vec<String> {
+    let params = match listening.message() {
+        Message::Request { params, .. } => params.as_ref(),
+        Message::Notification { .. } | Message::Response { .. } => None,
+    };
+    let server = link.server().name();
+    let mut may = Vec::new();
+    for uri in watched(params).filter(|uri| snapshot.catalog.approves(server, uri)) {
+        let judged = snapshot.catalog.watch(listening, server, &uri, menus).map_err(|refusal| refusal.reason);
+        match judged.and_then(|case| snapshot.monitor.permits(&case)) {
+            Ok(()) => may.push(uri),
+            Err(reason) => house.unwatched(listening, (server, &uri), reason),
+        }
+    }
+    may
 }
 
 /// What a model is told about a server of which nothing was approved.

@@ -179,7 +179,7 @@ fn own_names(talk: &Talk, link: &Arc<Link>, method: Method, params: Option<Json>
         }
         Method::TaskStatus | Method::TaskChanged => {
             let owner = talk.task_owner(&member("taskId").and_then(View::as_str)?)?;
-            (owner == *link.server().name()).then_some(params)
+            (owner.server == *link.server().name()).then_some(params)
         }
         Method::Cancelled => {
             let params = params.as_ref()?;

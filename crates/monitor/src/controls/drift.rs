@@ -37,7 +37,7 @@ pub struct Drift;
 
 impl Control for Drift {
     fn on_call(&self, case: &Case) -> Judged {
-        let Some(item) = case.item() else { return Ok(Verdict::Pass) };
+        let Some(item) = case.item().filter(|_| !case.withdraws()) else { return Ok(Verdict::Pass) };
         let reason = match item.standing {
             Standing::Pinned => return Ok(Verdict::Pass),
             Standing::Changed => CHANGED,

@@ -99,6 +99,7 @@ fn action(method: Method) -> Option<&'static str> {
         Method::PromptsGet => Some("get"),
         Method::ResourcesRead => Some("read"),
         Method::Subscribe | Method::Unsubscribe => Some("subscribe"),
+        Method::TasksGet | Method::TasksResult | Method::TasksUpdate | Method::TasksCancel => Some("follow"),
         Method::Complete => Some("complete"),
         _ => None,
     }
@@ -126,7 +127,7 @@ impl Policy {
         let target = HashMap::from([
             ("server".to_owned(), text(&item.server)),
             ("name".to_owned(), text(&item.pin.name)),
-            ("effect".to_owned(), text(case.effect().name())),
+            ("effect".to_owned(), text(item.pin.effect.name())),
         ]);
         let entity = |uid: &EntityUid, attributes| Entity::new(uid.clone(), attributes, HashSet::new()).map_err(fault);
         Entities::from_entities([entity(principal, client)?, entity(resource, target)?], None).map_err(fault)
@@ -150,7 +151,7 @@ impl Control for Policy {
         }
         Ok(match answer.decision() {
             Decision::Allow => Verdict::Pass,
-            Decision::Deny if answer.diagnostics().reason().next().is_none() => Verdict::Deny(Refusal::new(UNPERMITTED, format!("effect {}", case.effect()))),
+            Decision::Deny if answer.diagnostics().reason().next().is_none() => Verdict::Deny(Refusal::new(UNPERMITTED, format!("effect {}", item.pin.effect))),
             Decision::Deny => Verdict::Deny(Refusal::new(FORBID, rules())),
         })
     }

@@ -124,6 +124,13 @@ impl Monitor {
         self.ask(&mut Trail::new(), |control| control.on_list(caller, item)).is_ok()
     }
 
+    /// Whether a caller may watch a resource as part of a longer listening, which has a record of its
+    /// own. Whatever somebody would have to agree to is not watched.
+    pub fn permits(&self, watch: &Case) -> Result<(), Reason> {
+        let asked = self.ask(&mut Trail::new(), |control| control.on_call(watch)).map_err(|refusal| refusal.reason)?;
+        asked.hold.map_or(Ok(()), Err)
+    }
+
     /// Asks in order; the first denial ends it, holds wait for the end, masks add up.
     fn ask(&self, trail: &mut Trail, judge: impl Fn(&dyn Control) -> Judged) -> Result<Consent, Refusal> {
         let mut consent = Consent::default();

@@ -1,7 +1,8 @@
 use super::*;
 use crate::case::{Caller, Effect, Facts, Kind, Means, Standing, Target};
 use crate::lock::Pin;
-use crate::wire::envelope::Message;
+use crate::wire::envelope::{Id, Message};
+use crate::wire::method::Method;
 use crate::wire::mirror::{Header, Mirror};
 use crate::wire::version::Version;
 use bytes::Bytes;
@@ -33,7 +34,7 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
         caller: Caller::assertion("p", Means::LocalUser, None),
         facts: Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio" },
         version: Version::NEWEST,
-        message: Message::Notification { method: crate::wire::method::Method::Initialized, params: None },
+        message: Message::Request { id: Id::number(1), method: Method::ToolsCall, params: None },
         target: Target::Item(Item { server: "a".into(), pin: Arc::new(pin), standing: Standing::Pinned }),
         arguments: arguments.map(json),
         mirror,
