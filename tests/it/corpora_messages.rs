@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use bartizan_monitor::case::{Caller, Event, Kind, Means};
+use bartizan_monitor::case::{Caller, Event, Kind, Means, Reach};
 use bartizan_monitor::catalog::Offer;
 use bartizan_monitor::control::{Control as _, Verdict};
 use bartizan_monitor::controls::schema;
@@ -197,7 +197,7 @@ fn requested(row: &Row) -> Judged {
     let Some(Message::Request { method, params, .. }) = messages.pop() else { return Err("is no request".to_owned()) };
     let monitor = Monitor::defaults().map_err(|_| "the defaults do not build")?;
     let heard = |capabilities: Json| {
-        let caller = Caller::assertion("p", Means::LocalUser, None);
+        let caller = Caller::assertion("p", Means::LocalUser, Reach::all());
         let event = Event { caller, server: "s".into(), method, params: params.clone(), capabilities: Some(capabilities) };
         monitor.relay(Heard::unsolicited(event)).is_ok()
     };

@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bartizan_monitor::case::{Caller, Case, Effect, Facts, Kind, Means};
+use bartizan_monitor::case::{Caller, Case, Effect, Facts, Kind, Means, Reach};
 use bartizan_monitor::catalog::{Catalog, Definition, Menu, Naming, Offer, Place};
 use bartizan_monitor::lock::{Lock, Pin};
 use bartizan_monitor::reason::Refusal;
@@ -135,7 +135,7 @@ pub fn case(tools: &[Json], message: Bytes) -> Result<Case, Refusal> {
     let menus = [Menu { server: SERVER.into(), offer: Ok(Arc::new(offer)) }];
     let place = Place { naming: Naming::Plain, menus: &menus, owner: None };
     let facts = Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio" };
-    Catalog::new(Arc::new(lock), "__").case(parsed, &Caller::assertion("p", Means::LocalUser, None), place, facts)
+    Catalog::new(Arc::new(lock), "__").case(parsed, &Caller::assertion("p", Means::LocalUser, Reach::all()), place, facts)
 }
 
 /// A call of a tool.

@@ -1,12 +1,14 @@
 //! `bartizan token`: client credentials.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_gateway::clock;
 use bartizan_gateway::config::{Places, PlacesArgs};
 use bartizan_gateway::identity::{Issued, Row, Standing, StoreError, Tokens, Wish};
+use bartizan_monitor::case::{Effect, Reach};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -23,7 +25,7 @@ pub(crate) struct Args {
 enum Command {
     /// Issue a token. Standard output is the token and nothing else; it is shown this one time.
     #[command(
-        after_help = "Examples:\n  bartizan token issue --label ci\n  bartizan token issue --label laptop --expires 30d --server files --server git"
+        after_help = "Examples:\n  bartizan token issue --label ci\n  bartizan token issue --label laptop --expires 30d --server files --server git\n  bartizan token issue --label reports --effect read"
     )]
     Issue {
         /// Whom it is for.
@@ -35,6 +37,13 @@ enum Command {
         /// A server that it is good for; may be given several times. Default: all.
         #[arg(long = "server", value_name = "SERVER")]
         servers: Vec<String>,
+        /// The gravest effect that a tool may have: read, write or destructive. Tools beyond it are
+        /// not there for the client.
+        #[arg(long, value_name = "CLASS", value_parser = effect, default_value = "destructive")]
+        effect: Effect,
+        /// The environment that it is for, as the configuration names it. It is good in no other.
+        #[arg(long, value_name = "NAME")]
+        environment: Option<String>,
     },
     /// List the tokens. Their secrets are not known to the gateway either.
     #[command(after_help = "Example:\n  bartizan token list --format json")]
@@ -77,13 +86,14 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
 
 fn manage(command: &Command, tokens: &Tokens, now_ms: u64) -> Result<io::Result<()>, StoreError> {
     match command {
-        Command::Issue { label, expires, servers } => {
+        Command::Issue { label, expires, servers, effect, environment } => {
             let servers: BTreeSet<String> = servers.iter().cloned().collect();
-            let wish = Wish { label: label.clone(), lifetime: *expires, servers: Some(servers).filter(|servers| !servers.is_empty()) };
+            let reach = Reach { servers: Some(servers).filter(|servers| !servers.is_empty()).map(Arc::new), most: *effect };
+            let wish = Wish { label: label.clone(), lifetime: *expires, reach, environment: environment.clone() };
             let issued = tokens.issue(&wish, now_ms)?;
             Ok(show(&issued))
         }
-        Command::List { format } => Ok(list(&tokens.list()?, *format, now_ms)),
+        Command::List { format } => Ok(list(&tokens.list()?, &tokens.used(), *format, now_ms)),
         Command::Rotate { id, overlap } => {
             let issued = tokens.rotate(id, *overlap, now_ms)?;
             eprintln!("Token {id} stays good for {}.", clock::duration(*overlap));
@@ -99,15 +109,29 @@ fn manage(command: &Command, tokens: &Tokens, now_ms: u64) -> Result<io::Result<
 
 fn show(issued: &Issued) -> io::Result<()> {
     let row = &issued.row;
-    eprintln!("Token {} for {}: good until {}, for {}.", row.id, row.label, clock::utc(row.expires_ms), servers(row));
+    eprintln!("Token {} for {}: good until {}, for {}.", row.id, row.label, clock::utc(row.expires_ms), reach(row));
     eprintln!("It is shown this one time. The client sends it as `Authorization: Bearer TOKEN`.");
     writeln!(io::stdout(), "{}", issued.text.expose())
 }
 
-fn servers(row: &Row) -> String {
-    row.servers
-        .as_ref()
-        .map_or_else(|| "all servers".to_owned(), |servers| servers.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+fn effect(text: &str) -> Result<Effect, String> {
+    Effect::read(text).ok_or_else(|| format!("{text:?} is not read, write or destructive"))
+}
+
+/// What a token is good for, in words.
+fn reach(row: &Row) -> String {
+    let all = || "all servers".to_owned();
+    let named = |servers: &Arc<BTreeSet<String>>| servers.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut text = row.reach.servers.as_ref().map_or_else(all, named);
+    match row.reach.most {
+        Effect::Destructive => {}
+        Effect::Write => text.push_str("; nothing destructive"),
+        Effect::Read => text.push_str("; read only"),
+    }
+    if let Some(environment) = &row.environment {
+        text.push_str(&format!("; in {environment}"));
+    }
+    text
 }
 
 const fn standing(row: &Row, now_ms: u64) -> &'static str {
@@ -118,12 +142,13 @@ const fn standing(row: &Row, now_ms: u64) -> &'static str {
     }
 }
 
-fn list(rows: &[Row], format: Format, now_ms: u64) -> io::Result<()> {
+fn list(rows: &[Row], used: &BTreeMap<String, u64>, format: Format, now_ms: u64) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if format == Format::Json {
         let entry = |row: &Row| {
             json!({"id": row.id.to_string(), "label": row.label, "standing": standing(row, now_ms), "created": clock::utc(row.created_ms),
-                "expires": clock::utc(row.expires_ms), "revoked": row.revoked_ms.map(clock::utc), "servers": row.servers})
+                "expires": clock::utc(row.expires_ms), "revoked": row.revoked_ms.map(clock::utc), "servers": row.reach.servers, "effect": row.reach.most.name(),
+                "environment": row.environment, "used": used.get(&row.id.to_string()).copied().map(clock::utc)})
         };
         return writeln!(out, "{}", Value::from(rows.iter().map(entry).collect::<Vec<_>>()));
     }
@@ -131,16 +156,17 @@ fn list(rows: &[Row], format: Format, now_ms: u64) -> io::Result<()> {
         return writeln!(out, "There are no tokens. Issue one: bartizan token issue --label NAME");
     }
     let width = rows.iter().map(|row| row.label.len()).max().unwrap_or_default().max(5);
-    writeln!(out, "{:<8}  {:<width$}  {:<8}  {:<24}  SERVERS", "ID", "LABEL", "STANDING", "GOOD UNTIL")?;
+    writeln!(out, "{:<8}  {:<width$}  {:<8}  {:<24}  {:<24}  GOOD FOR", "ID", "LABEL", "STANDING", "GOOD UNTIL", "LAST USED")?;
     for row in rows {
         writeln!(
             out,
-            "{:<8}  {:<width$}  {:<8}  {:<24}  {}",
+            "{:<8}  {:<width$}  {:<8}  {:<24}  {:<24}  {}",
             row.id.to_string(),
             row.label,
             standing(row, now_ms),
             clock::utc(row.expires_ms),
-            servers(row)
+            used.get(&row.id.to_string()).map_or_else(|| "never".to_owned(), |at| clock::utc(*at)),
+            reach(row)
         )?;
     }
     Ok(())

@@ -14,6 +14,7 @@ pub mod seen;
 mod server;
 mod settings;
 
+pub use judge::is_label;
 pub use places::{Places, PlacesArgs};
 pub use problem::{ConfigErrors, Problem};
 pub use secret::Secret;
@@ -129,6 +130,7 @@ impl Judging<'_> {
         let names = judge::names(file.names, problems);
         let listen = judge::listen(file.listen, plain, problems);
         let limits = judge::limits(file.limits, problems);
+        let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let surroundings = Surroundings { base: &base, variables: self.variables, plain };
         for (name, written) in file.servers {
@@ -143,7 +145,7 @@ impl Judging<'_> {
         material.policy(file.policy, &base, problems);
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
-        let settings = Settings { listen, names, servers, limits, places: self.places, policy_digest };
+        let settings = Settings { environment, listen, names, servers, limits, places: self.places, policy_digest };
         Some(Loaded { settings, monitor, weakenings })
     }
 

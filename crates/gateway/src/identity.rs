@@ -3,16 +3,18 @@
 
 mod store;
 mod token;
+mod used;
 
 pub use store::{Issued, Row, Standing, StoreError, Tokens, Wish};
 pub use token::{TokenId, random_id};
+pub use used::Used;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use bartizan_monitor::case::{Caller, Means};
+use bartizan_monitor::case::{Caller, Means, Reach};
 use bartizan_monitor::reason::gateway::{IDENTITY_EXPIRED, IDENTITY_INVALID, IDENTITY_MISSING, IDENTITY_REVOKED};
 use bartizan_monitor::reason::{Reason, Refusal};
 use rustix::process::getuid;
@@ -25,6 +27,8 @@ use store::{Mark, Rows};
 #[derive(Debug)]
 pub struct Identity {
     path: PathBuf,
+    environment: Option<String>,
+    used: Used,
     current: ArcSwap<Loaded>,
     // Held while reading, so that a change is read once and not by every waiting message.
     reading: Mutex<()>,
@@ -39,11 +43,12 @@ struct Loaded {
 
 impl Identity {
     /// Reads the tokens of a state directory. Whatever is wrong with them shows when somebody calls.
+    /// Only tokens that were issued for this environment are good.
     #[must_use]
-    pub fn open(state: &Path) -> Self {
+    pub fn open(state: &Path, environment: Option<&str>) -> Self {
         let path = store::path(state);
         let current = ArcSwap::from_pointee(load(&path));
-        Self { path, current, reading: Mutex::new(()) }
+        Self { path, environment: environment.map(ToOwned::to_owned), used: Used::of(state), current, reading: Mutex::new(()) }
     }
 
     /// Finds out who sent a request, from all values of its `Authorization` header.
@@ -64,8 +69,8 @@ impl Identity {
         let Some(row) = row.filter(|_| fits) else {
             return Err(Refusal::new(IDENTITY_INVALID, format!("token {}: unknown, or its secret is wrong", shown.id)));
         };
-        good(row, now_ms)?;
-        Ok(Caller::assertion(&principal(row), Means::Token, row.servers.clone()))
+        self.good(row, now_ms)?;
+        Ok(Caller::assertion(&principal(row), Means::Token, row.reach.clone()))
     }
 
     /// Whether the credential of a running session still holds.
@@ -78,7 +83,29 @@ impl Identity {
         let id = caller.principal().rsplit_once('#').and_then(|(_, id)| TokenId::read(id)).ok_or_else(gone)?;
         let current = self.current();
         let row = rows(&current)?.get(&id).filter(|row| principal(row) == **caller.principal()).ok_or_else(gone)?;
-        good(row, now_ms)
+        self.good(row, now_ms)
+    }
+
+    fn good(&self, row: &Row, now_ms: u64) -> Result<(), Refusal> {
+        let no = |reason: Reason| Err(Refusal::new(reason, format!("token {}", row.id)));
+        match row.standing(now_ms) {
+            Standing::Expired => no(IDENTITY_EXPIRED),
+            Standing::Revoked => no(IDENTITY_REVOKED),
+            Standing::Good if row.environment == self.environment => {
+                self.used.note(&row.id, now_ms);
+                Ok(())
+            }
+            Standing::Good => {
+                let name = |environment: &Option<String>| environment.clone().unwrap_or_else(|| "no environment".to_owned());
+                let (own, here) = (name(&row.environment), name(&self.environment));
+                Err(Refusal::new(IDENTITY_INVALID, format!("token {}: issued for {own}, and this is {here}", row.id)))
+            }
+        }
+    }
+
+    /// Writes down when tokens were last used.
+    pub fn remember(&self) {
+        self.used.write();
     }
 
     /// The store as it is now: one look at the file, read again only when it changed.
@@ -111,15 +138,6 @@ fn rows(loaded: &Loaded) -> Result<&Rows, Refusal> {
     loaded.rows.as_ref().map_err(|error| Refusal::new(IDENTITY_INVALID, format!("the token store cannot be used: {error}")))
 }
 
-fn good(row: &Row, now_ms: u64) -> Result<(), Refusal> {
-    let no = |reason: Reason| Err(Refusal::new(reason, format!("token {}", row.id)));
-    match row.standing(now_ms) {
-        Standing::Good => Ok(()),
-        Standing::Expired => no(IDENTITY_EXPIRED),
-        Standing::Revoked => no(IDENTITY_REVOKED),
-    }
-}
-
 fn principal(row: &Row) -> String {
     format!("token:{}#{}", row.label, row.id)
 }
@@ -143,7 +161,7 @@ pub fn local_user() -> Caller {
     let uid = getuid().as_raw();
     let users = files::read(Path::new("/etc/passwd"), 16 * 1024 * 1024).unwrap_or_default();
     let name = user_name(&users, uid).unwrap_or_else(|| format!("uid-{uid}"));
-    Caller::assertion(&format!("user:{name}"), Means::LocalUser, None)
+    Caller::assertion(&format!("user:{name}"), Means::LocalUser, Reach::all())
 }
 
 /// A user's name, from the text of a password file. The environment is not asked: it can say anything.

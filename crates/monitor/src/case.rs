@@ -1,6 +1,8 @@
 //! All that a control may see: who calls what, where, when, and what came back.
 
-use std::collections::BTreeSet;
+mod caller;
+pub use caller::{Caller, Means, Reach};
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -44,50 +46,6 @@ impl Effect {
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// How a caller was recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Means {
-    /// A bearer token that this gateway issued.
-    Token,
-    /// The operating-system user at the other end of standard input.
-    LocalUser,
-}
-
-/// Somebody whose credential was verified. Its existence is the proof.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    principal: Arc<str>,
-    means: Means,
-    servers: Option<Arc<BTreeSet<String>>>,
-}
-
-impl Caller {
-    /// States that a credential was verified. Called in the gateway's `identity` only (tidy checks);
-    /// `servers` limits which servers the credential is good for, `None` is all of them.
-    #[must_use]
-    pub fn assertion(principal: &str, means: Means, servers: Option<BTreeSet<String>>) -> Self {
-        Self { principal: principal.into(), means, servers: servers.map(Arc::new) }
-    }
-
-    /// The stable name of who calls.
-    #[must_use]
-    pub const fn principal(&self) -> &Arc<str> {
-        &self.principal
-    }
-
-    /// How it was recognised.
-    #[must_use]
-    pub const fn means(&self) -> Means {
-        self.means
-    }
-
-    /// Whether the credential is good for this server.
-    #[must_use]
-    pub fn may_see(&self, server: &str) -> bool {
-        self.servers.as_ref().is_none_or(|servers| servers.contains(server))
     }
 }
 

@@ -19,6 +19,8 @@ use super::problem::Problems;
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
+    /// Which environment this is, such as `prod`. Tokens of another are not good here.
+    pub(super) environment: Option<Spanned<String>>,
     /// Where `serve` listens.
     pub(super) listen: Listen,
     /// How the names of several servers are told apart.

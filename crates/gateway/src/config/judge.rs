@@ -107,6 +107,25 @@ pub(super) fn server_name(name: &Spanned<String>, separator: &str, problems: &mu
     }
 }
 
+/// Whether a text can be a label of a token or the name of an environment:
+/// `[A-Za-z0-9][A-Za-z0-9._@-]{0,63}`, and nothing that could be taken for a token's id.
+pub fn is_label(text: &str) -> bool {
+    let known = |symbol: char| symbol.is_ascii_alphanumeric() || matches!(symbol, '.' | '_' | '@' | '-');
+    let shape = text.len() <= 64 && text.starts_with(|symbol: char| symbol.is_ascii_alphanumeric()) && text.chars().all(known);
+    let id = text.len() == 8 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    shape && !id
+}
+
+/// Judges the environment's name, which is also that of the tokens that are good here.
+pub(super) fn environment(written: Option<Spanned<String>>, problems: &mut Problems) -> Option<String> {
+    let written = written?;
+    if !is_label(written.get_ref()) {
+        let help = "a name is 1 to 64 of letters, digits, `.`, `_`, `@` and `-`, and begins with a letter or digit";
+        problems.add(Some(written.span()), format!("{:?} cannot be an environment's name", written.get_ref()), help);
+    }
+    Some(written.into_inner())
+}
+
 /// Judges the limits.
 pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
     let usual = Limits::default();

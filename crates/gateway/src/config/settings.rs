@@ -13,6 +13,8 @@ use super::secret::Secret;
 /// Everything that the gateway needs to know.
 #[derive(Debug)]
 pub struct Settings {
+    /// Which environment this is; tokens of another are not good here.
+    pub environment: Option<String>,
     /// Where `serve` listens.
     pub listen: Listen,
     /// How the names of several servers are told apart.

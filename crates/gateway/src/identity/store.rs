@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_monitor::case::{Effect, Reach};
 use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::Json;
 use bytes::Bytes;
 
 use super::token::{self, TokenId};
 use crate::clock;
-use crate::config::{Secret, files};
+use crate::config::{Secret, files, is_label};
 
 const FILE: &str = "tokens.json";
 const LOCK: &str = "tokens.lock";
@@ -36,8 +38,10 @@ pub struct Row {
     pub expires_ms: u64,
     /// When it was revoked, if it was.
     pub revoked_ms: Option<u64>,
-    /// The servers that it is good for; all when there is no list.
-    pub servers: Option<BTreeSet<String>>,
+    /// What it is good for.
+    pub reach: Reach,
+    /// The environment that it was issued for; it is good in no other.
+    pub environment: Option<String>,
     pub(super) hash: [u8; 32],
 }
 
@@ -86,6 +90,11 @@ struct Written {
     revoked_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     servers: Option<BTreeSet<String>>,
+    /// The gravest effect of a tool; written when it is not the gravest of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    effect: Option<Effect>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
 }
 
 impl Written {
@@ -93,8 +102,8 @@ impl Written {
         let bad = |what: &str| format!("token {:?}: {what}", self.id);
         let id = TokenId::read(&self.id).ok_or_else(|| bad("its id is not 8 hexadecimal digits"))?;
         let hash = *Digest::read(&self.hash).ok_or_else(|| bad("its hash is not a digest"))?.bytes();
-        if !is_label(&self.label) {
-            return Err(bad("its label is not a label"));
+        if !is_label(&self.label) || !self.environment.as_deref().is_none_or(is_label) {
+            return Err(bad("its label or environment is not a label"));
         }
         Ok(Row {
             id,
@@ -102,23 +111,26 @@ impl Written {
             created_ms: self.created_ms,
             expires_ms: self.expires_ms,
             revoked_ms: self.revoked_ms,
-            servers: self.servers,
+            reach: Reach { servers: self.servers.map(Arc::new), most: self.effect.unwrap_or(Effect::Destructive) },
+            environment: self.environment,
             hash,
         })
     }
 
     fn of(row: &Row) -> Self {
         let hash = row.hash.iter().fold(String::from("sha256:"), |text, byte| format!("{text}{byte:02x}"));
-        let (created_ms, expires_ms, revoked_ms) = (row.created_ms, row.expires_ms, row.revoked_ms);
-        Self { id: row.id.to_string(), label: row.label.clone(), hash, created_ms, expires_ms, revoked_ms, servers: row.servers.clone() }
+        Self {
+            id: row.id.to_string(),
+            label: row.label.clone(),
+            hash,
+            created_ms: row.created_ms,
+            expires_ms: row.expires_ms,
+            revoked_ms: row.revoked_ms,
+            servers: row.reach.servers.as_deref().cloned(),
+            effect: Some(row.reach.most).filter(|most| *most != Effect::Destructive),
+            environment: row.environment.clone(),
+        }
     }
-}
-
-/// `[A-Za-z0-9][A-Za-z0-9._@-]{0,63}`, and nothing that could be taken for an id.
-fn is_label(text: &str) -> bool {
-    let known = |symbol: char| symbol.is_ascii_alphanumeric() || matches!(symbol, '.' | '_' | '@' | '-');
-    let shape = text.len() <= 64 && text.starts_with(|symbol: char| symbol.is_ascii_alphanumeric()) && text.chars().all(known);
-    shape && TokenId::read(text).is_none()
 }
 
 /// How a file looks from outside: another look, another content.
@@ -191,7 +203,7 @@ pub enum StoreError {
     },
     /// A label that is none.
     #[error(
-        "{0:?} cannot be a label: use 1 to 64 of letters, digits, `.`, `_`, `@` and `-`, and not 8 hexadecimal digits, which look like a token's id"
+        "{0:?} cannot be a label or the name of an environment: use 1 to 64 of letters, digits, `.`, `_`, `@` and `-`, and not 8 hexadecimal digits, which look like a token's id"
     )]
     Label(String),
     /// A lifetime that is none.
@@ -215,8 +227,10 @@ pub struct Wish {
     pub label: String,
     /// How long it is good.
     pub lifetime: Duration,
-    /// The servers that it is good for; all when there is no list.
-    pub servers: Option<BTreeSet<String>>,
+    /// What it is good for.
+    pub reach: Reach,
+    /// The environment that it is for.
+    pub environment: Option<String>,
 }
 
 impl Wish {
@@ -255,10 +269,18 @@ impl Tokens {
         Ok(rows)
     }
 
+    /// When tokens were last used, by id. A running gateway writes it down about once a minute.
+    #[must_use]
+    pub fn used(&self) -> BTreeMap<String, u64> {
+        super::used::Used::of(&self.state).read()
+    }
+
     /// Issues a token.
     pub fn issue(&self, wish: &Wish, now_ms: u64) -> Result<Issued, StoreError> {
-        if !is_label(&wish.label) {
-            return Err(StoreError::Label(wish.label.clone()));
+        for text in std::iter::once(&wish.label).chain(&wish.environment) {
+            if !is_label(text) {
+                return Err(StoreError::Label(text.clone()));
+            }
         }
         if wish.lifetime.is_zero() || wish.lifetime > Wish::LONGEST {
             return Err(StoreError::Lifetime);
@@ -294,7 +316,7 @@ impl Tokens {
             }
             let lifetime = Duration::from_millis(old.expires_ms.saturating_sub(old.created_ms)).min(Wish::LONGEST);
             old.expires_ms = old.expires_ms.min(now_ms.saturating_add(clock::millis(overlap)));
-            let wish = Wish { label: old.label.clone(), lifetime, servers: old.servers.clone() };
+            let wish = Wish { label: old.label.clone(), lifetime, reach: old.reach.clone(), environment: old.environment.clone() };
             add(rows, &wish, now_ms)
         })
     }
@@ -336,7 +358,8 @@ fn add(rows: &mut Rows, wish: &Wish, now_ms: u64) -> Result<Issued, StoreError> 
         created_ms: now_ms,
         expires_ms,
         revoked_ms: None,
-        servers: wish.servers.clone(),
+        reach: wish.reach.clone(),
+        environment: wish.environment.clone(),
         hash,
     };
     rows.insert(id, row.clone());

@@ -1,4 +1,5 @@
 use super::*;
+use bartizan_monitor::case::Effect;
 use std::time::Duration;
 
 const NOW: u64 = 1_800_000_000_000;
@@ -20,8 +21,12 @@ impl Bench {
     }
 
     fn issue(&self, label: &str, lifetime_ms: u64) -> Issued {
-        let wish =
-            Wish { label: label.to_owned(), lifetime: Duration::from_millis(lifetime_ms), servers: Some(["files".to_owned()].into()) };
+        let wish = Wish {
+            label: label.to_owned(),
+            lifetime: Duration::from_millis(lifetime_ms),
+            reach: Reach { servers: Some(Arc::new(["files".to_owned()].into())), most: Effect::Destructive },
+            environment: None,
+        };
         self.tokens.issue(&wish, NOW).expect("issued")
     }
 }
@@ -41,7 +46,7 @@ fn outcome(identity: &Identity, values: &[&[u8]], now_ms: u64) -> &'static str {
 #[test]
 fn a_token_lets_its_holder_in() {
     let bench = Bench::new();
-    let identity = Identity::open(&bench.state());
+    let identity = Identity::open(&bench.state(), None);
     let issued = bench.issue("ci", 1000);
     let text = issued.text.expose();
     assert_eq!(text.len(), "bzt_".len() + 8 + 1 + 43);
@@ -68,7 +73,7 @@ fn only_the_hash_is_stored_and_only_for_us() {
 #[test]
 fn who_has_no_good_token_stays_out() {
     let bench = Bench::new();
-    let identity = Identity::open(&bench.state());
+    let identity = Identity::open(&bench.state(), None);
     let issued = bench.issue("ci", 1000);
     let text = issued.text.expose().to_owned();
     let good = header(&text);
@@ -93,7 +98,7 @@ fn who_has_no_good_token_stays_out() {
 fn a_token_expires_to_the_millisecond() {
     let bench = Bench::new();
     let issued = bench.issue("ci", 1000);
-    let identity = Identity::open(&bench.state());
+    let identity = Identity::open(&bench.state(), None);
     let good = header(issued.text.expose());
     let caller = identity.resolve(&[&good], NOW + 999).expect("the last moment");
     assert_eq!(outcome(&identity, &[&good], NOW + 1000), "identity.expired");
@@ -107,7 +112,7 @@ fn a_token_expires_to_the_millisecond() {
 #[test]
 fn a_revoked_token_is_out_on_the_next_message() {
     let bench = Bench::new();
-    let identity = Identity::open(&bench.state());
+    let identity = Identity::open(&bench.state(), None);
     let (one, two, other) = (bench.issue("ci", 1000), bench.issue("ci", 1000), bench.issue("cd", 1000));
     let caller = identity.resolve(&[&header(one.text.expose())], NOW).expect("good");
     assert_eq!(bench.tokens.revoke(&one.row.id.to_string(), NOW).expect("one").len(), 1);
@@ -124,7 +129,7 @@ fn a_revoked_token_is_out_on_the_next_message() {
 #[test]
 fn a_removed_store_ends_running_sessions() {
     let bench = Bench::new();
-    let identity = Identity::open(&bench.state());
+    let identity = Identity::open(&bench.state(), None);
     let caller = identity.resolve(&[&header(bench.issue("ci", 1000).text.expose())], NOW).expect("good");
     bench.dir.close().expect("removed");
     assert_eq!(identity.still(&caller, NOW).expect_err("gone").reason.code(), "identity.revoked");
@@ -135,7 +140,7 @@ fn a_store_that_cannot_be_used_lets_nobody_in() {
     use std::os::unix::fs::PermissionsExt as _;
     let bench = Bench::new();
     let issued = bench.issue("ci", 1000);
-    let (identity, good) = (Identity::open(&bench.state()), header(issued.text.expose()));
+    let (identity, good) = (Identity::open(&bench.state(), None), header(issued.text.expose()));
     let caller = identity.resolve(&[&good], NOW).expect("good");
     let path = bench.state().join("tokens.json");
     let whole = files::read(&path, 1 << 20).expect("store");
@@ -149,7 +154,7 @@ fn a_store_that_cannot_be_used_lets_nobody_in() {
         write(&path, broken);
         assert_eq!(outcome(&identity, &[&good], NOW), "identity.invalid", "{broken}");
         assert!(identity.still(&caller, NOW).is_err());
-        let wish = Wish { label: "x".to_owned(), lifetime: Wish::LIFETIME, servers: None };
+        let wish = Wish { label: "x".to_owned(), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None };
         assert!(bench.tokens.issue(&wish, NOW).is_err(), "and is not overwritten");
     }
     write(&path, &whole);
@@ -161,10 +166,10 @@ fn a_store_that_cannot_be_used_lets_nobody_in() {
 #[test]
 fn rotation_overlaps() {
     let bench = Bench::new();
-    let identity = Identity::open(&bench.state());
+    let identity = Identity::open(&bench.state(), None);
     let old = bench.issue("ci", 10_000);
     let new = bench.tokens.rotate(&old.row.id.to_string(), Duration::from_millis(500), NOW + 100).expect("rotated");
-    assert_eq!((new.row.label.as_str(), new.row.expires_ms, &new.row.servers), ("ci", NOW + 10_100, &old.row.servers));
+    assert_eq!((new.row.label.as_str(), new.row.expires_ms, &new.row.reach), ("ci", NOW + 10_100, &old.row.reach));
     let (old_header, new_header) = (header(old.text.expose()), header(new.text.expose()));
     assert_eq!(outcome(&identity, &[&old_header], NOW + 599), "good");
     assert_eq!(outcome(&identity, &[&old_header], NOW + 600), "identity.expired");
@@ -177,11 +182,11 @@ fn rotation_overlaps() {
 fn wishes_are_judged() {
     let bench = Bench::new();
     for label in ["", "a b", "a#b", "deadbeef", "-x", "ä", &"x".repeat(65)] {
-        let wish = Wish { label: label.to_owned(), lifetime: Wish::LIFETIME, servers: None };
+        let wish = Wish { label: label.to_owned(), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None };
         assert!(matches!(bench.tokens.issue(&wish, NOW), Err(StoreError::Label(_))), "{label}");
     }
     for lifetime in [Duration::ZERO, Duration::MAX] {
-        let wish = Wish { label: "x".to_owned(), lifetime, servers: None };
+        let wish = Wish { label: "x".to_owned(), lifetime, reach: Reach::all(), environment: None };
         assert!(matches!(bench.tokens.issue(&wish, NOW), Err(StoreError::Lifetime)));
     }
 }
@@ -192,7 +197,7 @@ fn writers_do_not_lose_each_others_tokens() {
     std::thread::scope(|scope| {
         for writer in 0..8 {
             let tokens = &bench.tokens;
-            let wish = Wish { label: format!("w{writer}"), lifetime: Wish::LIFETIME, servers: None };
+            let wish = Wish { label: format!("w{writer}"), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None };
             scope.spawn(move || (0..8).for_each(|_| drop(tokens.issue(&wish, NOW).expect("issued"))));
         }
     });
@@ -217,11 +222,52 @@ fn the_local_user_has_a_name() {
     assert_eq!(user_name(users, 10), None);
     let caller = local_user();
     assert!(caller.principal().starts_with("user:") && caller.means() == Means::LocalUser && caller.may_see("anything"));
-    assert!(Identity::open(Path::new("/nonexistent")).still(&caller, NOW).is_ok());
+    assert!(Identity::open(Path::new("/nonexistent"), None).still(&caller, NOW).is_ok());
 }
 
 #[test]
 fn random_ids_differ() {
     let (one, two) = (random_id().expect("one"), random_id().expect("two"));
     assert!(one != two && one.len() == 43);
+}
+
+#[test]
+fn a_token_is_good_in_its_own_environment_only() {
+    let bench = Bench::new();
+    let wish = |environment: Option<&str>| Wish {
+        label: "x".to_owned(),
+        lifetime: Wish::LIFETIME,
+        reach: Reach::all(),
+        environment: environment.map(ToOwned::to_owned),
+    };
+    let issue = |environment| bench.tokens.issue(&wish(environment), NOW).expect("issued");
+    for (own, here, expected) in [
+        (Some("dev"), Some("dev"), "good"),
+        (Some("dev"), Some("prod"), "identity.invalid"),
+        (None, Some("prod"), "identity.invalid"),
+        (Some("dev"), None, "identity.invalid"),
+    ] {
+        let identity = Identity::open(&bench.state(), here);
+        assert_eq!(outcome(&identity, &[&header(issue(own).text.expose())], NOW), expected, "{own:?} in {here:?}");
+    }
+    assert!(matches!(bench.tokens.issue(&wish(Some("two words")), NOW), Err(StoreError::Label(_))));
+    let rotated = bench.tokens.rotate(&issue(Some("dev")).row.id.to_string(), Duration::ZERO, NOW).expect("rotated");
+    assert_eq!(rotated.row.environment.as_deref(), Some("dev"));
+}
+
+#[test]
+fn the_last_use_is_written_down() {
+    let bench = Bench::new();
+    let (issued, other) = (bench.issue("ci", 10_000), bench.issue("other", 10_000));
+    let identity = Identity::open(&bench.state(), None);
+    assert_eq!(outcome(&identity, &[&header(issued.text.expose())], NOW + 5), "good");
+    assert!(bench.tokens.used().is_empty());
+    identity.remember();
+    // Another gateway over the same state knows of an earlier use; the later one counts.
+    let second = Identity::open(&bench.state(), None);
+    assert_eq!(outcome(&second, &[&header(issued.text.expose())], NOW + 1), "good");
+    assert_eq!(outcome(&second, &[&header("bzt_00000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")], NOW), "identity.invalid");
+    second.remember();
+    assert_eq!(bench.tokens.used().into_iter().collect::<Vec<_>>(), [(issued.row.id.to_string(), NOW + 5)]);
+    assert!(!bench.tokens.used().contains_key(&other.row.id.to_string()));
 }

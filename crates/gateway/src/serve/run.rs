@@ -62,7 +62,7 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     }
     let current = Current::open(monitor, &settings.places.lock, &settings.names.separator)?;
     let journal = Journal::open(&settings.places.state)?;
-    let identity = Identity::open(&settings.places.state);
+    let identity = Identity::open(&settings.places.state, settings.environment.as_deref());
     let limits = &settings.limits;
     let servers =
         settings.servers.iter().map(|server| Server::new(server.clone(), limits.message_bytes, limits.children_per_server)).collect();
@@ -169,11 +169,12 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     let front = Front::new(house.clone(), Endpoint::merged(servers), single);
     let told = front.clone();
     watch_lock(&house, move || announce(|message| told.announce(&message)));
-    let sweeper = front.clone();
+    let (sweeper, minder) = (front.clone(), house.clone());
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP).await;
             sweeper.sweep().await;
+            minder.identity.remember();
         }
     });
     ready(address);
@@ -184,6 +185,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     front.close().await;
     // The last answers leave; connections that are merely kept open do not hold up the end.
     let _ = tokio::time::timeout(Duration::from_millis(500), async { while connections.join_next().await.is_some() {} }).await;
+    house.identity.remember();
     house.journal.finish();
     Ok(())
 }

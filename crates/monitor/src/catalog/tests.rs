@@ -1,5 +1,5 @@
 use super::*;
-use crate::case::{Effect, Means};
+use crate::case::{Effect, Means, Reach};
 use crate::lock::Pin;
 use crate::wire::envelope::{self, Arrival};
 use crate::wire::mirror::Mirror;
@@ -44,7 +44,7 @@ fn call(name: &str) -> Parsed {
 }
 
 fn judge(catalog: &Catalog, name: &str, naming: Naming, menus: &[Menu]) -> Result<Case, &'static str> {
-    let caller = Caller::assertion("p", Means::LocalUser, None);
+    let caller = Caller::assertion("p", Means::LocalUser, Reach::all());
     let facts = Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio" };
     catalog.case(call(name), &caller, Place { naming, menus, owner: None }, facts).map_err(|refusal| refusal.reason.code())
 }

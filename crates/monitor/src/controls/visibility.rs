@@ -1,4 +1,4 @@
-//! Visibility: a credential that is not good for a server does not see it.
+//! Visibility: a credential that is not good for a server, or for what a tool does, does not see it.
 //!
 //! Threat: a leaked or lent credential that opens everything. What is hidden is answered like what
 //! does not exist, so that asking teaches nothing.
@@ -10,13 +10,13 @@ use crate::wire::envelope::Message;
 use crate::wire::json::Json;
 
 /// The threat, in one sentence.
-pub const THREAT: &str = "A credential that opens more servers than it was made for.";
+pub const THREAT: &str = "A credential that opens more than it was made for.";
 
 reasons! {
     HIDDEN = "visibility.hidden", Class::Unknown,
         "There is nothing of this name.",
-        "The caller's credential is not good for the server. To the caller it looks like a name that does not exist.",
-        "`bartizan token list` shows what a credential is good for; issue another with `--server NAME`.";
+        "The caller's credential is not good for the server, or not for tools with this effect. To the caller it looks like a name that does not exist.",
+        "`bartizan token list` shows what a credential is good for; issue another with `--server NAME` or `--effect CLASS`.";
 }
 
 /// No settings: a credential carries its own limits.
@@ -40,6 +40,14 @@ fn judge(caller: &Caller, server: Option<&str>) -> Judged {
     })
 }
 
+fn judge_item(caller: &Caller, item: &Item) -> Judged {
+    if caller.may_use(item) || !caller.may_see(&item.server) {
+        return judge(caller, Some(&item.server));
+    }
+    let detail = format!("{} may not use {}/{}, which is {}", caller.principal(), item.server, item.pin.name, item.pin.effect);
+    Ok(Verdict::Deny(Refusal::new(HIDDEN, detail)))
+}
+
 fn uri(case: &Case) -> Option<Json> {
     let Message::Request { params: Some(params), .. } = case.message() else { return None };
     params.get("uri")
@@ -47,7 +55,10 @@ fn uri(case: &Case) -> Option<Json> {
 
 impl Control for Visibility {
     fn on_call(&self, case: &Case) -> Judged {
-        let verdict = judge(case.caller(), case.server().map(|server| &**server))?;
+        let verdict = match case.item() {
+            Some(item) => judge_item(case.caller(), item)?,
+            None => judge(case.caller(), case.server().map(|server| &**server))?,
+        };
         Ok(match (verdict, uri(case)) {
             // A resource that does not exist is named in the error, so a hidden one is named, too.
             (Verdict::Deny(refusal), Some(uri)) => Verdict::Deny(refusal.echo("uri", uri)),
@@ -56,7 +67,7 @@ impl Control for Visibility {
     }
 
     fn on_list(&self, caller: &Caller, item: &Item) -> Judged {
-        judge(caller, Some(&item.server))
+        judge_item(caller, item)
     }
 
     fn on_event(&self, event: &Event) -> Judged {

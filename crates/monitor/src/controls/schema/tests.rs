@@ -1,5 +1,5 @@
 use super::*;
-use crate::case::{Caller, Effect, Facts, Kind, Means, Standing, Target};
+use crate::case::{Caller, Reach, Effect, Facts, Kind, Means, Standing, Target};
 use crate::lock::Pin;
 use crate::wire::envelope::{Id, Message};
 use crate::wire::method::Method;
@@ -31,7 +31,7 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
     let definition = definition(schema);
     let pin = Pin { kind: Kind::Tool, name: "t".to_owned(), effect: Effect::Read, digest: Digest::of_json(&definition), definition };
     Case {
-        caller: Caller::assertion("p", Means::LocalUser, None),
+        caller: Caller::assertion("p", Means::LocalUser, Reach::all()),
         facts: Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio" },
         version: Version::NEWEST,
         message: Message::Request { id: Id::number(1), method: Method::ToolsCall, params: None },
