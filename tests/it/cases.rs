@@ -112,6 +112,9 @@ struct Step {
     offers: Option<Tool>,
     /// The server does not offer this tool any more.
     withdraws: Option<String>,
+    /// What the operator suspends or resumes first: options of the command.
+    suspend: Option<Vec<String>>,
+    resume: Option<Vec<String>>,
     /// A line for the gateway, exactly. `$META` stands for what every modern request carries, `$N` for the count.
     send: Option<String>,
     /// How often it is sent; only the last time is judged.
@@ -316,6 +319,11 @@ fn take(case: &Case, step: &Step, stage: &Stage, script: &mut Script, gateway: &
     if step.offers.is_some() || step.withdraws.is_some() {
         change(step, stage, script, gateway);
     }
+    for (command, words) in [("suspend", &step.suspend), ("resume", &step.resume)] {
+        if let Some(words) = words {
+            stage.done(&[&[command], texts(words).as_slice()].concat());
+        }
+    }
     if let Some(send) = &step.send {
         let meta = META.replace("$CAPABILITIES", &json!(case.capabilities).to_string());
         let line = |count: usize| send.replace("$META", &meta).replace("$N", &count.to_string());
@@ -441,6 +449,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("identity.revoked", "a_revoked_token_is_out_on_the_next_message"),
     ("monitor.fault", "i3_a_control_that_fails_denies"),
     ("monitor.journal", "i4_a_dead_journal_stops_every_call"),
+    ("serve.suspended", "what_runs_is_cancelled_within_a_second_when_it_is_suspended"),
     ("serve.draining", "a_served_gateway_drains_too_and_takes_nothing_new"),
     ("session.limit", "sessions_are_counted"),
     ("session.unknown", "a_session_belongs_to_its_principal_and_endpoint"),

@@ -198,7 +198,14 @@ fn requested(row: &Row) -> Judged {
     let monitor = Monitor::defaults().map_err(|_| "the defaults do not build")?;
     let heard = |capabilities: Json| {
         let caller = Caller::assertion("p", Means::LocalUser, Reach::all());
-        let event = Event { caller, server: "s".into(), method, params: params.clone(), capabilities: Some(capabilities) };
+        let event = Event {
+            caller,
+            server: "s".into(),
+            method,
+            params: params.clone(),
+            capabilities: Some(capabilities),
+            stops: std::sync::Arc::default(),
+        };
         monitor.relay(Heard::unsolicited(event)).is_ok()
     };
     hold(!heard(Json::empty_object()), "the client did not offer it")?;

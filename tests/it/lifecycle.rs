@@ -330,3 +330,25 @@ fn one_dead_server_takes_nothing_else_down() {
     assert!(reason(&visitor.request("tools/call", &json!({"name": "files__a"})).json()).is_none());
     assert_eq!(reason(&visitor.request("tools/call", &json!({"name": "mute__m"})).json()), Some("upstream.unreachable"));
 }
+
+#[test]
+fn what_runs_is_cancelled_within_a_second_when_it_is_suspended() {
+    let script = Script::with_tools(["slow", "quick"]).on("tools/call slow", vec![Act::Until("never".to_owned())]);
+    let stage = Stage::with_server("files", &script);
+    let mut client = stage.run("files");
+    client.initialize();
+    client.send(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"slow"}}"#);
+    eventually("the call reaches the server", || stage.reached("files").iter().any(|method| method == "tools/call"));
+    let pressed = Instant::now();
+    stage.done(&["suspend", "--tool", "files/slow"]);
+    let answer = client.answer(&json!(7));
+    let took = pressed.elapsed();
+    assert_eq!(reason(&answer), Some("serve.suspended"), "{answer}");
+    assert!(took < Duration::from_secs(1), "{took:?} from the button to the answer");
+    println!("a running call ended {took:?} after the stop button was pressed");
+    eventually("the server is told", || stage.reached("files").iter().any(|method| method == "notifications/cancelled"));
+    client.send(r#"{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"quick"}}"#);
+    assert!(client.answer(&json!(8))["result"].is_object(), "the neighbour goes on");
+    drop(client);
+    stage.verify();
+}

@@ -13,6 +13,7 @@ mod paint;
 mod run;
 mod serve;
 mod shell;
+mod suspend;
 mod target;
 mod token;
 
@@ -59,6 +60,8 @@ enum Command {
     Diff(diff::Args),
     Check(check::Args),
     Token(token::Args),
+    Suspend(suspend::Suspend),
+    Resume(suspend::Resume),
     Log(log::Args),
     Audit(audit::Args),
     Explain(explain::Args),
@@ -99,6 +102,8 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::main(&args, &places, config),
         Command::Check(args) => check::main(&args, &places, config).into(),
         Command::Token(args) => token::main(&args, &places).into(),
+        Command::Suspend(args) => suspend::suspend(&args, &places).into(),
+        Command::Resume(args) => suspend::resume(&args, &places).into(),
         Command::Log(args) => log::main(&args, &places).into(),
         Command::Audit(args) => audit::main(&args, &places).into(),
         Command::Explain(args) => explain::main(&args).into(),

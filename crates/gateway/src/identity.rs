@@ -19,8 +19,8 @@ use bartizan_monitor::reason::gateway::{IDENTITY_EXPIRED, IDENTITY_INVALID, IDEN
 use bartizan_monitor::reason::{Reason, Refusal};
 use rustix::process::getuid;
 
-use crate::config::files;
-use store::{Mark, Rows};
+use crate::config::files::{self, Mark};
+use store::Rows;
 
 /// The tokens of this moment. A changed file is noticed on the next message; one that cannot be read
 /// lets nobody in.

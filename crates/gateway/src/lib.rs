@@ -12,4 +12,5 @@ pub mod review;
 pub mod serve;
 pub mod session;
 pub mod snapshot;
+pub mod stops;
 pub mod upstream;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bartizan_monitor::case::{Case, Effect, Facts, ReplyForm};
 use bartizan_monitor::catalog::{Menu, Owner, Place, is_list};
-use bartizan_monitor::journal::Ticket;
-use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_DRAINING, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
+use bartizan_monitor::journal::{Ticket, call_name};
+use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released, ReleasedKind};
 use bartizan_monitor::wire::UNSOLICITED;
@@ -30,6 +30,7 @@ use crate::identity::Identity;
 use crate::journal::{Durability, Journal};
 use crate::session::{Ask, Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot};
+use crate::stops::{Enlisted, Watched};
 use crate::upstream::{Link, Listener};
 
 /// How old a server's list may be when a client asks for lists.
@@ -51,6 +52,8 @@ pub struct House {
     pub identity: Identity,
     /// The record.
     pub journal: Arc<Journal>,
+    /// What the operator has stopped.
+    pub stops: Watched,
     places: Arc<Semaphore>,
     draining: CancellationToken,
 }
@@ -80,7 +83,6 @@ async fn live(
     arrival: Result<Parsed, Misread>,
 ) -> Result<Option<Released>, Refusal> {
     let talk = visit.talk;
-    let facts = facts(talk, &ticket);
     let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
     let (guest, ticket) = closing(house.enter(talk, &parsed), ticket)?; // 3
     let menus = menus(house, talk, &parsed, &guest).await;
@@ -88,6 +90,7 @@ async fn live(
     // Reading lists may take long: what is judged is judged by what holds now.
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still(&talk.caller, clock::now_ms()), ticket)?;
+    let facts = facts(house, talk, &ticket);
     let place = Place { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let (case, ticket) = closing(snapshot.catalog.case(parsed, &talk.caller, place, facts), ticket)?; // 4
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
@@ -148,8 +151,9 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
     }
 }
 
-fn facts(talk: &Talk, ticket: &Ticket) -> Facts {
-    Facts { id: ticket.id(), now_ms: clock::now_ms(), session: talk.label.clone(), transport: talk.transport }
+fn facts(house: &House, talk: &Talk, ticket: &Ticket) -> Facts {
+    let (session, stops) = (talk.label.clone(), house.stops.now());
+    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport: talk.transport, stops }
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.
@@ -180,7 +184,8 @@ impl House {
     #[must_use]
     pub fn new(settings: Settings, current: Current, identity: Identity, journal: Arc<Journal>) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(settings.limits.concurrent_calls));
-        Arc::new(Self { settings, current, identity, journal, places, draining: CancellationToken::new() })
+        let stops = Watched::open(&settings.places.state);
+        Arc::new(Self { settings, current, identity, journal, stops, places, draining: CancellationToken::new() })
     }
 
     /// The snapshot of this moment.
@@ -253,7 +258,7 @@ impl House {
     pub(crate) fn unwatched(&self, listening: &Case, (server, uri): (&str, &str), reason: Reason) {
         self.journal.note(&Json::object([
             ("event", Json::string("unwatched")),
-            ("call", Json::number(listening.facts().id)),
+            ("call", Json::string(&call_name(listening.facts().id))),
             ("principal", Json::string(listening.caller().principal())),
             ("server", Json::string(server)),
             ("uri", Json::string(uri)),
@@ -305,6 +310,14 @@ async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> 
     admitted.record(receipt)
 }
 
+/// Resolves when the client or the operator ends a running call.
+async fn ended(running: &Running, enlisted: &Enlisted<'_>) -> Refusal {
+    tokio::select! {
+        () = running.cancel.cancelled() => Refusal::new(UPSTREAM_CANCELLED, "the client cancelled"),
+        () = enlisted.stopped() => Refusal::new(SERVE_SUSPENDED, "suspended while it ran"),
+    }
+}
+
 /// Sends the call where it goes, and waits.
 async fn send(
     house: &Arc<House>,
@@ -331,7 +344,8 @@ async fn send(
         (Some(ask), _) => link.reply(recorded, &ask.id).await.map(|()| None),
         (None, Some(running)) => {
             let ear: Ear = Ear::for_request(house, talk, visit.interim.clone());
-            link.send(recorded, &ear as &dyn Listener, &running.cancel).await.map(Some)
+            let enlisted = house.stops.enlist(recorded.case());
+            link.send(recorded, &ear as &dyn Listener, ended(running, &enlisted)).await.map(Some)
         }
         (None, None) => Err(recorded.failed(Refusal::new(UNSOLICITED, "nothing to send"))),
     }

@@ -25,13 +25,12 @@ use std::time::Duration;
 use bartizan_monitor::case::Target;
 use bartizan_monitor::catalog::{Menu, Offer};
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::reason::gateway::{UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
+use bartizan_monitor::reason::gateway::UPSTREAM_TIMEOUT;
 use bartizan_monitor::stages::{Answer, Recorded};
 use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
 use bartizan_monitor::wire::json::{Edits, Json};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::{Era, Version};
-use tokio_util::sync::CancellationToken;
 
 use desk::{Desk, Slot, Waits};
 
@@ -193,11 +192,17 @@ impl Link {
         Menu { server: self.server.name().clone(), offer: self.offer(age).await }
     }
 
-    /// Sends a call that was judged and recorded, and waits for its answer.
-    pub async fn send(self: &Arc<Self>, recorded: Recorded, ear: &dyn Listener, cancel: &CancellationToken) -> Result<Answer, Refusal> {
+    /// Sends a call that was judged and recorded, and waits for its answer, or until somebody ends it
+    /// and says why.
+    pub async fn send(
+        self: &Arc<Self>,
+        recorded: Recorded,
+        ear: &dyn Listener,
+        ended: impl Future<Output = Refusal>,
+    ) -> Result<Answer, Refusal> {
         let outcome = tokio::select! {
             outcome = self.converse(&recorded, ear) => outcome,
-            () = cancel.cancelled() => Err(Refusal::new(UPSTREAM_CANCELLED, "the client cancelled")),
+            refusal = ended => Err(refusal),
         };
         match outcome {
             Ok(outcome) => Ok(recorded.answered(outcome)),

@@ -1,7 +1,9 @@
 //! All that a control may see: who calls what, where, when, and what came back.
 
 mod caller;
+mod stops;
 pub use caller::{Caller, Means, Reach};
+pub use stops::{Stopped, Stops};
 
 use std::fmt;
 use std::sync::Arc;
@@ -162,6 +164,8 @@ pub struct Facts {
     pub session: Arc<str>,
     /// How the client is connected: `stdio` or `http`.
     pub transport: &'static str,
+    /// What the operator has stopped.
+    pub stops: Arc<Stops>,
 }
 
 /// One message of a verified caller about something that exists and was approved.
@@ -310,6 +314,8 @@ pub struct Event {
     pub params: Option<Json>,
     /// What the client said it can do.
     pub capabilities: Option<Json>,
+    /// What the operator has stopped.
+    pub stops: Arc<Stops>,
 }
 
 /// What one control said of one case, for the record.

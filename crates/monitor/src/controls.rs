@@ -20,6 +20,7 @@ macro_rules! controls {
 
 controls! {
     visibility,
+    suspend,
     shape,
     drift,
     schema,

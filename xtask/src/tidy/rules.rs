@@ -59,6 +59,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("journal", &["clock", "config/files"]),
             row("identity", &["clock", "config", "config/files"]),
             row("review", &["config/files"]),
+            row("stops", &["config/files"]),
             row("upstream", &["clock", "config"]),
             row("session", &["clock", "snapshot", "upstream", "serve"]),
             // A front speaks for a conversation, and hands every message to the life of a call.

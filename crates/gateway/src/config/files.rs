@@ -181,3 +181,30 @@ mod tests {
         assert!(check_private(&file).is_err());
     }
 }
+
+/// How a file looks from outside: another look, another content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// There is none.
+    Missing,
+    /// Device, inode, size, and when content and attributes changed.
+    There([u64; 2], u64, [i64; 4]),
+    /// It cannot be looked at.
+    Unknown(io::ErrorKind),
+}
+
+impl Mark {
+    /// The look of a file now.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        match path.metadata() {
+            Ok(data) => Self::from(&data),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::Missing,
+            Err(error) => Self::Unknown(error.kind()),
+        }
+    }
+
+    fn from(data: &std::fs::Metadata) -> Self {
+        Self::There([data.dev(), data.ino()], data.size(), [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()])
+    }
+}

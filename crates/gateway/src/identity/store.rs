@@ -1,8 +1,6 @@
 //! The token store: one small JSON file, hashes only, replaced whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +12,7 @@ use bytes::Bytes;
 
 use super::token::{self, TokenId};
 use crate::clock;
+use crate::config::files::Mark;
 use crate::config::{Secret, files, is_label};
 
 const FILE: &str = "tokens.json";
@@ -133,31 +132,6 @@ impl Written {
     }
 }
 
-/// How a file looks from outside: another look, another content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// There is none.
-    Missing,
-    /// Device, inode, size, and when content and attributes changed.
-    There([u64; 2], u64, [i64; 4]),
-    /// It cannot be looked at.
-    Unknown(io::ErrorKind),
-}
-
-impl Mark {
-    pub(super) fn of(path: &Path) -> Self {
-        match path.metadata() {
-            Ok(data) => Self::from(&data),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::Missing,
-            Err(error) => Self::Unknown(error.kind()),
-        }
-    }
-
-    fn from(data: &std::fs::Metadata) -> Self {
-        Self::There([data.dev(), data.ino()], data.size(), [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()])
-    }
-}
-
 /// Reads the store. Looked at before it is read: a change in between shows at the next look.
 pub(super) fn read(path: &Path) -> (Mark, Result<Rows, String>) {
     let mark = Mark::of(path);
@@ -169,6 +143,7 @@ pub(super) fn read(path: &Path) -> (Mark, Result<Rows, String>) {
 }
 
 fn parse(path: &Path) -> Result<Rows, String> {
+    use std::os::unix::fs::MetadataExt as _;
     let data = path.metadata().map_err(|error| error.to_string())?;
     if data.mode() & 0o077 != 0 {
         return Err(format!("others may read or write it (mode {:o}); run: chmod 600 {}", data.mode() & 0o777, path.display()));

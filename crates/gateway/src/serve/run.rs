@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_monitor::case::Stopped;
+use bartizan_monitor::journal::call_name;
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bytes::Bytes;
@@ -90,6 +92,22 @@ fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) ->
     })
 }
 
+/// Ends running calls that the operator stops.
+fn watch_stops(house: &Arc<House>) -> JoinHandle<()> {
+    let house = house.clone();
+    tokio::spawn(async move {
+        let note = |id: u64, stopped: Stopped| {
+            tracing::warn!(%stopped, "a running call is cancelled");
+            house.journal.note(&Json::object([
+                ("event", Json::string("suspended")),
+                ("call", Json::string(&call_name(id))),
+                ("detail", Json::string(&stopped.to_string())),
+            ]));
+        };
+        house.stops.watch(note).await;
+    })
+}
+
 /// Stops taking calls when the process is asked to end; the front then finishes what runs.
 fn drain_when_asked(house: &Arc<House>) {
     let house = house.clone();
@@ -135,13 +153,13 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     };
     let talk = Talk::begin(opening);
     let outbox = lines.clone();
-    let watching = watch_lock(&house, move || announce(|told| outbox.post(told)));
+    let watching = [watch_lock(&house, move || announce(|told| outbox.post(told))), watch_stops(&house)];
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines).await.map_err(ServeError::Pipe);
     drain(&house).await;
     talk.end().await;
     // Whoever could still write lets go of the output; only then is it known that all is written.
-    watching.abort();
+    watching.iter().for_each(JoinHandle::abort);
     drop((talk, lines));
     // Whatever is still to be said is said, unless the client does not read.
     let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
@@ -169,6 +187,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     let front = Front::new(house.clone(), Endpoint::merged(servers), single);
     let told = front.clone();
     watch_lock(&house, move || announce(|message| told.announce(&message)));
+    watch_stops(&house);
     let (sweeper, minder) = (front.clone(), house.clone());
     tokio::spawn(async move {
         loop {

@@ -153,6 +153,7 @@ fn judged(
         method,
         params,
         capabilities: talk.negotiated().and_then(|settled| settled.capabilities),
+        stops: house.stops.now(),
     };
     house.identity.still(&talk.caller, clock::now_ms())?;
     let snapshot = house.snapshot();

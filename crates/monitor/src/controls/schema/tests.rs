@@ -32,7 +32,7 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
     let pin = Pin { kind: Kind::Tool, name: "t".to_owned(), effect: Effect::Read, digest: Digest::of_json(&definition), definition };
     Case {
         caller: Caller::assertion("p", Means::LocalUser, Reach::all()),
-        facts: Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio" },
+        facts: Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio", stops: Arc::default() },
         version: Version::NEWEST,
         message: Message::Request { id: Id::number(1), method: Method::ToolsCall, params: None },
         target: Target::Item(Item { server: "a".into(), pin: Arc::new(pin), standing: Standing::Pinned }),
