@@ -43,6 +43,16 @@ const STEPS: &[Step] = &[
     Step { name: "install", what: "the real clients and servers of tests/real", needs: &[], run: install },
     Step { name: "real", what: "real clients and servers through Bartizan", needs: &["build", "install"], run: real },
     Step {
+        name: "reviews",
+        what: "real servers approved, run and upgraded",
+        needs: &["build", "install"],
+        run: |_| {
+            let script = real_dir().join("reviews.py");
+            let bartizan = root().join("target/debug/bartizan");
+            done(run(Command::new("python3").arg(script).arg("--bartizan").arg(bartizan).current_dir(root())))
+        },
+    },
+    Step {
         name: "conformance",
         what: "the official MCP suite, direct and through Bartizan",
         needs: &["build", "install"],
