@@ -5,6 +5,7 @@ mod cases;
 mod compile_fail;
 mod corpora_json;
 mod corpora_messages;
+mod corpora_names;
 mod corpora_schema;
 mod examples;
 mod http_edge;
