@@ -12,7 +12,7 @@
 
 mod fold;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::MixedScript as _;
@@ -110,7 +110,7 @@ pub enum Trick {
 pub fn tricks(names: &[(&str, &str)]) -> Vec<Option<Trick>> {
     let prepared: Vec<Name> = names.iter().map(|(_, name)| Name::new(name)).collect();
     let mut found = vec![None; names.len()];
-    let mut groups: HashMap<(usize, &str), Vec<usize>> = HashMap::new();
+    let mut groups: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
     for (at, name) in prepared.iter().enumerate() {
         for (reading, key) in name.keys.iter().enumerate().filter(|(_, key)| !key.is_empty()) {
             groups.entry((reading, key)).or_default().push(at);
@@ -164,7 +164,7 @@ fn resembling(names: &[(&str, &str)], prepared: &[Name], group: &[usize], found:
 /// Names that begin with what looks like another server's name and a run of separators, as names
 /// of that server do where several servers share an endpoint.
 fn prefixes<'n>(names: &'n [(&str, &str)]) -> impl Iterator<Item = (usize, usize)> + use<'n> {
-    let mut servers: HashMap<String, (usize, BTreeSet<&str>)> = HashMap::new();
+    let mut servers: BTreeMap<String, (usize, BTreeSet<&str>)> = BTreeMap::new();
     for (at, (server, _)) in names.iter().enumerate() {
         let [key, _] = fold::keys(server);
         servers.entry(key).or_insert_with(|| (at, BTreeSet::new())).1.insert(server);

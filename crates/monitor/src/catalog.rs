@@ -2,10 +2,12 @@
 
 mod definition;
 mod effect;
+mod shadow;
 mod uri;
 pub use crate::wire::mirror::mirrored;
 pub use definition::{Definition, Offer, Rejected};
 pub use effect::propose;
+pub use shadow::Shadows;
 
 use std::sync::Arc;
 
@@ -53,6 +55,7 @@ pub struct Place<'a> {
 pub struct Catalog {
     lock: Arc<Lock>,
     separator: Arc<str>,
+    shadows: Arc<Shadows>,
 }
 
 /// What an endpoint shows of names.
@@ -68,7 +71,7 @@ impl Catalog {
     /// A catalogue over a lock file.
     #[must_use]
     pub fn new(lock: Arc<Lock>, separator: &str) -> Self {
-        Self { lock, separator: separator.into() }
+        Self { shadows: Arc::new(Shadows::of(&lock)), lock, separator: separator.into() }
     }
 
     /// The reviewed definitions.
@@ -133,7 +136,7 @@ impl Catalog {
                 let Some(pin) = self.lock.get(&menu.server, kind, &definition.name).filter(|pin| pin.digest == definition.digest) else {
                     continue;
                 };
-                let item = Item { server: menu.server.clone(), pin: pin.clone(), standing: Standing::Pinned };
+                let item = self.as_item(&menu.server, pin, Standing::Pinned);
                 let shown = self.shown(&menu.server, kind, naming, definition);
                 found.push((item, shown));
             }
@@ -173,7 +176,11 @@ impl Catalog {
             Some(_) => Standing::Changed,
             None => Standing::Removed,
         };
-        Ok(Item { server: menu.server.clone(), pin: pin.clone(), standing })
+        Ok(self.as_item(&menu.server, pin, standing))
+    }
+
+    fn as_item(&self, server: &Arc<str>, pin: &Arc<crate::lock::Pin>, standing: Standing) -> Item {
+        Item { server: server.clone(), pin: pin.clone(), standing, shadow: self.shadows.get(server, pin.kind, &pin.name).cloned() }
     }
 
     fn pinned(&self, reference: &Reference, naming: Naming, server: &str) -> Option<&Arc<crate::lock::Pin>> {

@@ -22,6 +22,7 @@ controls! {
     visibility,
     shape,
     drift,
+    shadow,
     schema,
     policy,
     quota,

@@ -34,7 +34,7 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
         facts: Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio" },
         version: Version::NEWEST,
         message: Message::Notification { method: crate::wire::method::Method::Initialized, params: None },
-        target: Target::Item(Item { server: "a".into(), pin: Arc::new(pin), standing: Standing::Pinned }),
+        target: Target::Item(Item { server: "a".into(), pin: Arc::new(pin), standing: Standing::Pinned, shadow: None }),
         arguments: arguments.map(json),
         mirror,
     }
