@@ -11,6 +11,7 @@
 //! Everything here is linear in the number of names, except for sorting.
 
 mod fold;
+pub use fold::is_unseen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -201,7 +202,7 @@ fn loose(text: &str) -> String {
 }
 
 fn disguise(text: &str) -> Option<Disguise> {
-    if text.chars().any(|symbol| fold::is_unseen(symbol) || symbol.is_control()) {
+    if text.chars().any(|symbol| is_unseen(symbol) || symbol.is_control()) {
         return Some(Disguise::Invisible);
     }
     let spaced = |symbol: char| symbol.is_whitespace() && symbol != ' ';

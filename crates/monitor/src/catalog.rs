@@ -2,6 +2,7 @@
 
 mod definition;
 mod effect;
+mod resources;
 mod shadow;
 mod uri;
 pub use crate::wire::mirror::mirrored;
@@ -11,8 +12,10 @@ pub use shadow::Shadows;
 
 use std::sync::Arc;
 
+use resources::{Found, Resources};
+
 use crate::case::{Caller, Case, Facts, Item, Kind, Standing, Target};
-use crate::lock::Lock;
+use crate::lock::{Lock, Pin};
 use crate::reason::{Class, Refusal, reasons};
 use crate::wire::envelope::{Message, Parsed};
 use crate::wire::json::{Edits, Json, View};
@@ -27,6 +30,14 @@ reasons! {
         "Nothing of this server has been approved yet. Ask the person who runs this client to run `bartizan approve`.",
         "First contact: nobody has reviewed the server's definitions, so none is visible and none can be called.",
         "Run `bartizan approve SERVER`; the gateway's log names the server.";
+    URI = "catalog.uri", Class::Params,
+        "This URI can be read in more than one way. Write it as the list of resources shows it.",
+        "The URI is not in its normal form (dot segments, needless or repeated escapes, another spelling of scheme or host, backslashes, control characters), and its normal form is judged differently. It is refused and not rewritten, because what is judged is what is sent.",
+        "Ask for the normal form. If the server itself uses this spelling, approve the resource under it.";
+    SHARED = "catalog.shared", Class::Denied,
+        "Several servers have this resource. Ask at the endpoint of one server, /mcp/NAME.",
+        "The approved resources or templates of more than one server cover the URI equally, so that it is not known which of them is meant.",
+        "Use `/mcp/NAME` instead of `/mcp`, or approve the exact resource at one server: it wins over templates.";
 }
 
 /// What one server behind the endpoint has to offer at this moment.
@@ -56,6 +67,7 @@ pub struct Catalog {
     lock: Arc<Lock>,
     separator: Arc<str>,
     shadows: Arc<Shadows>,
+    resources: Arc<Resources>,
 }
 
 /// What an endpoint shows of names.
@@ -71,7 +83,7 @@ impl Catalog {
     /// A catalogue over a lock file.
     #[must_use]
     pub fn new(lock: Arc<Lock>, separator: &str) -> Self {
-        Self { shadows: Arc::new(Shadows::of(&lock)), lock, separator: separator.into() }
+        Self { shadows: Arc::new(Shadows::of(&lock)), resources: Arc::new(Resources::of(&lock)), lock, separator: separator.into() }
     }
 
     /// The reviewed definitions.
@@ -91,10 +103,10 @@ impl Catalog {
         };
         match Reference::read(*method, params.as_ref()) {
             Some(Reference::Name(_, name)) => named(Some(&name)),
-            Some(Reference::Uri(uri)) => servers.iter().filter(|server| self.find_uri(server, &uri).is_some()).take(1).collect(),
-            Some(Reference::Template(uri)) => {
-                servers.iter().filter(|server| self.lock.get(server, Kind::Template, &uri).is_some()).take(1).collect()
+            Some(Reference::Uri(uri)) => {
+                servers.iter().filter(|server| !matches!(self.resources.find(server, &uri), Found::Nothing)).collect()
             }
+            Some(Reference::Template(uri)) => servers.iter().filter(|server| self.template(server, &uri).is_some()).collect(),
             None if is_list(*method).is_some() => servers.iter().collect(),
             None => Vec::new(),
         }
@@ -162,7 +174,10 @@ impl Catalog {
     }
 
     fn item(&self, reference: &Reference, naming: Naming, menus: &[Menu], caller: &Caller) -> Result<Item, Refusal> {
-        let found = menus.iter().find_map(|menu| self.pinned(reference, naming, &menu.server).map(|pin| (menu, pin)));
+        let found = match reference {
+            Reference::Name(kind, name) => menus.iter().find_map(|menu| Some((menu, self.named(*kind, name, naming, &menu.server)?))),
+            Reference::Uri(_) | Reference::Template(_) => self.addressed(reference, menus, caller)?,
+        };
         let Some((menu, pin)) = found else {
             let lacking = menus.iter().find(|menu| self.lock.lacks(&menu.server) && caller.may_see(&menu.server));
             return Err(lacking.filter(|_| menus.len() == 1).map_or_else(
@@ -179,33 +194,59 @@ impl Catalog {
         Ok(self.as_item(&menu.server, pin, standing))
     }
 
-    fn as_item(&self, server: &Arc<str>, pin: &Arc<crate::lock::Pin>, standing: Standing) -> Item {
+    fn as_item(&self, server: &Arc<str>, pin: &Arc<Pin>, standing: Standing) -> Item {
         Item { server: server.clone(), pin: pin.clone(), standing, shadow: self.shadows.get(server, pin.kind, &pin.name).cloned() }
     }
 
-    fn pinned(&self, reference: &Reference, naming: Naming, server: &str) -> Option<&Arc<crate::lock::Pin>> {
-        match reference {
-            Reference::Name(kind, name) => self.lock.get(server, *kind, self.bare(server, naming, name)?),
-            Reference::Uri(uri) => self.find_uri(server, uri),
-            Reference::Template(template) => {
-                self.lock.get(server, Kind::Template, template).or_else(|| self.lock.get(server, Kind::Resource, template))
-            }
-        }
+    fn named(&self, kind: Kind, name: &str, naming: Naming, server: &str) -> Option<&Arc<Pin>> {
+        self.lock.get(server, kind, self.bare(server, naming, name)?)
+    }
+
+    fn template(&self, server: &str, template: &str) -> Option<&Arc<Pin>> {
+        self.lock.get(server, Kind::Template, template).or_else(|| self.lock.get(server, Kind::Resource, template))
     }
 
     /// Whether a resource of a server was approved.
     #[must_use]
     pub fn approves(&self, server: &str, uri: &str) -> bool {
-        self.find_uri(server, uri).is_some()
+        self.resources.find(server, uri).pin().is_some()
     }
 
-    /// The approved resource, else the first approved template, that covers a URI.
-    fn find_uri(&self, server: &str, uri: &str) -> Option<&Arc<crate::lock::Pin>> {
-        self.lock
-            .get(server, Kind::Resource, uri)
-            .or_else(|| self.lock.of(server).find(|pin| pin.kind == Kind::Template && uri::covers(&pin.name, uri)))
+    /// What a URI or a template addresses. An exact resource wins over templates; of two servers that
+    /// have a claim neither does. A server that the caller may not see counts only where there is no
+    /// other, and is refused by the control `visibility`: nobody learns of it by asking.
+    fn addressed<'m>(&self, reference: &Reference, menus: &'m [Menu], caller: &Caller) -> Result<Claim<'m, '_>, Refusal> {
+        let find = |menu: &Menu| match reference {
+            Reference::Uri(uri) => self.resources.find(&menu.server, uri),
+            Reference::Template(uri) => self.template(&menu.server, uri).map_or(Found::Nothing, Found::Exact),
+            Reference::Name(..) => Found::Nothing,
+        };
+        let (seen, hidden): (Vec<&Menu>, Vec<&Menu>) = menus.iter().partition(|menu| caller.may_see(&menu.server));
+        if seen.is_empty() {
+            return Ok(hidden.into_iter().find_map(|menu| Some((menu, find(menu).pin()?))));
+        }
+        let (mut exact, mut covered, mut why) = (Vec::new(), Vec::new(), None);
+        for menu in seen {
+            match find(menu) {
+                Found::Exact(pin) => exact.push((menu, pin)),
+                Found::Covered(pin) => covered.push((menu, pin)),
+                Found::Ambiguous => why = Some(&menu.server),
+                Found::Nothing => {}
+            }
+        }
+        match (exact.as_slice(), covered.as_slice(), why) {
+            ([one], ..) | ([], [one], None) => Ok(Some(*one)),
+            ([], [], None) => Ok(None),
+            ([], _, Some(server)) => Err(Refusal::new(URI, format!("{reference} is judged differently at {server} in its normal form"))),
+            ([(a, _), (b, _), ..], ..) | ([], [(a, _), (b, _), ..], None) => {
+                Err(Refusal::new(SHARED, format!("{reference} is of {} and of {}", a.server, b.server)))
+            }
+        }
     }
 }
+
+/// The server and its definition that a reference means.
+type Claim<'m, 'c> = Option<(&'m Menu, &'c Arc<Pin>)>;
 
 fn unknown(detail: &str) -> Refusal {
     Refusal::new(UNKNOWN, detail)

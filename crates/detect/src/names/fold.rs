@@ -101,7 +101,8 @@ fn enclosed(symbol: char) -> char {
 
 /// Characters without a picture: default ignorables (joiners, bidirectional controls, fillers,
 /// variation selectors, tags), blank ones, and those that mean something to nobody else.
-pub(super) fn is_unseen(symbol: char) -> bool {
+#[must_use]
+pub const fn is_unseen(symbol: char) -> bool {
     matches!(symbol,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
