@@ -29,8 +29,10 @@ fn every_look_alike_is_refused_and_no_honest_name() {
             ("attack", technique) if !ROUTING.contains(&technique) => (true, true),
             _ => (false, false),
         };
+        // A slip may move a separator, and an honest pair of two servers may differ in nothing else: only
+        // within one server is that refused.
         let near = Name::new(&candidate).likeness(&Name::new(&known)) == Likeness::Near;
-        if found != expected && !(label == "benign" && near && !found.0) {
+        if found != expected && !(near && found == (false, true)) {
             wrong.insert(text(&row, "id"));
         }
         *counts.entry((label, technique)).or_default().entry(found).or_default() += 1;
@@ -49,8 +51,7 @@ fn no_real_name_is_refused() {
         rows.iter().map(|row| (text(row, "server"), text(&row.get("tool").expect("tool"), "name"))).collect();
     let names: Vec<(&str, &str)> = offered.iter().map(|(server, name)| (server.as_str(), name.as_str())).collect();
     let found = tricks(&names);
-    let refused: BTreeSet<String> =
-        found.iter().zip(&rows).filter(|(trick, _)| trick.is_some()).map(|(_, row)| text(row, "id")).collect();
+    let refused: BTreeSet<String> = found.iter().zip(&rows).filter(|(trick, _)| trick.is_some()).map(|(_, row)| text(row, "id")).collect();
     corpora::settle("real_names", &refused);
     assert_eq!(names.len(), 1395);
 }

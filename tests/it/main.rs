@@ -11,6 +11,8 @@ mod examples;
 mod http_edge;
 mod invariants;
 mod lifecycle;
+mod pinned;
 mod props_json;
+mod props_uri;
 mod rmcp;
 mod strangers;

@@ -135,8 +135,7 @@ pub fn tricks(names: &[(&str, &str)]) -> Vec<Option<Trick>> {
 fn resembling(names: &[(&str, &str)], prepared: &[Name], group: &[usize], found: &mut [Option<Trick>]) {
     let get = |at: &usize| names.get(*at).zip(prepared.get(*at));
     let Some(least) = group.iter().filter_map(get).map(|(_, name)| name.strangeness()).min() else { return };
-    let plain: Vec<usize> =
-        group.iter().copied().filter(|at| get(at).is_some_and(|(_, name)| name.strangeness() == least)).collect();
+    let plain: Vec<usize> = group.iter().copied().filter(|at| get(at).is_some_and(|(_, name)| name.strangeness() == least)).collect();
     // One member for each way of writing it, and two for each server: enough to name another for any.
     let (mut ways, mut servers) = (BTreeMap::new(), BTreeMap::<&str, BTreeMap<&str, usize>>::new());
     for at in &plain {
@@ -195,9 +194,8 @@ fn loose(text: &str) -> String {
     let lower = text.to_lowercase();
     let symbols: Vec<char> = lower.chars().collect();
     let word = |at: Option<usize>| at.and_then(|at| symbols.get(at)).is_some_and(|symbol| symbol.is_alphanumeric());
-    let single = |at: usize, symbol: char| {
-        matches!(symbol, '_' | '-' | '.' | '/' | ':' | ' ') && word(at.checked_sub(1)) && word(at.checked_add(1))
-    };
+    let single =
+        |at: usize, symbol: char| matches!(symbol, '_' | '-' | '.' | '/' | ':' | ' ') && word(at.checked_sub(1)) && word(at.checked_add(1));
     symbols.iter().enumerate().filter(|(at, symbol)| !single(*at, **symbol)).map(|(_, symbol)| *symbol).collect()
 }
 

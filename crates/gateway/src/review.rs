@@ -64,7 +64,8 @@ fn reject_look_alikes(changes: &mut [Change], lock: &Lock, server: &str, offer: 
     let shadows = Shadows::among(approved.chain(own));
     for change in changes {
         if shadows.get(server, change.kind, &change.name).is_some() {
-            change.what = What::Rejected("its name can be mistaken for another one, or hides characters (`bartizan explain shadow.lookalike`)");
+            change.what =
+                What::Rejected("its name can be mistaken for another one, or hides characters (`bartizan explain shadow.lookalike`)");
         }
     }
 }

@@ -5,8 +5,7 @@ use unicode_normalization::char::is_combining_mark;
 
 /// Digits that stand for a letter, in two readings. Within a reading no two digits are the same
 /// letter, so that `size_6` and `size_8` stay apart.
-const DIGITS: [[char; 10]; 2] =
-    [['o', 'l', 'z', 'e', 'a', 's', '6', 't', 'b', 'g'], ['o', 'l', '2', 'e', 'a', 's', 'b', '7', '8', 'q']];
+const DIGITS: [[char; 10]; 2] = [['o', 'l', 'z', 'e', 'a', 's', '6', 't', 'b', 'g'], ['o', 'l', '2', 'e', 'a', 's', 'b', '7', '8', 'q']];
 
 /// Small capitals and other letters that TR39 leaves alone because they are not lower-case letters of
 /// the common typefaces. Skeletons of lower-case Cyrillic and Greek letters are among them.

@@ -35,7 +35,9 @@ fn what_a_reader_takes_for_another_is_a_look_alike() {
     ] {
         assert_eq!(likeness(other, "read_file"), Likeness::LookAlike, "{other:?}");
     }
-    for (a, b) in [("сору", "copy"), ("ΤΟΡ", "TOP"), ("ᎪᏚᏚ", "ASS"), ("rnove", "move"), ("vvrite", "write"), ("de6ug", "debug"), ("de8ug", "debug")] {
+    for (a, b) in
+        [("сору", "copy"), ("ΤΟΡ", "TOP"), ("ᎪᏚᏚ", "ASS"), ("rnove", "move"), ("vvrite", "write"), ("de6ug", "debug"), ("de8ug", "debug")]
+    {
         assert_eq!(likeness(a, b), Likeness::LookAlike, "{a:?}");
     }
 }
@@ -80,7 +82,8 @@ fn some_names_are_suspicious_by_themselves() {
     ] {
         assert_eq!(Name::new(name).disguise(), Some(why), "{name:?}");
     }
-    for name in ["get user", "café", "получить_pdf", "検索go", "テスト", "한글API", "מצא_קובץ", "परीक्षण", "🔍search", "a.b/c:d"] {
+    for name in ["get user", "café", "получить_pdf", "検索go", "テスト", "한글API", "מצא_קובץ", "परीक्षण", "🔍search", "a.b/c:d"]
+    {
         assert_eq!(Name::new(name).disguise(), None, "{name:?}");
     }
 }
@@ -109,7 +112,8 @@ fn no_name_wears_the_prefix_of_another_server() {
 
 #[test]
 fn many_names_that_look_the_same_take_little_time() {
-    let names: Vec<String> = (0_u32..20_000).map(|n| format!("{n:015b}").replace('0', "o").replace('1', if n % 2 == 0 { "1" } else { "l" })).collect();
+    let names: Vec<String> =
+        (0_u32..20_000).map(|n| format!("{n:015b}").replace('0', "o").replace('1', if n % 2 == 0 { "1" } else { "l" })).collect();
     let pairs: Vec<(&str, &str)> = names.iter().map(|name| ("a", name.as_str())).collect();
     assert_eq!(tricks(&pairs).len(), 20_000);
 }

@@ -68,10 +68,10 @@ impl Namespace {
             match pin.kind {
                 Kind::Resource => {
                     namespace.exact.insert(pin.name.clone(), pin.clone());
-                    namespace.normal.extend(uri::normal(&pin.name).ok().map(|normal| (normal, pin.clone())));
+                    namespace.normal.extend(uri::normal(&pin.name).ok().map(|normal| (normal.form, pin.clone())));
                 }
                 Kind::Template => {
-                    let normal = uri::normal(&pin.name).ok().map(|normal| Template::read(&normal));
+                    let normal = uri::normal(&pin.name).ok().map(|normal| Template::read(&normal.form));
                     namespace.templates.push(Covered { pin: pin.clone(), written: Template::read(&pin.name), normal });
                 }
                 Kind::Instructions | Kind::Tool | Kind::Prompt => {}
@@ -86,11 +86,11 @@ impl Namespace {
         }
         let written = self.templates.iter().find(|template| template.written.covers(uri)).map(|template| &template.pin);
         let Ok(normal) = uri::normal(uri) else { return written.map_or(Found::Nothing, |_| Found::Ambiguous) };
-        let covers = |template: &&Covered| template.normal.as_ref().is_some_and(|pattern| pattern.covers(&normal));
-        let meant = self.normal.get(&normal).or_else(|| self.templates.iter().find(covers).map(|template| &template.pin));
+        let covers = |template: &&Covered| template.normal.as_ref().is_some_and(|pattern| pattern.covers(&normal.form));
+        let meant = self.normal.get(&normal.form).or_else(|| self.templates.iter().find(covers).map(|template| &template.pin));
         match (written, meant) {
             (None, None) => Found::Nothing,
-            (Some(written), Some(meant)) if Arc::ptr_eq(written, meant) => Found::Covered(written),
+            (Some(written), Some(meant)) if Arc::ptr_eq(written, meant) && !normal.dotted => Found::Covered(written),
             _ => Found::Ambiguous,
         }
     }

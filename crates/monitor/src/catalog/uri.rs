@@ -150,10 +150,20 @@ fn has_dots(uri: &str) -> bool {
     path.split('/').any(|segment| matches!(segment.split(';').next(), Some("." | "..")))
 }
 
+/// What a URI means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Normal {
+    /// Its normal form.
+    pub(super) form: String,
+    /// Whether dot segments were resolved, however they were spelt. Readers resolve them differently
+    /// where segments are empty or slashes escaped, so that nothing with them is an expansion.
+    pub(super) dotted: bool,
+}
+
 /// The normal form of a URI or a template: scheme and host in their one spelling, no user, no default
 /// port, nothing escaped that need not be (however often it was), no dot segments. The error says what
 /// no URI has. Only good to be compared.
-pub(super) fn normal(uri: &str) -> Result<String, &'static str> {
+pub(super) fn normal(uri: &str) -> Result<Normal, &'static str> {
     if uri.len() > MAX_URI {
         return Err("it is too long");
     }
@@ -163,7 +173,7 @@ pub(super) fn normal(uri: &str) -> Result<String, &'static str> {
     let (head, rest) = head(uri)?;
     let text = decoded(rest)?;
     let (path, tail) = text.find(['?', '#']).and_then(|at| text.split_at_checked(at)).unwrap_or((text.as_str(), ""));
-    Ok(format!("{head}{}{tail}", without_dots(path)))
+    Ok(Normal { form: format!("{head}{}{tail}", without_dots(path)), dotted: has_dots(path) })
 }
 
 /// Scheme and authority in their normal form, and the rest as it is.
