@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_monitor::case::{Effect, Kind};
-use bartizan_monitor::catalog::{Definition, Offer, propose};
+use bartizan_monitor::catalog::{Definition, Offer, Shadows, propose};
 use bartizan_monitor::lock::{Lock, Pin, pretty};
 
 use crate::config::files;
@@ -39,6 +39,7 @@ pub enum What {
 #[must_use]
 pub fn compare(lock: &Lock, server: &str, offer: &Offer) -> Vec<Change> {
     let mut changes: Vec<Change> = offer.all().map(|definition| offered(lock, server, definition)).collect();
+    reject_look_alikes(&mut changes, lock, server, offer);
     let gone = lock.of(server).filter(|pin| offer.get(pin.kind, &pin.name).is_none());
     changes.extend(gone.map(|pin| Change { kind: pin.kind, name: pin.name.clone(), what: What::Removed(pin.clone()) }));
     changes.extend(offer.rejected().iter().map(|no| Change { kind: no.kind, name: no.name.clone(), what: What::Rejected(no.why) }));
@@ -53,6 +54,20 @@ fn offered(lock: &Lock, server: &str, definition: &Definition) -> Change {
         Some(pin) => What::Changed(pin.clone(), definition.clone()),
     };
     Change { kind: definition.kind, name: definition.name.clone(), what }
+}
+
+/// What looks like another name, of this server or an approved one, cannot be approved.
+fn reject_look_alikes(changes: &mut [Change], lock: &Lock, server: &str, offer: &Offer) {
+    let others = lock.servers().filter(|other| *other != server);
+    let approved = others.flat_map(|other| lock.of(other).map(move |pin| (other, pin.kind, pin.name.as_str())));
+    let own = offer.all().map(|definition| (server, definition.kind, definition.name.as_str()));
+    let shadows = Shadows::among(approved.chain(own));
+    for change in changes {
+        if shadows.get(server, change.kind, &change.name).is_some() {
+            change.what =
+                What::Rejected("its name can be mistaken for another one, or hides characters (`bartizan explain shadow.lookalike`)");
+        }
+    }
 }
 
 impl Change {

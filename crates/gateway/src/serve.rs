@@ -255,12 +255,11 @@ impl House {
     }
 
     /// Notes a resource that a client wanted to hear of and may not.
-    pub(crate) fn unwatched(&self, listening: &Case, (server, uri): (&str, &str), reason: Reason) {
+    pub(crate) fn unwatched(&self, listening: &Case, uri: &str, reason: Reason) {
         self.journal.note(&Json::object([
             ("event", Json::string("unwatched")),
             ("call", Json::string(&call_name(listening.facts().id))),
             ("principal", Json::string(listening.caller().principal())),
-            ("server", Json::string(server)),
             ("uri", Json::string(uri)),
             ("reason", Json::string(reason.code())),
         ]));

@@ -139,6 +139,8 @@ pub struct Item {
     pub pin: Arc<crate::lock::Pin>,
     /// What the server offers of it now.
     pub standing: Standing,
+    /// Why its name may not stand beside the other approved ones, if that is so.
+    pub shadow: Option<Arc<str>>,
 }
 
 /// Where a message goes.

@@ -2,15 +2,20 @@
 
 mod definition;
 mod effect;
+mod resources;
+mod shadow;
 mod uri;
 pub use crate::wire::mirror::mirrored;
 pub use definition::{Definition, Offer, Rejected};
 pub use effect::propose;
+pub use shadow::Shadows;
 
 use std::sync::Arc;
 
+use resources::{Found, Resources};
+
 use crate::case::{Caller, Case, Facts, Item, Kind, Standing, Target};
-use crate::lock::Lock;
+use crate::lock::{Lock, Pin};
 use crate::reason::{Class, Refusal, reasons};
 use crate::wire::envelope::{Message, Parsed};
 use crate::wire::json::{Edits, Json, View};
@@ -25,6 +30,14 @@ reasons! {
         "Nothing of this server has been approved yet. Ask the person who runs this client to run `bartizan approve`.",
         "First contact: nobody has reviewed the server's definitions, so none is visible and none can be called.",
         "Run `bartizan approve SERVER`; the gateway's log names the server.";
+    URI = "catalog.uri", Class::Params,
+        "This URI can be read in more than one way. Write it as the list of resources shows it.",
+        "The URI is not in its normal form (dot segments, needless or repeated escapes, another spelling of scheme or host, backslashes, control characters), and its normal form is judged differently. It is refused and not rewritten, because what is judged is what is sent.",
+        "Ask for the normal form. If the server itself uses this spelling, approve the resource under it.";
+    SHARED = "catalog.shared", Class::Denied,
+        "Several servers have this resource. Ask at the endpoint of one server, /mcp/NAME.",
+        "The approved resources or templates of more than one server cover the URI equally, so that it is not known which of them is meant.",
+        "Use `/mcp/NAME` instead of `/mcp`, or approve the exact resource at one server: it wins over templates.";
 }
 
 /// What one server behind the endpoint has to offer at this moment.
@@ -62,6 +75,8 @@ pub struct Owner {
 pub struct Catalog {
     lock: Arc<Lock>,
     separator: Arc<str>,
+    shadows: Arc<Shadows>,
+    resources: Arc<Resources>,
 }
 
 /// What an endpoint shows of names.
@@ -77,7 +92,7 @@ impl Catalog {
     /// A catalogue over a lock file.
     #[must_use]
     pub fn new(lock: Arc<Lock>, separator: &str) -> Self {
-        Self { lock, separator: separator.into() }
+        Self { shadows: Arc::new(Shadows::of(&lock)), resources: Arc::new(Resources::of(&lock)), lock, separator: separator.into() }
     }
 
     /// The reviewed definitions.
@@ -95,7 +110,8 @@ impl Catalog {
             return servers.iter().filter(|name| *name == server).collect();
         }
         if *method == Method::Listen {
-            let covers = |server: &&Arc<str>| watched(params.as_ref()).any(|uri| self.find_uri(server, &uri).is_some());
+            let covers =
+                |server: &&Arc<str>| watched(params.as_ref()).any(|uri| !matches!(self.resources.find(server, &uri), Found::Nothing));
             return servers.iter().filter(covers).collect();
         }
         let named = |name: Option<&str>| -> Vec<&'s Arc<str>> {
@@ -104,10 +120,10 @@ impl Catalog {
         };
         match Reference::read(*method, params.as_ref()) {
             Some(Reference::Name(_, name)) => named(Some(&name)),
-            Some(Reference::Uri(uri)) => servers.iter().filter(|server| self.find_uri(server, &uri).is_some()).take(1).collect(),
-            Some(Reference::Template(uri)) => {
-                servers.iter().filter(|server| self.lock.get(server, Kind::Template, &uri).is_some()).take(1).collect()
+            Some(Reference::Uri(uri)) => {
+                servers.iter().filter(|server| !matches!(self.resources.find(server, &uri), Found::Nothing)).collect()
             }
+            Some(Reference::Template(uri)) => servers.iter().filter(|server| self.template(server, &uri).is_some()).collect(),
             None if is_list(*method).is_some() => servers.iter().collect(),
             None => Vec::new(),
         }
@@ -149,7 +165,7 @@ impl Catalog {
                 let Some(pin) = self.lock.get(&menu.server, kind, &definition.name).filter(|pin| pin.digest == definition.digest) else {
                     continue;
                 };
-                let item = Item { server: menu.server.clone(), pin: pin.clone(), standing: Standing::Pinned };
+                let item = self.as_item(&menu.server, pin, Standing::Pinned);
                 let shown = self.shown(&menu.server, kind, naming, definition);
                 found.push((item, shown));
             }
@@ -175,7 +191,10 @@ impl Catalog {
     }
 
     fn item(&self, reference: &Reference, naming: Naming, menus: &[Menu], caller: &Caller) -> Result<Item, Refusal> {
-        let found = menus.iter().find_map(|menu| self.pinned(reference, naming, &menu.server).map(|pin| (menu, pin)));
+        let found = match reference {
+            Reference::Name(kind, name) => menus.iter().find_map(|menu| Some((menu, self.named(*kind, name, naming, &menu.server)?))),
+            Reference::Uri(_) | Reference::Template(_) => self.addressed(reference, menus, caller)?,
+        };
         let Some((menu, pin)) = found else {
             let lacking = menus.iter().find(|menu| self.lock.lacks(&menu.server) && caller.may_see(&menu.server));
             return Err(lacking.filter(|_| menus.len() == 1).map_or_else(
@@ -183,7 +202,7 @@ impl Catalog {
                 |menu| Refusal::new(UNAPPROVED, format!("nothing of {} is approved; run: bartizan approve {}", menu.server, menu.server)),
             ));
         };
-        standing(menu, pin)
+        self.standing(menu, pin)
     }
 
     /// A task is judged as what began it.
@@ -193,14 +212,13 @@ impl Catalog {
         let menu = menus.iter().find(|menu| menu.server == *server);
         let pin = self.lock.get(server, Kind::Tool, tool);
         let (menu, pin) = menu.zip(pin).ok_or_else(|| unknown("a task of a tool that is not approved any more"))?;
-        standing(menu, pin).map(Target::Item)
+        self.standing(menu, pin).map(Target::Item)
     }
 
     /// The case of one resource that a client wants to hear of in `subscriptions/listen`: it is judged
     /// as a subscription of its own (2026-07-28, subscriptions).
-    pub fn watch(&self, listening: &Case, server: &str, uri: &str, menus: &[Menu]) -> Result<Case, Refusal> {
-        let menu = menus.iter().find(|menu| &*menu.server == server).ok_or_else(|| unknown(uri))?;
-        let pin = self.find_uri(server, uri).ok_or_else(|| unknown(uri))?;
+    pub fn watch(&self, listening: &Case, uri: &str, menus: &[Menu]) -> Result<Case, Refusal> {
+        let item = self.item(&Reference::Uri(uri.to_owned()), Naming::Plain, menus, &listening.caller)?;
         let params = Json::object([("uri", Json::string(uri))]);
         let Message::Request { id, .. } = &listening.message else { return Err(unknown("only a request watches")) };
         Ok(Case {
@@ -208,44 +226,71 @@ impl Catalog {
             facts: listening.facts.clone(),
             version: listening.version,
             message: Message::Request { id: id.clone(), method: Method::Subscribe, params: Some(params) },
-            target: Target::Item(standing(menu, pin)?),
+            target: Target::Item(item),
             arguments: None,
             mirror: listening.mirror.clone(),
         })
     }
 
-    fn pinned(&self, reference: &Reference, naming: Naming, server: &str) -> Option<&Arc<crate::lock::Pin>> {
-        match reference {
-            Reference::Name(kind, name) => self.lock.get(server, *kind, self.bare(server, naming, name)?),
-            Reference::Uri(uri) => self.find_uri(server, uri),
-            Reference::Template(template) => {
-                self.lock.get(server, Kind::Template, template).or_else(|| self.lock.get(server, Kind::Resource, template))
-            }
-        }
+    fn standing(&self, menu: &Menu, pin: &Arc<Pin>) -> Result<Item, Refusal> {
+        let offer = menu.offer.as_ref().map_err(Clone::clone)?;
+        let standing = match offer.get(pin.kind, &pin.name) {
+            Some(definition) if definition.digest == pin.digest => Standing::Pinned,
+            Some(_) => Standing::Changed,
+            None => Standing::Removed,
+        };
+        Ok(self.as_item(&menu.server, pin, standing))
+    }
+
+    fn as_item(&self, server: &Arc<str>, pin: &Arc<Pin>, standing: Standing) -> Item {
+        Item { server: server.clone(), pin: pin.clone(), standing, shadow: self.shadows.get(server, pin.kind, &pin.name).cloned() }
+    }
+
+    fn named(&self, kind: Kind, name: &str, naming: Naming, server: &str) -> Option<&Arc<Pin>> {
+        self.lock.get(server, kind, self.bare(server, naming, name)?)
+    }
+
+    fn template(&self, server: &str, template: &str) -> Option<&Arc<Pin>> {
+        self.lock.get(server, Kind::Template, template).or_else(|| self.lock.get(server, Kind::Resource, template))
     }
 
     /// Whether a resource of a server was approved.
     #[must_use]
     pub fn approves(&self, server: &str, uri: &str) -> bool {
-        self.find_uri(server, uri).is_some()
+        self.resources.find(server, uri).pin().is_some()
     }
 
-    /// The approved resource, else the first approved template, that covers a URI.
-    fn find_uri(&self, server: &str, uri: &str) -> Option<&Arc<crate::lock::Pin>> {
-        self.lock
-            .get(server, Kind::Resource, uri)
-            .or_else(|| self.lock.of(server).find(|pin| pin.kind == Kind::Template && uri::covers(&pin.name, uri)))
+    /// What a URI or a template addresses. An exact resource wins over templates; of two servers that
+    /// have a claim neither does. A server that the caller may not see counts only where there is no
+    /// other, and is refused by the control `visibility`: nobody learns of it by asking.
+    fn addressed<'m>(&self, reference: &Reference, menus: &'m [Menu], caller: &Caller) -> Result<Claim<'m, '_>, Refusal> {
+        let find = |menu: &Menu| match reference {
+            Reference::Uri(uri) => self.resources.find(&menu.server, uri),
+            Reference::Template(uri) => self.template(&menu.server, uri).map_or(Found::Nothing, Found::Exact),
+            Reference::Name(..) => Found::Nothing,
+        };
+        let (seen, hidden): (Vec<&Menu>, Vec<&Menu>) = menus.iter().partition(|menu| caller.may_see(&menu.server));
+        if seen.is_empty() {
+            return Ok(hidden.into_iter().find_map(|menu| Some((menu, find(menu).pin()?))));
+        }
+        let (mut exact, mut covered, mut why) = (Vec::new(), Vec::new(), None);
+        for menu in seen {
+            match find(menu) {
+                Found::Exact(pin) => exact.push((menu, pin)),
+                Found::Covered(pin) => covered.push((menu, pin)),
+                Found::Ambiguous => why = Some(&menu.server),
+                Found::Nothing => {}
+            }
+        }
+        match (exact.as_slice(), covered.as_slice(), why) {
+            ([one], ..) | ([], [one], None) => Ok(Some(*one)),
+            ([], [], None) => Ok(None),
+            ([], _, Some(server)) => Err(Refusal::new(URI, format!("{reference} is judged differently at {server} in its normal form"))),
+            ([(a, _), (b, _), ..], ..) | ([], [(a, _), (b, _), ..], None) => {
+                Err(Refusal::new(SHARED, format!("{reference} is of {} and of {}", a.server, b.server)))
+            }
+        }
     }
-}
-
-fn standing(menu: &Menu, pin: &Arc<crate::lock::Pin>) -> Result<Item, Refusal> {
-    let offer = menu.offer.as_ref().map_err(Clone::clone)?;
-    let standing = match offer.get(pin.kind, &pin.name) {
-        Some(definition) if definition.digest == pin.digest => Standing::Pinned,
-        Some(_) => Standing::Changed,
-        None => Standing::Removed,
-    };
-    Ok(Item { server: menu.server.clone(), pin: pin.clone(), standing })
 }
 
 /// The resources that a `subscriptions/listen` names.
@@ -253,6 +298,9 @@ pub fn watched(params: Option<&Json>) -> impl Iterator<Item = String> {
     let uris = params.and_then(|params| params.view().at(&["notifications", "resourceSubscriptions"]));
     uris.into_iter().flat_map(View::items).filter_map(View::as_str).map(std::borrow::Cow::into_owned)
 }
+
+/// The server and its definition that a reference means.
+type Claim<'m, 'c> = Option<(&'m Menu, &'c Arc<Pin>)>;
 
 fn unknown(detail: &str) -> Refusal {
     Refusal::new(UNKNOWN, detail)

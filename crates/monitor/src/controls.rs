@@ -23,6 +23,7 @@ controls! {
     suspend,
     shape,
     drift,
+    shadow,
     schema,
     policy,
     quota,

@@ -48,6 +48,11 @@ pub(crate) const IMPORTS: &[Imports] = &[
         ],
     },
     Imports {
+        crate_name: "detect",
+        // Detectors do not know each other.
+        rows: &[row("names", &[])],
+    },
+    Imports {
         crate_name: "gateway",
         rows: &[
             // The life of a call is told in one place, which therefore sees everything.

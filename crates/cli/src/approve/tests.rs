@@ -87,6 +87,10 @@ fn what_was_approved_is_not_asked_again_and_changes_class_on_request() {
 
 #[test]
 fn names_cannot_hide() {
-    let (_, _, shown) = reviewed(&[], Asking::Nobody, &mut Lock::default(), &offer(&[("read\u{202e}x", "a\u{200b}b")]));
+    let (_, _, shown) = reviewed(&[], Asking::Nobody, &mut Lock::default(), &offer(&[("read\u{202e}x", "t"), ("y", "a\u{200b}b")]));
+    assert!(
+        shown.contains("! tool read\\u{202e}x") && shown.contains("shadow.lookalike"),
+        "what cannot be told from another is rejected: {shown}"
+    );
     assert!(!shown.contains(['\u{202e}', '\u{200b}']) && shown.contains("\\u{202e}") && shown.contains("\\u200b"), "{shown}");
 }

@@ -161,12 +161,10 @@ async fn listen(
     let filter = params.and_then(|params| params.get("notifications")).unwrap_or_else(Json::empty_object);
     let links = links(house, talk, Era::Modern).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut granted = Watch::read(filter.view(), |_| false);
-    let mut watches = Vec::with_capacity(links.len());
-    for link in &links {
-        let watch = Watch { lists: granted.lists.clone(), resources: watchable(house, (snapshot, menus), case, link) };
-        granted.resources.extend(watch.resources.iter().cloned());
-        watches.push(watch);
-    }
+    let watchable = watchable(house, (snapshot, menus), case);
+    let own = |link: &Link| watchable.iter().filter(|(server, _)| server == link.server().name()).map(|(_, uri)| uri.clone()).collect();
+    let watches: Vec<Watch> = links.iter().map(|link| Watch { lists: granted.lists.clone(), resources: own(link) }).collect();
+    granted.resources = watches.iter().flat_map(|watch| watch.resources.iter().cloned()).collect();
     let ear = ListenEar::new(Ear::for_request(house, talk, visit.interim.clone()), id, links.len(), granted.json());
     let asked = links.iter().zip(watches).map(|(link, watch)| {
         let ear = &ear;
@@ -186,19 +184,19 @@ async fn listen(
     }
 }
 
-/// The resources of a listening that this server may be asked about: each was judged as a subscription.
-fn watchable(house: &House, (snapshot, menus): (&Snapshot, &[Menu]), listening: &Case, link: &Link) -> Vec<String> {
+/// The resources of a listening that may be asked about, and at which server: each was judged as a
+/// subscription.
+fn watchable(house: &House, (snapshot, menus): (&Snapshot, &[Menu]), listening: &Case) -> Vec<(Arc<str>, String)> {
     let params = match listening.message() {
         Message::Request { params, .. } => params.as_ref(),
         Message::Notification { .. } | Message::Response { .. } => None,
     };
-    let server = link.server().name();
     let mut may = Vec::new();
-    for uri in watched(params).filter(|uri| snapshot.catalog.approves(server, uri)) {
-        let judged = snapshot.catalog.watch(listening, server, &uri, menus).map_err(|refusal| refusal.reason);
-        match judged.and_then(|case| snapshot.monitor.permits(&case)) {
-            Ok(()) => may.push(uri),
-            Err(reason) => house.unwatched(listening, (server, &uri), reason),
+    for uri in watched(params) {
+        let judged = snapshot.catalog.watch(listening, &uri, menus).map_err(|refusal| refusal.reason);
+        match judged.and_then(|case| snapshot.monitor.permits(&case).map(|()| case.server().cloned())) {
+            Ok(server) => may.extend(server.map(|server| (server, uri))),
+            Err(reason) => house.unwatched(listening, &uri, reason),
         }
     }
     may

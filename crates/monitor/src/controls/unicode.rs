@@ -1,19 +1,32 @@
 //! Control characters in what servers say are made visible.
 //!
 //! Threat: escape sequences that move a terminal's cursor, rewrite its title or its clipboard, or
-//! hide text from the person while the model reads it (ECMA-48; "ANSI injection"). Line feed,
-//! carriage return and tab stay; other C0 and C1 characters and DEL become their pictures.
+//! hide text from the person while the model reads it (ECMA-48; "ANSI injection"), and bidirectional
+//! controls that show a text in another order than the model reads it (CVE-2021-42574). Line feed,
+//! carriage return and tab stay; other C0 and C1 characters and DEL become their pictures, embeddings,
+//! overrides and isolates a replacement character. Direction marks, joiners and variation selectors
+//! stay in values: scripts and emoji need them.
+//!
+//! Keys are not edited, because two could become one and a client may look for one of them. An answer
+//! with a key that hides something is withheld. What joins or varies a character that is not ASCII
+//! hides nothing: data may be keyed by words.
+
+use bartizan_detect::names::is_unseen;
 
 use crate::case::{Case, Event, Reply};
 use crate::control::{Control, Judged, Mask, Verdict};
-use crate::reason::Reason;
+use crate::reason::{Class, Refusal, reasons};
 use crate::wire::json::{Json, Kind, View};
 
 /// The threat, in one sentence.
 pub const THREAT: &str = "Escape sequences that deceive the person while the model reads on.";
 
-/// It edits and never refuses.
-pub const REASONS: &[Reason] = &[];
+reasons! {
+    KEY = "unicode.key", Class::Denied,
+        "The answer has a member whose name hides something, and was withheld.",
+        "A key of an object in the answer has escape or control characters, bidirectional controls, or characters that do not show. Keys cannot be edited without changing what the answer means.",
+        "Report it to the server's author; the journal shows the key.";
+}
 
 /// No settings.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -40,32 +53,69 @@ impl Control for Unicode {
 }
 
 fn judge(body: &Json) -> Verdict {
-    // Strict JSON has no raw C0 characters: without an escape, a DEL or a C1 lead byte there is nothing to find.
-    if !body.bytes().iter().any(|byte| matches!(byte, b'\\' | 0x7f | 0xc2)) {
+    if !body.bytes().iter().any(|byte| may_hide(*byte)) {
         return Verdict::Pass;
     }
     let mut masks = Vec::new();
-    find(body, body.view(), &mut masks);
-    if masks.is_empty() { Verdict::Pass } else { Verdict::Mask(masks) }
-}
-
-fn find(body: &Json, view: View<'_>, masks: &mut Vec<Mask>) {
-    match view.kind() {
-        Kind::Object => view.members().for_each(|(_, value)| find(body, value, masks)),
-        Kind::Array => view.items().for_each(|value| find(body, value, masks)),
-        Kind::String => {
-            let text = view.as_str().unwrap_or_default();
-            if text.chars().any(hides) {
-                let shown: String = text.chars().map(picture).collect();
-                masks.push(Mask { at: body.span(view), with: Json::string(&shown) });
-            }
-        }
-        Kind::Number | Kind::Bool | Kind::Null => {}
+    match find(body, body.view(), &mut masks) {
+        Err(key) => Verdict::Deny(Refusal::new(KEY, format!("the key {key:?}"))),
+        Ok(()) if masks.is_empty() => Verdict::Pass,
+        Ok(()) => Verdict::Mask(masks),
     }
 }
 
+/// Whether a byte of strict JSON can be of something that is looked for: an escape (strict JSON has no
+/// raw C0 characters), DEL, or a lead byte.
+const fn may_hide(byte: u8) -> bool {
+    matches!(byte, b'\\' | 0x7f | 0xc2 | 0xcd | 0xd8 | 0xe1..=0xe3 | 0xee | 0xef | 0xf0 | 0xf3 | 0xf4)
+}
+
+/// Collects what is to be masked; the error is a key that hides something.
+fn find(body: &Json, view: View<'_>, masks: &mut Vec<Mask>) -> Result<(), String> {
+    match view.kind() {
+        Kind::Object => view.members().try_for_each(|(key, value)| {
+            if key.bytes().any(|byte| byte < 0x20 || may_hide(byte)) && is_deceptive(&key) {
+                return Err(key.into_owned());
+            }
+            find(body, value, masks)
+        }),
+        Kind::Array => view.items().try_for_each(|value| find(body, value, masks)),
+        Kind::String => {
+            if view.text().bytes().any(may_hide) {
+                let text = view.as_str().unwrap_or_default();
+                if text.chars().any(hides) {
+                    let shown: String = text.chars().map(picture).collect();
+                    masks.push(Mask { at: body.span(view), with: Json::string(&shown) });
+                }
+            }
+            Ok(())
+        }
+        Kind::Number | Kind::Bool | Kind::Null => Ok(()),
+    }
+}
+
+/// Whether a key has something that does not show.
+fn is_deceptive(key: &str) -> bool {
+    let mut before = None;
+    for symbol in key.chars() {
+        let joins = matches!(symbol, '\u{200c}'..='\u{200f}' | '\u{61c}' | '\u{180b}'..='\u{180d}' | '\u{fe00}'..='\u{fe0f}');
+        let joined = joins && before.is_some_and(|base: char| !base.is_ascii());
+        if hides(symbol) || (is_unseen(symbol) && !joined) {
+            return true;
+        }
+        before = Some(symbol);
+    }
+    false
+}
+
 fn hides(symbol: char) -> bool {
-    symbol.is_control() && !matches!(symbol, '\n' | '\r' | '\t')
+    (symbol.is_control() && !matches!(symbol, '\n' | '\r' | '\t')) || is_bidi(symbol)
+}
+
+/// Embeddings, overrides and isolates (UAX 9), which order everything up to their end. Marks order
+/// only their neighbours.
+const fn is_bidi(symbol: char) -> bool {
+    matches!(symbol, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The picture of a control character (Unicode block "Control Pictures"), else the character.
@@ -95,5 +145,27 @@ mod tests {
     fn escape_sequences_become_visible_and_the_rest_stays() {
         assert_eq!(shown(r#"{"n": 1.0, "t": "a\u001b[2Jb\n", "u":["\u009b1m"]}"#), "{\"n\": 1.0, \"t\": \"a\u{241b}[2Jb\\n\", \"u\":[\"\u{fffd}1m\"]}");
         assert_eq!(shown(r#""tab\tand \\ quote\"é😀""#), r#""tab\tand \\ quote\"é😀""#);
+    }
+
+    #[test]
+    fn what_reorders_text_becomes_visible_and_what_scripts_need_stays() {
+        assert_eq!(shown("\"a\u{202e}b\u{2066}c\u{2069}\""), "\"a\u{fffd}b\u{fffd}c\u{fffd}\"");
+        for kept in ["\"שלום \u{200f}(x)\"", "\"👨\u{200d}👩\u{200d}👧 ❤\u{fe0f}\"", "\"مرحبا\"", "\"می\u{200c}خواهم\"", "\"x\u{2062}y\""] {
+            assert_eq!(shown(kept), kept);
+        }
+    }
+
+    #[test]
+    fn a_key_hides_nothing() {
+        let denied = |key: &str| {
+            let json = Json::parse(Bytes::from(format!(r#"{{"a":[{{"{key}":1}}]}}"#))).expect("json");
+            matches!(judge(&json), Verdict::Deny(refusal) if refusal.reason == KEY)
+        };
+        for key in ["\\u001b[2J", "\\u007f", "\u{85}", "na\u{200b}me", "na\u{200d}me", "\u{202e}eman", "n\u{ad}ame", "a\u{e0061}", "a\u{fe0f}", "\\u2066x", "\u{3164}", "\u{34f}", "\u{115f}", "\u{f0001}"] {
+            assert!(denied(key), "{key:?}");
+        }
+        for key in ["name", "a\\nb", "größe", "❤\u{fe0f}", "👨\u{200d}👩", "می\u{200c}خواهم", "ключ", "キー", "\\u00e9", "a\\\\u001b"] {
+            assert!(!denied(key), "{key:?}");
+        }
     }
 }

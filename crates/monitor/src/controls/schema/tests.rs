@@ -35,7 +35,7 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
         facts: Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio", stops: Arc::default() },
         version: Version::NEWEST,
         message: Message::Request { id: Id::number(1), method: Method::ToolsCall, params: None },
-        target: Target::Item(Item { server: "a".into(), pin: Arc::new(pin), standing: Standing::Pinned }),
+        target: Target::Item(Item { server: "a".into(), pin: Arc::new(pin), standing: Standing::Pinned, shadow: None }),
         arguments: arguments.map(json),
         mirror,
     }
