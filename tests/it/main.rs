@@ -13,3 +13,4 @@ mod lifecycle;
 mod props_json;
 mod rmcp;
 mod strangers;
+mod supply;
