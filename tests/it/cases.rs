@@ -443,6 +443,10 @@ fn every_reason_of_every_control_has_a_case_that_produces_it() {
 
 /// Reasons that no case can produce, because it takes more than lines: the test that does.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("artefact.changed", "an_upgrade_is_drift_until_it_is_reviewed"),
+    ("artefact.floating", "a_version_that_floats_is_not_fetched_and_says_how_to_pin_it"),
+    ("artefact.unclear", "what_cannot_be_read_or_fetched_is_not_started"),
+    ("artefact.unknown", "a_lock_file_without_artefacts_starts_nothing_that_was_approved"),
     ("identity.expired", "nobody_is_anonymous_whatever_they_ask"),
     ("identity.invalid", "nobody_is_anonymous_whatever_they_ask"),
     ("identity.missing", "nobody_is_anonymous_whatever_they_ask"),
@@ -453,6 +457,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("serve.draining", "a_served_gateway_drains_too_and_takes_nothing_new"),
     ("session.limit", "sessions_are_counted"),
     ("session.unknown", "a_session_belongs_to_its_principal_and_endpoint"),
+    ("upstream.not-allowed", "an_organisation_says_which_servers_may_be_used"),
     ("upstream.invalid", "what_a_server_says_badly_over_http_fails_its_call_only"),
     ("wire.http", "every_request_is_judged_as_the_corpus_expects"),
     ("wire.http-method", "what_is_not_post_json_is_told_so"),

@@ -72,9 +72,12 @@ fn a_server_that_ignores_being_asked_is_ended_all_the_same() {
     let script = parent();
     let stage = Stage::with_server("files", &script);
     // What a process ignores, the program that it becomes ignores, too.
-    let command = ["sh", "-c", "trap '' TERM HUP INT; exec \"$@\"", "sh"].into_iter().map(str::to_owned).chain(stage.command("files"));
-    let words: Vec<String> = ["run", "--name", "files", "--"].into_iter().map(str::to_owned).chain(command).collect();
-    let mut client = Client::start(&mut stage.bartizan(&words));
+    let ignores = ["sh", "-c", "trap '' TERM HUP INT; exec \"$@\"", "sh"].into_iter().map(str::to_owned);
+    let command: Vec<String> = ignores.chain(stage.command("files")).collect();
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).chain(command.clone()).collect::<Vec<String>>();
+    stage.done(&words(&["approve", "files", "--all", "--yes", "--"]));
+    stage.forget("files");
+    let mut client = Client::start(&mut stage.bartizan(&words(&["run", "--name", "files", "--"])));
     client.initialize();
     await_family(&stage);
     process::signal(client.pid(), "KILL");

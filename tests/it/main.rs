@@ -16,3 +16,4 @@ mod props_json;
 mod props_uri;
 mod rmcp;
 mod strangers;
+mod supply;

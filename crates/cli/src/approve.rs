@@ -14,7 +14,7 @@ use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::lock::Lock;
 
 use crate::exit::Exit;
-use crate::target::{self, Survey, Target};
+use crate::target::{self, Made, Survey, Target};
 use ask::{Screen, Word};
 
 /// Review what servers offer, and approve it.
@@ -24,7 +24,7 @@ use ask::{Screen, Word};
 /// something is left to review.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  bartizan approve files\n  bartizan approve files/read_file --effect read_file=read\n  bartizan approve fs --all --yes -- npx -y @modelcontextprotocol/server-filesystem /data"
+    after_help = "Examples:\n  bartizan approve files\n  bartizan approve files/read_file --effect read_file=read\n  bartizan approve fs --all --yes -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
 )]
 pub(crate) struct Args {
     /// Servers, or single definitions as SERVER/NAME. Without any: all configured servers.
@@ -75,10 +75,6 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let loaded = target::load(&wanted, &args.command, places, config)?;
     let path = loaded.settings.places.lock.clone();
     let mut lock = read_lock(&path).map_err(|error| Exit::usage(&error))?;
-    let survey = target::survey(&loaded, &wanted)?;
-    let unasked = survey.exit;
-    let offers = compared(args, &wanted, survey, &lock)?;
-    let before = lock.clone();
     let asking = match (args.yes, args.all, io::stdin().is_terminal()) {
         (true, _, _) => Asking::Granted,
         (false, _, false) => Asking::Nobody,
@@ -86,8 +82,14 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
         (false, false, true) => Asking::Each,
     };
     let mut screen = Screen::new(io::stdout().lock());
-    let mut left = 0_usize;
-    let mut broken = None;
+    let before = lock.clone();
+    let (mut left, mut broken) = (0_usize, None);
+    let mut made = target::made(&loaded, &wanted)?;
+    let agreed = agree(asking, &mut made, &mut lock, &mut screen);
+    left = left.saturating_add(agreed.map_err(|error| Exit::output(&error))?);
+    let survey = target::survey(&loaded, made)?;
+    let unasked = survey.exit;
+    let offers = compared(args, &wanted, survey, &lock)?;
     for (name, changes) in &offers {
         match review(args, asking, (name, changes), &mut lock, &mut screen) {
             Ok(open) => left = left.saturating_add(open),
@@ -120,6 +122,36 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
             Ok(Exit::ApprovalNeeded)
         }
     }
+}
+
+/// Shows what is new in what servers are made of, and asks. A server whose parts nobody agrees to is not started;
+/// where nobody can be asked, it is, to show the rest.
+fn agree<W: io::Write>(asking: Asking, made: &mut Made, lock: &mut Lock, screen: &mut Screen<W>) -> io::Result<usize> {
+    let mut left = 0_usize;
+    let mut agreed = Vec::new();
+    for (settings, artefacts) in made.found.drain(..) {
+        let name = &*settings.name;
+        if lock.artefacts(name) == artefacts {
+            agreed.push((settings, artefacts));
+            continue;
+        }
+        screen.artefacts(name, &review::compare_artefacts(lock.artefacts(name), &artefacts))?;
+        let yes = match asking {
+            Asking::Each | Asking::Once => screen.ask_artefacts(name)?,
+            Asking::Granted => true,
+            Asking::Nobody => false,
+        };
+        if yes {
+            lock.set_artefacts(name, artefacts.clone());
+        } else {
+            left = left.saturating_add(1);
+        }
+        if yes || asking == Asking::Nobody {
+            agreed.push((settings, artefacts));
+        }
+    }
+    made.found = agreed;
+    Ok(left)
 }
 
 type Compared = Vec<(String, Vec<Change>)>;

@@ -5,6 +5,7 @@ mod items;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use bartizan_gateway::artefact;
 use bartizan_gateway::config::{self, Loaded, PlacesArgs, places};
 use bartizan_gateway::snapshot::read_lock;
 use serde_json::{Value, json};
@@ -59,9 +60,15 @@ fn items(args: &Args, loaded: &Loaded) -> Result<Vec<Item>, Exit> {
         items.extend(items::server(server, &lock));
         if !args.offline {
             paint::progress(&format!("asking {} what it offers …", server.name));
-            let surveyed = runtime.block_on(target::ask(loaded, server));
+            let made = runtime.block_on(artefact::resolve(server));
+            let (item, artefacts) = items::made(&server.name, &lock, made);
+            items.push(item);
+            // One that is not what was approved is not started just to be judged.
+            if let Some(artefacts) = artefacts {
+                let surveyed = runtime.block_on(target::ask(loaded, server, artefacts));
+                items.extend(items::offered(&server.name, &lock, surveyed));
+            }
             paint::progress("");
-            items.extend(items::offered(&server.name, &lock, surveyed));
         }
     }
     Ok(items)

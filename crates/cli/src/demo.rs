@@ -213,8 +213,10 @@ fn network(stage: &Stage, scenes: &mut Scenes) -> Result<(), Trouble> {
 
 fn next() {
     println!("What to try next:");
-    println!("  bartizan approve fs -- npx -y @modelcontextprotocol/server-filesystem .    review a server of yours");
-    println!("  bartizan run --name fs -- npx -y @modelcontextprotocol/server-filesystem .  put this into your client's configuration");
+    println!("  bartizan approve fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 .    review a server of yours");
+    println!(
+        "  bartizan run --name fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 .  put this into your client's configuration"
+    );
     println!("  bartizan explain drift.changed                                             why a reason exists and what to do");
 }
 

@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use bartizan_gateway::config::PlacesArgs;
-use bartizan_gateway::review::{self, Change, What};
+use bartizan_gateway::config::{PlacesArgs, ServerSettings};
+use bartizan_gateway::review::{self, Change, Line, What};
 use bartizan_gateway::snapshot::read_lock;
+use bartizan_monitor::lock::artefact::Artefact;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -20,7 +22,7 @@ use crate::target::{self, Target};
 /// something new waits for approval.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff fs -- npx -y @modelcontextprotocol/server-filesystem /data"
+    after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
 )]
 pub(crate) struct Args {
     /// Servers; without any, all configured ones.
@@ -46,16 +48,33 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let loaded = target::load(&wanted, &args.command, places, config)?;
     let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
     let mut all = Vec::new();
-    let survey = target::survey(&loaded, &wanted)?;
+    let made = target::made(&loaded, &wanted)?;
+    let other = |(settings, artefacts): &(Arc<ServerSettings>, Vec<Artefact>)| {
+        let old = lock.artefacts(&settings.name);
+        (old != *artefacts).then(|| Parts {
+            server: settings.name.to_string(),
+            is_new: old.is_empty(),
+            lines: review::compare_artefacts(old, artefacts),
+        })
+    };
+    let parts: Vec<Parts> = made.found.iter().filter_map(other).collect();
+    let survey = target::survey(&loaded, made)?;
     for (name, surveyed) in survey.found {
         all.extend(review::compare(&lock, &name, &surveyed.offer).into_iter().map(|change| (name.clone(), change)));
     }
-    let drifted = all.iter().any(|(_, change)| matches!(change.what, What::Changed(..) | What::Removed(_)));
-    let new = all.iter().any(|(_, change)| matches!(change.what, What::New(_)));
+    let drifted = all.iter().any(|(_, change)| matches!(change.what, What::Changed(..) | What::Removed(_)))
+        || parts.iter().any(|parts| !parts.is_new);
+    let new = all.iter().any(|(_, change)| matches!(change.what, What::New(_))) || parts.iter().any(|parts| parts.is_new);
     let mut out = io::stdout().lock();
     let printed = match args.format {
-        Format::Json => writeln!(out, "{}", Value::from(all.iter().map(|(server, change)| entry(server, change)).collect::<Vec<_>>())),
-        Format::Text => all.iter().try_for_each(|(server, change)| print(server, change, &mut out)),
+        Format::Json => {
+            let entries = parts.iter().map(Parts::entry).chain(all.iter().map(|(server, change)| entry(server, change)));
+            writeln!(out, "{}", Value::from(entries.collect::<Vec<_>>()))
+        }
+        Format::Text => parts
+            .iter()
+            .try_for_each(|parts| parts.print(&mut out))
+            .and_then(|()| all.iter().try_for_each(|(server, change)| print(server, change, &mut out))),
     };
     let equal = args.format == Format::Text && !drifted && !new && survey.exit == Exit::Done;
     let told = printed
@@ -71,6 +90,32 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     } else {
         survey.exit
     })
+}
+
+/// What a server is made of, where it is not what was approved.
+struct Parts {
+    server: String,
+    is_new: bool,
+    lines: Vec<Line>,
+}
+
+impl Parts {
+    const fn word(&self) -> &'static str {
+        if self.is_new { "new" } else { "changed" }
+    }
+
+    fn entry(&self) -> Value {
+        let texts = |pick: fn(&Line) -> Option<&String>| self.lines.iter().filter_map(pick).cloned().collect::<Vec<_>>();
+        let gone = texts(|line| if let Line::Gone(text) = line { Some(text) } else { None });
+        let came = texts(|line| if let Line::Came(text) = line { Some(text) } else { None });
+        json!({"server": self.server, "kind": "artefact", "change": self.word(), "gone": gone, "came": came})
+    }
+
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let paint = Paint::for_stdout();
+        writeln!(out, "{}: {} {}", self.server, self.word(), paint.bold("what it is made of"))?;
+        self.lines.iter().try_for_each(|line| writeln!(out, "  {}", show(line, &paint)))
+    }
 }
 
 const fn word(change: &Change) -> &'static str {

@@ -35,7 +35,7 @@ use exit::Exit;
     name = "bartizan",
     version,
     max_term_width = 110,
-    after_help = "Start here:\n  bartizan demo                                        a tour, nothing to set up\n  bartizan approve fs -- npx -y PACKAGE ARG…           review a server\n  bartizan run --name fs -- npx -y PACKAGE ARG…        put it behind the gateway"
+    after_help = "Start here:\n  bartizan demo                                        a tour, nothing to set up\n  bartizan approve fs -- npx -y PACKAGE@VERSION ARG…     review a server\n  bartizan run --name fs -- npx -y PACKAGE@VERSION ARG…   put it behind the gateway"
 )]
 struct Cli {
     /// The configuration. Default: bartizan.toml here, if there is one.

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 /// Nothing of the server is visible until `bartizan approve` was run.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example, in a client's configuration:\n  \"command\": \"bartizan\",\n  \"args\": [\"run\", \"--name\", \"fs\", \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/data\"]"
+    after_help = "Example, in a client's configuration:\n  \"command\": \"bartizan\",\n  \"args\": [\"run\", \"--name\", \"fs\", \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem@2026.8.31\", \"/data\"]"
 )]
 pub(crate) struct Args {
     /// What to call the server. Default: made from the command.

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bartizan_gateway::artefact::{self, Gate};
 use bartizan_gateway::config::{self, Loaded, PlacesArgs, ServerSettings, places, seen};
 use bartizan_gateway::upstream::{self, Server, Surveyed};
+use bartizan_monitor::lock::artefact::Artefact;
 use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::{ARTEFACT_FLOATING, ARTEFACT_UNCLEAR, UPSTREAM_NOT_ALLOWED};
 
 use crate::exit::Exit;
 
@@ -94,16 +97,44 @@ pub(crate) struct Survey {
     pub(crate) exit: Exit,
 }
 
-/// Asks every wanted server what it offers.
-pub(crate) fn survey(loaded: &Loaded, wanted: &[Target]) -> Result<Survey, Exit> {
+/// What servers are made of, as far as that can be told. Nothing of them was started.
+pub(crate) struct Made {
+    /// The servers that can be asked, and what they are made of.
+    pub(crate) found: Vec<(Arc<ServerSettings>, Vec<Artefact>)>,
+    /// How it ends when nothing else is to be said.
+    pub(crate) exit: Exit,
+}
+
+/// Fetches what the wanted servers are made of, and looks at it.
+pub(crate) fn made(loaded: &Loaded, wanted: &[Target]) -> Result<Made, Exit> {
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
-    let mut survey = Survey { found: Vec::new(), exit: Exit::Done };
+    let mut made = Made { found: Vec::new(), exit: Exit::Done };
     for settings in &loaded.settings.servers {
         if !wanted.is_empty() && !wanted.iter().any(|target| target.server == *settings.name) {
             continue;
         }
+        crate::paint::progress(&format!("looking at what {} is made of …", settings.name));
+        let looked = runtime.block_on(artefact::resolve(settings));
+        crate::paint::progress("");
+        match looked {
+            Ok(artefacts) => made.found.push((settings.clone(), artefacts)),
+            Err(refusal) => {
+                let what = format!("{} ({})", refusal.detail, refusal.reason);
+                let is_written = [ARTEFACT_FLOATING, ARTEFACT_UNCLEAR, UPSTREAM_NOT_ALLOWED].contains(&refusal.reason);
+                made.exit = if is_written { Exit::usage(&what) } else { Exit::environment(&what) };
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// Asks every server what it offers. It is started if it still is what was shown.
+pub(crate) fn survey(loaded: &Loaded, made: Made) -> Result<Survey, Exit> {
+    let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
+    let mut survey = Survey { found: Vec::new(), exit: made.exit };
+    for (settings, artefacts) in made.found {
         crate::paint::progress(&format!("asking {} what it offers …", settings.name));
-        let surveyed = runtime.block_on(ask(loaded, settings));
+        let surveyed = runtime.block_on(ask(loaded, &settings, artefacts));
         crate::paint::progress("");
         match surveyed {
             Ok(surveyed) => survey.found.push((settings.name.to_string(), surveyed)),
@@ -117,7 +148,7 @@ pub(crate) fn survey(loaded: &Loaded, wanted: &[Target]) -> Result<Survey, Exit>
 }
 
 /// Asks one server what it offers.
-pub(crate) async fn ask(loaded: &Loaded, settings: &Arc<ServerSettings>) -> Result<Surveyed, Refusal> {
-    let server = Server::new(settings.clone(), loaded.settings.limits.message_bytes, 4);
+pub(crate) async fn ask(loaded: &Loaded, settings: &Arc<ServerSettings>, artefacts: Vec<Artefact>) -> Result<Surveyed, Refusal> {
+    let server = Server::new(settings.clone(), loaded.settings.limits.message_bytes, 4, Gate::Shown(artefacts.into()));
     upstream::survey(&server).await
 }

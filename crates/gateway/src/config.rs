@@ -2,6 +2,7 @@
 //! or all problems at once, each with its place. Nothing is started and nothing is made here, so
 //! `bartizan check` runs the very same code.
 
+mod allow;
 mod controls;
 mod credential;
 mod file;
@@ -14,11 +15,12 @@ pub mod seen;
 mod server;
 mod settings;
 
+pub use allow::Allowed;
 pub use judge::is_label;
 pub use places::{Places, PlacesArgs};
 pub use problem::{ConfigErrors, Problem};
 pub use secret::Secret;
-pub use settings::{How, Limits, Listen, Names, ServerSettings, Settings};
+pub use settings::{Floating, How, Limits, Listen, Names, ServerSettings, Settings, Supply};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -132,7 +134,10 @@ impl Judging<'_> {
         let limits = judge::limits(file.limits, problems);
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
-        let surroundings = Surroundings { base: &base, variables: self.variables, plain };
+        let allowed = file.servers_allowed.map(|written| Arc::new(Allowed::read(written, problems)));
+        let floating = if file.dangerous.floating_versions { Floating::Accepted } else { Floating::Refused };
+        let supply = Supply { floating, allowed, packages: self.places.state.join("packages") };
+        let surroundings = Surroundings { base: &base, variables: self.variables, plain, supply };
         for (name, written) in file.servers {
             judge::server_name(&name, &names.separator, problems);
             if written.get_ref().sampling {
@@ -164,6 +169,10 @@ impl Judging<'_> {
         }
         if file.dangerous.plain_http_beyond_loopback {
             weakenings.push("`dangerous.plain_http_beyond_loopback`: tokens and calls may leave this machine in clear text".to_owned());
+        }
+        if file.dangerous.floating_versions {
+            weakenings
+                .push("`dangerous.floating_versions`: servers whose version is not fixed start, whatever they have become".to_owned());
         }
         for control in &file.dangerous.observe {
             weakenings.push(format!("`dangerous.observe`: the objections of `{}` are recorded and not enforced", control.get_ref()));

@@ -2,6 +2,7 @@
 //!
 //! Start at [`serve::handle`]: the life of a call in ten steps.
 
+pub mod artefact;
 pub mod clock;
 pub mod config;
 pub mod consult;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::catalog::{Definition, Offer, Shadows, propose};
+use bartizan_monitor::lock::artefact::{self, Artefact};
 use bartizan_monitor::lock::{Lock, Pin, pretty};
 
 use crate::config::files;
@@ -120,6 +121,21 @@ impl Change {
         };
         diff(&old, &new)
     }
+}
+
+/// More parts than this are counted and not listed, where all of them are new.
+const MANY_PARTS: usize = 12;
+
+/// What a server is made of, against what was approved of it: what is gone and what came, and of what stayed
+/// only the names.
+#[must_use]
+pub fn compare_artefacts(old: &[Artefact], new: &[Artefact]) -> Vec<Line> {
+    let all_new = old.is_empty() && new.iter().any(|one| one.parts.len() > MANY_PARTS);
+    let counted = |one: &Artefact| Artefact { parts: vec![format!("{} packages that come with it", one.parts.len())], ..one.clone() };
+    let new = if all_new { artefact::shown(&new.iter().map(counted).collect::<Vec<_>>()) } else { artefact::shown(new) };
+    let mut lines = diff(&artefact::shown(old), &new);
+    lines.retain(|line| !matches!(line, Line::Kept(text) if !text.starts_with("name")));
+    lines
 }
 
 /// One line of a difference.

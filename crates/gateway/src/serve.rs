@@ -22,6 +22,7 @@ use bartizan_monitor::wire::version::Era;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::artefact::{Approvals, Approved};
 use crate::clock;
 use crate::config::Settings;
 use crate::consult;
@@ -177,6 +178,14 @@ struct Guest {
     ask: Option<Ask>,
     running: Option<Running>,
     _place: OwnedSemaphorePermit,
+}
+
+impl Approvals for House {
+    fn of(&self, server: &str) -> Approved {
+        let snapshot = self.snapshot();
+        let lock = snapshot.catalog.lock();
+        Approved { definitions: !lock.lacks(server), artefacts: lock.artefacts(server).to_vec() }
+    }
 }
 
 impl House {

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::artefact;
 use crate::clock;
 use crate::serve::House;
 use crate::snapshot::Snapshot;
@@ -275,7 +276,15 @@ impl Talk {
         let concerned = snapshot.catalog.concerns(parsed, owner, (self.endpoint.naming, &self.endpoint.names));
         let era = parsed.version().era();
         let servers = concerned.into_iter().filter_map(|name| self.endpoint.server(name));
-        futures_util::future::join_all(servers.map(|server| self.menu(house, server, era, age))).await
+        let mut menus = futures_util::future::join_all(servers.map(|server| self.menu(house, server, era, age))).await;
+        for menu in &mut menus {
+            // Nothing of it was approved, so it was not even started: it offers nothing, and that is no failure.
+            if menu.offer.as_ref().is_err_and(|refusal| artefact::is_reason(refusal.reason) && snapshot.catalog.lock().lacks(&menu.server))
+            {
+                menu.offer = Ok(Arc::default());
+            }
+        }
+        menus
     }
 
     async fn menu(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era, age: Duration) -> Menu {

@@ -4,6 +4,8 @@
 //! change. Invisible characters in a definition are written as escapes: what a reviewer cannot see
 //! is what an attacker would use.
 
+pub mod artefact;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use crate::case::{Effect, Kind};
 use crate::catalog::Definition;
 use crate::wire::canonical::Digest;
 use crate::wire::json::{Json, Kind as JsonKind, View};
+use artefact::Artefact;
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -37,6 +40,7 @@ pub struct Pin {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
     pins: BTreeMap<String, BTreeMap<(Kind, String), Arc<Pin>>>,
+    artefacts: BTreeMap<String, Vec<Artefact>>,
 }
 
 /// A lock file that cannot be used, and where.
@@ -82,6 +86,8 @@ struct File {
     version: u32,
     #[serde(default)]
     definition: Vec<Row>,
+    #[serde(default)]
+    artefact: Vec<artefact::Row>,
 }
 
 #[derive(serde::Deserialize)]
@@ -116,7 +122,26 @@ impl Lock {
                 return Err(LockError::Twice { server, name });
             }
         }
+        for row in file.artefact {
+            let server = row.server.clone();
+            lock.artefacts.entry(server).or_default().push(row.read()?);
+        }
         Ok(lock)
+    }
+
+    /// What a server is made of, as it was reviewed; nothing when nobody did.
+    #[must_use]
+    pub fn artefacts(&self, server: &str) -> &[Artefact] {
+        self.artefacts.get(server).map_or(&[], Vec::as_slice)
+    }
+
+    /// Remembers what a server is made of.
+    pub fn set_artefacts(&mut self, server: &str, artefacts: Vec<Artefact>) {
+        if artefacts.is_empty() {
+            self.artefacts.remove(server);
+        } else {
+            self.artefacts.insert(server.to_owned(), artefacts);
+        }
     }
 
     /// Adds or replaces one definition; returns what stood there.
@@ -177,6 +202,7 @@ impl std::fmt::Display for Lock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("# Definitions that were reviewed. Written by `bartizan approve`; review it like code.\n")?;
         writeln!(f, "version = {FORMAT}")?;
+        self.artefacts.iter().try_for_each(|(server, artefacts)| artefact::write(server, artefacts, f))?;
         for (server, pins) in &self.pins {
             for pin in pins.values() {
                 writeln!(

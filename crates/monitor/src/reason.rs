@@ -229,6 +229,26 @@ pub mod gateway {
             "The server does not speak this protocol version.",
             "The server behind this endpoint does not speak the protocol era of the client.",
             "Use a client that falls back to `initialize`, as the specification asks.";
+        UPSTREAM_NOT_ALLOWED = "upstream.not-allowed", Class::Upstream,
+            "This server is not one that the organisation allows.",
+            "The configuration lists the servers that may be used (`servers_allowed`), and this is none of them.",
+            "Ask whoever keeps the configuration to add it there; `bartizan check` shows what it would take.";
+        ARTEFACT_FLOATING = "artefact.floating", Class::Upstream,
+            "The server's version is not pinned, so it is not started.",
+            "The command names no exact version, or an image without its digest: what runs could change from one start to the next, without a review.",
+            "Write the command with the version that `bartizan check` and the log show, and approve it. `dangerous.floating_versions` accepts the risk.";
+        ARTEFACT_UNCLEAR = "artefact.unclear", Class::Upstream,
+            "It cannot be told what the server's command would run, so it is not started.",
+            "The command has an option or a form that is not understood, or what it names is not there. What cannot be read cannot be pinned.",
+            "`bartizan check` and the log say which word it is and what to write instead.";
+        ARTEFACT_UNKNOWN = "artefact.unknown", Class::Upstream,
+            "Nobody has reviewed what this server is made of, so it is not started.",
+            "The lock file has no artefact of this server: nothing of it was approved, or by an older version of Bartizan.",
+            "Run `bartizan approve` for the server: it shows what it is made of and records it.";
+        ARTEFACT_CHANGED = "artefact.changed", Class::Upstream,
+            "The server is not made of what was reviewed, so it is not started.",
+            "The package, image or file is another one than the lock file has: another version, other dependencies, or the same version with other content.",
+            "`bartizan diff` shows what changed. If it is an upgrade, review it with `bartizan approve`; if nobody upgraded anything, look into it.";
         SERVE_DRAINING = "serve.draining", Class::Draining,
             "The gateway is shutting down.",
             "The gateway takes no new calls while it finishes the running ones.",

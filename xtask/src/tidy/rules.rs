@@ -65,8 +65,10 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("identity", &["clock", "config", "config/files"]),
             row("review", &["config/files"]),
             row("stops", &["config/files"]),
-            row("upstream", &["clock", "config"]),
-            row("session", &["clock", "snapshot", "upstream", "serve"]),
+            // What is started is looked at just before, so the way to a server leads through it.
+            row("artefact", &["config", "config/files"]),
+            row("upstream", &["artefact", "clock", "config"]),
+            row("session", &["artefact", "clock", "snapshot", "upstream", "serve"]),
             // A front speaks for a conversation, and hands every message to the life of a call.
             row("front", &["clock", "config", "identity", "session", "serve", "upstream"]),
         ],
@@ -96,7 +98,12 @@ pub(crate) const CONFINED: &[Confined] = &[
     confined("monitor", "std::thread", &[], PURE),
     confined("monitor", "std::time::SystemTime", &[], PURE),
     confined("monitor", "std::time::Instant", &[], PURE),
-    confined("gateway", "bartizan_sandbox", &["upstream/stdio"], "only the stdio upstream starts processes"),
+    confined(
+        "gateway",
+        "bartizan_sandbox",
+        &["upstream/stdio", "artefact/tool"],
+        "only the stdio upstream starts servers, and only one module the package managers that fetch them",
+    ),
 ];
 
 /// A constructor that privacy alone cannot seal, because its value comes from I/O.
@@ -121,6 +128,9 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     // The demo plays a client and a server, which are other people's programs.
     "crates/cli/src/demo/player.rs",
     "crates/cli/src/demo/server.rs",
+    // What servers are made of, and the package managers that fetch it.
+    "crates/gateway/src/artefact/tool.rs",
+    "crates/gateway/src/artefact/tree.rs",
     // The clock.
     "crates/gateway/src/clock.rs",
     // References to the environment, and the gateway's own files.

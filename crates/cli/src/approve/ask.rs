@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, Write};
 
-use bartizan_gateway::review::{Change, What};
+use bartizan_gateway::review::{Change, Line, What};
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::controls::schema;
 
@@ -33,6 +33,20 @@ impl<W: Write> Screen<W> {
     /// A definition that cannot be approved.
     pub(super) fn rejected(&mut self, change: &Change, why: &str) -> io::Result<()> {
         writeln!(self.out, "  ! {} {}: {why}; it cannot be approved", change.kind.name(), visible(&change.name))
+    }
+
+    /// What is new in what a server is made of.
+    pub(super) fn artefacts(&mut self, server: &str, lines: &[Line]) -> io::Result<()> {
+        writeln!(self.out, "{}: what it is made of", visible(server))?;
+        if lines.is_empty() {
+            writeln!(self.out, "  nothing that is pinned any more")?;
+        }
+        lines.iter().try_for_each(|line| writeln!(self.out, "    {}", show(line, &self.paint)))
+    }
+
+    /// Asks whether a server may be made of what was shown. No answer is no.
+    pub(super) fn ask_artefacts(&mut self, server: &str) -> io::Result<bool> {
+        self.ask_yes(&format!("  start {server} and approve what it is made of? [y]es, [n]o: "))
     }
 
     /// A change, with the effect class that it would get.
@@ -87,8 +101,12 @@ impl<W: Write> Screen<W> {
 
     /// Asks about everything of a server at once.
     pub(super) fn ask_all(&mut self, count: usize, server: &str) -> io::Result<bool> {
+        self.ask_yes(&format!("  approve all {count} of {server} as shown? [y]es, [n]o: "))
+    }
+
+    fn ask_yes(&mut self, question: &str) -> io::Result<bool> {
         loop {
-            let answer = self.answer(&format!("  approve all {count} of {server} as shown? [y]es, [n]o: "))?;
+            let answer = self.answer(question)?;
             match answer.as_deref() {
                 Some("y" | "yes") => return Ok(true),
                 Some("n" | "no") | None => return Ok(false),

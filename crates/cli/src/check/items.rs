@@ -8,6 +8,7 @@ use bartizan_gateway::upstream::Surveyed;
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::controls::{REGISTRY, schema};
 use bartizan_monitor::lock::Lock;
+use bartizan_monitor::lock::artefact::Artefact;
 use bartizan_monitor::reason::Refusal;
 
 /// How an item stands.
@@ -159,6 +160,27 @@ fn approved(name: &str, lock: &Lock) -> Item {
         Standing::Good,
         format!("{} tools approved ({}), {others} other definitions", tools.len(), classes.join(", ")),
     )
+}
+
+/// What a server is made of, against what was approved; also that, when the server may be started.
+pub(super) fn made(name: &str, lock: &Lock, made: Result<Vec<Artefact>, Refusal>) -> (Item, Option<Vec<Artefact>>) {
+    let made = match made {
+        Ok(made) => made,
+        Err(refusal) => {
+            let item = Item::new(name, "artefact", Standing::Open, format!("{} ({})", refusal.detail, refusal.reason));
+            return (item.remedy(refusal.reason.page().remedy), None);
+        }
+    };
+    let approved = lock.artefacts(name);
+    let told: Vec<String> =
+        made.iter().map(|one| format!("{} {} {}", one.source.name(), one.name, one.version).trim_end().to_owned()).collect();
+    let told = list(&told, "nothing that is started here, or nothing that is pinned");
+    if approved == made || (approved.is_empty() && lock.lacks(name)) {
+        return (Item::new(name, "artefact", Standing::Good, told), Some(made));
+    }
+    let item =
+        Item::new(name, "artefact", Standing::Open, format!("it is not made of what was approved, so it is not started; now: {told}"));
+    (item.remedy(format!("bartizan diff {name}")), None)
 }
 
 /// What a server offers now, against what was approved.

@@ -25,6 +25,8 @@ pub(super) struct File {
     pub(super) listen: Listen,
     /// How the names of several servers are told apart.
     pub(super) names: Names,
+    /// The servers that may be behind it, where the organisation restricts that.
+    pub(super) servers_allowed: Option<Allowed>,
     /// The servers behind the gateway.
     pub(super) servers: BTreeMap<Spanned<String>, Spanned<Server>>,
     /// How much is taken.
@@ -108,6 +110,22 @@ pub(super) struct Policy {
     pub(super) files: Option<Spanned<Vec<Spanned<PathBuf>>>>,
 }
 
+/// The servers that may be used. What no entry covers is refused.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Allowed {
+    /// Packages of npm: `NAME`, `NAME@1.2.3`, `NAME@1.*`, `@SCOPE/*`.
+    pub(super) npm: Vec<Spanned<String>>,
+    /// Python packages: `NAME`, `NAME==1.2.3`, `NAME==1.*`.
+    pub(super) python: Vec<Spanned<String>>,
+    /// Container images by their repository; `*` at the end.
+    pub(super) image: Vec<Spanned<String>>,
+    /// Programs and scripts of this machine: a file, or a directory with all that is in it.
+    pub(super) path: Vec<Spanned<PathBuf>>,
+    /// Servers that run elsewhere, by their host: `mcp.example.com`, `*.example.com`.
+    pub(super) url: Vec<Spanned<String>>,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Dangerous {
@@ -115,6 +133,8 @@ pub(super) struct Dangerous {
     pub(super) observe: Vec<Spanned<String>>,
     /// Whether to speak plain HTTP with other machines.
     pub(super) plain_http_beyond_loopback: bool,
+    /// Whether to start servers whose version is not fixed.
+    pub(super) floating_versions: bool,
 }
 
 /// A duration with its unit.

@@ -15,7 +15,7 @@ use super::file;
 use super::judge::{self, PlainHttp};
 use super::problem::Problems;
 use super::secret::{self, Lookup, Secret};
-use super::settings::{How, ServerSettings};
+use super::settings::{How, ServerSettings, Supply};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,6 +47,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) variables: Lookup<'a>,
     /// Whether plain HTTP may leave this machine.
     pub(super) plain: PlainHttp,
+    /// What is asked of the things that servers are made of.
+    pub(super) supply: Supply,
 }
 
 type Values = BTreeMap<Spanned<String>, Spanned<String>>;
@@ -82,12 +84,12 @@ impl Surroundings<'_> {
                 problems.add(
                     Some(at),
                     format!("the server {name:?} has neither a `command` nor a `url`"),
-                    "give one: command = [\"npx\", \"-y\", \"PACKAGE\"]",
+                    "give one: command = [\"npx\", \"-y\", \"PACKAGE@VERSION\"]",
                 );
                 None
             }
         };
-        how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout })
+        how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout, supply: self.supply.clone() })
     }
 
     fn env(&self, written: Values, problems: &mut Problems) -> Vec<(String, Secret)> {
@@ -209,7 +211,7 @@ fn no(values: &Values, what: &str, problems: &mut Problems) {
 /// A command line that somebody typed: it is on a command line already.
 fn given(words: Vec<String>, problems: &mut Problems) -> Option<Vec<String>> {
     if words.first().is_none_or(String::is_empty) {
-        problems.add(None, "a command begins with a program", "bartizan run -- npx -y PACKAGE");
+        problems.add(None, "a command begins with a program", "bartizan run -- npx -y PACKAGE@VERSION");
         return None;
     }
     Some(words)
@@ -219,7 +221,7 @@ fn command_line(written: Spanned<Vec<Spanned<String>>>, problems: &mut Problems)
     let at = written.span();
     let words = written.into_inner();
     if words.first().is_none_or(|program| program.get_ref().is_empty()) {
-        problems.add(Some(at), "a command begins with a program", "command = [\"npx\", \"-y\", \"PACKAGE\"]");
+        problems.add(Some(at), "a command begins with a program", "command = [\"npx\", \"-y\", \"PACKAGE@VERSION\"]");
         return None;
     }
     for word in &words {

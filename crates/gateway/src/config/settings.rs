@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bartizan_monitor::wire::canonical::Digest;
 
+use super::allow::Allowed;
 use super::places::Places;
 use super::secret::Secret;
 
@@ -66,6 +67,28 @@ pub struct ServerSettings {
     pub timeout: Duration,
     /// How long starting and first contact may take.
     pub start_timeout: Duration,
+    /// What is asked of the things that it is made of.
+    pub supply: Supply,
+}
+
+/// What is asked of the things that servers are made of.
+#[derive(Debug, Clone)]
+pub struct Supply {
+    /// Whether a version may float.
+    pub floating: Floating,
+    /// The servers that may be used; all of them when the organisation does not say.
+    pub allowed: Option<Arc<Allowed>>,
+    /// Where packages are installed. May not exist yet.
+    pub packages: PathBuf,
+}
+
+/// Whether a server without a fixed version is started. Only `dangerous` can say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Floating {
+    /// No.
+    Refused,
+    /// Yes, and nothing is known of what it is made of.
+    Accepted,
 }
 
 /// How to get to a server.

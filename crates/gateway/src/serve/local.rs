@@ -15,6 +15,7 @@ use bartizan_monitor::wire::{METHOD, PARAMS};
 use tokio_util::sync::CancellationToken;
 
 use super::{House, Visit};
+use crate::artefact;
 use crate::session::{Ear, ListenEar, Negotiated, Talk};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Level, Link, Probe, Watch};
@@ -92,19 +93,42 @@ async fn initialize(house: &Arc<House>, talk: &Arc<Talk>, snapshot: &Snapshot, p
     let links = links(house, talk, Era::Legacy).await;
     let version = match (talk.endpoint.sole(), links.as_slice()) {
         (Some(_), [Ok(link)]) => link.version(),
+        (Some(server), [Err(refusal)]) if is_first_contact(snapshot, server, refusal) => version,
         (Some(_), [Err(refusal)]) => return Err(refusal.clone()),
         _ => version,
     };
     talk.negotiate(Negotiated { version, capabilities });
-    let links: Vec<_> = links.into_iter().flatten().collect();
-    Ok(welcome::initialized(talk, snapshot, version, &links))
+    let (links, refused) = sorted(links);
+    Ok(welcome::initialized(talk, snapshot, version, (&links, &refused)))
 }
 
 async fn discover(house: &Arc<House>, talk: &Arc<Talk>, snapshot: &Snapshot) -> Result<Json, Refusal> {
     // The modern era is offered only where every server speaks it; clients fall back to the legacy
     // one, which then reaches all of them.
-    let links = links(house, talk, Era::Modern).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(welcome::discovered(talk, snapshot, &links))
+    let asked = links(house, talk, Era::Modern).await;
+    let mut servers = talk.servers().into_iter();
+    let failed = |link: &Result<_, Refusal>| {
+        let server = servers.next();
+        let refusal = link.as_ref().err()?;
+        (!server.is_some_and(|server| is_first_contact(snapshot, server, refusal))).then(|| refusal.clone())
+    };
+    if let Some(refusal) = asked.iter().filter_map(failed).next() {
+        return Err(refusal);
+    }
+    let (links, refused) = sorted(asked);
+    Ok(welcome::discovered(talk, snapshot, (&links, &refused)))
+}
+
+/// The links that were opened, and why the others were not.
+fn sorted(links: Vec<Result<Arc<Link>, Refusal>>) -> (Vec<Arc<Link>>, Vec<Refusal>) {
+    let (mut opened, mut refused) = (Vec::new(), Vec::new());
+    for link in links {
+        match link {
+            Ok(link) => opened.push(link),
+            Err(refusal) => refused.push(refusal),
+        }
+    }
+    (opened, refused)
 }
 
 fn list(talk: &Arc<Talk>, snapshot: &Snapshot, menus: &[Menu], (kind, era): (Kind, Era), params: Option<&Json>) -> Result<Json, Refusal> {
@@ -200,6 +224,12 @@ fn watchable(house: &House, (snapshot, menus): (&Snapshot, &[Menu]), listening: 
         }
     }
     may
+}
+
+/// Whether a server was not started because nobody has approved anything of it: that is how it begins, and no
+/// failure.
+fn is_first_contact(snapshot: &Snapshot, server: &upstream::Server, refusal: &Refusal) -> bool {
+    artefact::is_reason(refusal.reason) && snapshot.catalog.lock().lacks(server.name())
 }
 
 /// What a model is told about a server of which nothing was approved.

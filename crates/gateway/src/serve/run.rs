@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::House;
+use crate::artefact::Gate;
 use crate::config::Loaded;
 use crate::front;
 use crate::front::http::Front;
@@ -65,10 +66,11 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     let current = Current::open(monitor, &settings.places.lock, &settings.names.separator)?;
     let journal = Journal::open(&settings.places.state)?;
     let identity = Identity::open(&settings.places.state, settings.environment.as_deref());
-    let limits = &settings.limits;
-    let servers =
-        settings.servers.iter().map(|server| Server::new(server.clone(), limits.message_bytes, limits.children_per_server)).collect();
     let house = House::new(settings, current, identity, journal);
+    let limits = &house.settings.limits;
+    let gate = Gate::Locked(house.clone());
+    let made = |server: &Arc<_>| Server::new(Arc::clone(server), limits.message_bytes, limits.children_per_server, gate.clone());
+    let servers = house.settings.servers.iter().map(made).collect();
     house.journal.note(&Json::object([
         ("event", Json::string("start")),
         ("version", Json::string(env!("CARGO_PKG_VERSION"))),

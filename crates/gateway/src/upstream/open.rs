@@ -18,6 +18,7 @@ use crate::config::How;
 impl Link {
     /// Opens a link: starts or reaches the server and introduces the gateway.
     pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>) -> Result<Arc<Self>, Refusal> {
+        server.gate.prepare(&server.settings).await?;
         let limit = server.settings.start_timeout;
         let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener)).await;
         opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))))

@@ -9,6 +9,7 @@ use bartizan_monitor::wire::version::Version;
 
 use super::desk::Desk;
 use super::{Pipe, dial, stdio};
+use crate::artefact::Gate;
 use crate::config::ServerSettings;
 
 /// A configured server and what is known about it across all links.
@@ -18,6 +19,8 @@ pub struct Server {
     pub settings: Arc<ServerSettings>,
     /// How large one of its messages may be.
     pub message_bytes: usize,
+    /// Through which it goes before it starts.
+    pub(super) gate: Gate,
     pub(super) modern: AtomicU8,
     pub(super) children: Arc<tokio::sync::Semaphore>,
     /// A process that was only asked whether it speaks the modern era, and does not.
@@ -32,10 +35,11 @@ pub(super) const NO: u8 = 2;
 impl Server {
     /// A server that nobody has talked to yet.
     #[must_use]
-    pub fn new(settings: Arc<ServerSettings>, message_bytes: usize, children: usize) -> Arc<Self> {
+    pub fn new(settings: Arc<ServerSettings>, message_bytes: usize, children: usize, gate: Gate) -> Arc<Self> {
         Arc::new(Self {
             settings,
             message_bytes,
+            gate,
             modern: AtomicU8::new(UNKNOWN),
             children: Arc::new(tokio::sync::Semaphore::new(children)),
             spare: Mutex::default(),

@@ -113,7 +113,16 @@ impl Pipe {
             .try_acquire_owned()
             .map_err(|_| server.unreachable("as many processes of it are running as may run"))?;
         tokio::time::sleep(server.backoff.pause()).await;
-        let mut process = launch(server)?.start().map_err(|error| server.unreachable(error))?;
+        // Looked at as late as can be: what is started is what was looked at.
+        let mut launch = launch(server)?;
+        let ready = server.gate.pass(&server.settings).await?;
+        if let Some((_, path)) = launch.environment.iter_mut().rev().find(|(name, _)| name == "PATH")
+            && let Some(first) = ready.search_path(path)
+        {
+            *path = first;
+        }
+        launch.command = ready.command;
+        let mut process = launch.start().map_err(|error| server.unreachable(error))?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin.take(), process.stdout.take(), process.stderr.take()) else {
             return Err(server.unreachable("its pipes could not be opened"));
         };

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bartizan_monitor::case::Kind;
+use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::json::{Json, Kind as JsonKind, View};
 use bartizan_monitor::wire::version::Version;
 
 use super::unapproved;
+use crate::artefact;
 use crate::session::Talk;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Link, identity};
@@ -15,23 +17,26 @@ use crate::upstream::{Link, identity};
 /// rely on what is then refused.
 const CAPABILITIES: &[&str] = &["tools", "prompts", "resources", "logging", "completions", "tasks"];
 
+/// The links to the servers, and why some were not opened.
+pub(super) type Opened<'a> = (&'a [Arc<Link>], &'a [Refusal]);
+
 /// The result of `initialize`.
-pub(super) fn initialized(talk: &Talk, snapshot: &Snapshot, version: Version, links: &[Arc<Link>]) -> Json {
+pub(super) fn initialized(talk: &Talk, snapshot: &Snapshot, version: Version, (links, refused): Opened<'_>) -> Json {
     let mut members = vec![
         ("protocolVersion", Json::string(version.name())),
         ("capabilities", capabilities(links)),
         ("serverInfo", server_info(talk, links, &["serverInfo"])),
     ];
-    members.extend(instructions(talk, snapshot, links).map(|text| ("instructions", Json::string(&text))));
+    members.extend(instructions(talk, snapshot, (links, refused)).map(|text| ("instructions", Json::string(&text))));
     Json::object(members)
 }
 
 /// The result of `server/discover`.
-pub(super) fn discovered(talk: &Talk, snapshot: &Snapshot, links: &[Arc<Link>]) -> Json {
+pub(super) fn discovered(talk: &Talk, snapshot: &Snapshot, (links, refused): Opened<'_>) -> Json {
     let key = "io.modelcontextprotocol/serverInfo";
     let mut members =
         vec![("supportedVersions", Json::array([Json::string(Version::NEWEST.name())])), ("capabilities", capabilities(links))];
-    members.extend(instructions(talk, snapshot, links).map(|text| ("instructions", Json::string(&text))));
+    members.extend(instructions(talk, snapshot, (links, refused)).map(|text| ("instructions", Json::string(&text))));
     members.extend([
         ("resultType", Json::string("complete")),
         ("ttlMs", Json::number(0)),
@@ -55,8 +60,13 @@ fn named(info: View<'_>) -> Json {
     Json::object(["name", "version"].into_iter().filter_map(|key| Some((key, text(key)?))))
 }
 
-/// The capabilities of all servers together.
+/// The capabilities of all servers together. Where none speaks yet, what there is to be listed comes with an
+/// approval, and the client is told then.
 fn capabilities(links: &[Arc<Link>]) -> Json {
+    if links.is_empty() {
+        let changes = || Json::object([("listChanged", Json::of(&true))]);
+        return Json::object(["tools", "prompts", "resources"].map(|name| (name, changes())));
+    }
     Json::object(CAPABILITIES.iter().filter_map(|name| {
         let offered: Vec<View<'_>> = links.iter().filter_map(|link| link.hello().view().at(&["capabilities", name])).collect();
         match offered.as_slice() {
@@ -79,12 +89,15 @@ fn union(several: &[View<'_>]) -> Json {
 }
 
 /// The approved instructions, and what to do where nothing was approved.
-fn instructions(talk: &Talk, snapshot: &Snapshot, links: &[Arc<Link>]) -> Option<String> {
+fn instructions(talk: &Talk, snapshot: &Snapshot, (links, refused): Opened<'_>) -> Option<String> {
     let lock = snapshot.catalog.lock();
     let mut texts = Vec::new();
     for server in talk.servers() {
         if lock.lacks(server.name()) {
             texts.push(unapproved(server));
+            // Who started the gateway wrote the command, and reads here what is wrong with it.
+            let own = refused.iter().filter(|refusal| talk.transport == "stdio" && artefact::is_reason(refusal.reason));
+            texts.extend(own.map(|refusal| format!("{} {}", refusal.reason.page().hint, refusal.detail)));
             continue;
         }
         let Some(link) = links.iter().find(|link| link.server().name() == server.name()) else { continue };
