@@ -72,11 +72,7 @@ impl Change {
     pub fn accept(&self, lock: &mut Lock, server: &str, effect: Effect) {
         match &self.what {
             What::New(definition) | What::Changed(_, definition) => {
-                let definition = definition.clone();
-                lock.put(
-                    server,
-                    Pin { kind: definition.kind, name: definition.name, effect, digest: definition.digest, definition: definition.json },
-                );
+                lock.put(server, Pin::new(definition.clone(), effect));
             }
             What::Same(pin) => {
                 lock.put(server, Pin { effect, ..(**pin).clone() });

@@ -95,6 +95,8 @@ impl Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
+    /// Which program the server says it is, and what it can do: reviewed, never called.
+    Server,
     /// What the server tells the model about itself.
     Instructions,
     /// A tool.
@@ -115,6 +117,7 @@ impl Kind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Server => "server",
             Self::Instructions => "instructions",
             Self::Tool => "tool",
             Self::Prompt => "prompt",
@@ -127,7 +130,7 @@ impl Kind {
     #[must_use]
     pub const fn list(self) -> Option<Method> {
         match self {
-            Self::Instructions => None,
+            Self::Server | Self::Instructions => None,
             Self::Tool => Some(Method::ToolsList),
             Self::Prompt => Some(Method::PromptsList),
             Self::Resource => Some(Method::ResourcesList),
@@ -139,6 +142,7 @@ impl Kind {
     #[must_use]
     pub const fn plural(self) -> &'static str {
         match self {
+            Self::Server => "server",
             Self::Instructions => "instructions",
             Self::Tool => "tools",
             Self::Prompt => "prompts",
@@ -152,7 +156,7 @@ impl Kind {
     pub const fn key(self) -> &'static str {
         match self {
             Self::Instructions => "instructions",
-            Self::Tool | Self::Prompt => "name",
+            Self::Server | Self::Tool | Self::Prompt => "name",
             Self::Resource => "uri",
             Self::Template => "uriTemplate",
         }

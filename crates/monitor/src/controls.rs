@@ -24,6 +24,7 @@ controls! {
     drift,
     schema,
     policy,
+    confirm,
     quota,
     request,
     size,

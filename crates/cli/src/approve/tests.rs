@@ -17,10 +17,7 @@ fn lock(tools: &[(&str, &str, Effect)]) -> Lock {
     let mut lock = Lock::default();
     for (name, title, effect) in tools {
         let definition = Definition::read(Kind::Tool, &tool(name, title)).expect("tool");
-        lock.put(
-            "s",
-            Pin { kind: Kind::Tool, name: definition.name, effect: *effect, digest: definition.digest, definition: definition.json },
-        );
+        lock.put("s", Pin::new(definition, *effect));
     }
     lock
 }
