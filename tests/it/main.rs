@@ -3,6 +3,7 @@
 mod bad_input;
 mod cases;
 mod compile_fail;
+mod corpora_drift;
 mod corpora_json;
 mod corpora_messages;
 mod corpora_schema;

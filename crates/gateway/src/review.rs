@@ -9,6 +9,8 @@ use bartizan_monitor::lock::{Lock, Pin, pretty};
 
 use crate::config::files;
 
+pub mod grade;
+
 /// One difference between the lock file and a server.
 #[derive(Debug, Clone)]
 pub struct Change {
