@@ -15,6 +15,7 @@ mod serve;
 mod shell;
 mod target;
 mod token;
+mod words;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
