@@ -73,6 +73,6 @@ fn real_changes_are_found_and_not_all_of_them_have_to_be_read_twice() {
     }
     println!("{by_change:#?}\n{seen:#?}");
     assert_eq!(seen.values().sum::<usize>(), 362, "the corpus has other rows than this test was written for");
-    let light = seen.get("cosmetic").copied().unwrap_or_default();
-    assert!(light >= 50, "only {light} of the real changes are cosmetic");
+    let light: usize = ["cosmetic", "narrowing", "widening"].iter().filter_map(|grade| seen.get(grade)).sum();
+    assert!(light >= 105, "only {light} of the real changes do not steer");
 }

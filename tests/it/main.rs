@@ -12,5 +12,7 @@ mod http_edge;
 mod invariants;
 mod lifecycle;
 mod props_json;
+mod props_lock;
+mod review;
 mod rmcp;
 mod strangers;
