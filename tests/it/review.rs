@@ -79,7 +79,8 @@ fn what_was_approved_before_is_back_in_one_command_and_is_the_only_one_accepted(
     let good = Script::with_tools(["a", "b"]);
     let stage = Stage::with_server("files", &good);
     let before = lock_text(&stage);
-    let contract = before.replacen("effect = \"read\"\n", "effect = \"read\"\nowner = \"us\"\nnotes = \"look twice\"\n", 1);
+    let contract = before.replacen("name = \"a\"\n", "name = \"a\"\nowner = \"us\"\nnotes = \"look twice\"\n", 1);
+    assert_ne!(contract, before);
     std::fs::write(stage.path("bartizan.lock"), &contract).expect("writable");
     let mut changed = good.clone();
     changed.tools[0]["description"] = json!("Another text.");
@@ -88,7 +89,7 @@ fn what_was_approved_before_is_back_in_one_command_and_is_the_only_one_accepted(
     assert_eq!(changes(&stage).1, Some(0));
     assert_eq!(said(&stage, &["approve", "files/a", "--rollback"]).1, Some(0));
     let text = lock_text(&stage);
-    assert!(text.contains("owner = \"us\"\nnotes = \"look twice\"\n"), "{text}");
+    assert!(text.contains("name = \"a\"\neffect = \"read\"\nowner = \"us\"\nnotes = \"look twice\"\n"), "{text}");
     let mut client = stage.run("files");
     client.initialize();
     assert_eq!(client.tools(), ["b"], "the version that was approved after it is not accepted any more");
@@ -138,7 +139,7 @@ fn another_release_of_a_server_is_a_cosmetic_change_and_blocks_nothing() {
 fn nothing_starts_with_a_lock_file_that_cannot_be_kept() {
     let stage = Stage::with_server("files", &Script::with_tools(["a"]));
     let good = lock_text(&stage);
-    let entry = |line: &str| good.replacen("effect = \"read\"\n", &format!("effect = \"read\"\n{line}\n"), 1);
+    let entry = |line: &str| good.replacen("name = \"a\"\n", &format!("name = \"a\"\n{line}\n"), 1);
     let cut = good.rsplit_once("[[definition]]").expect("entries").0;
     for (broken, expected) in [
         (entry("arguments = '{\"type\": 5}'"), "arguments: "),
@@ -206,7 +207,7 @@ fn ten_thousand_tools_are_reviewed_in_bounded_time() {
     let changes = compare(&old, "s", &changed);
     let found = groups(&changes);
     assert_eq!(found.iter().map(|group| (group.changes.len(), group.grade)).collect::<Vec<_>>(), [(10_000, Some(Grade::Steering))]);
-    assert_eq!(changes.iter().map(|change| change.lines().len()).sum::<usize>(), 120_000);
+    assert_eq!(changes.iter().map(|change| change.lines().len()).sum::<usize>(), 130_000);
     // All gone and as many that came: nobody compares each with each.
     let renamed = offer(number.map(|number| tool(&format!("other_{number}"), &format!("Does thing {number}. API v1"))));
     let changes = compare(&old, "s", &renamed);
