@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bartizan_gateway::review::grade::{Grade, gravest, grade};
+use bartizan_gateway::review::grade::{Grade, grade, gravest};
 use bartizan_monitor::case::Kind;
 use bartizan_monitor::wire::json::{Json, View};
 use bartizan_tests::corpora;
@@ -22,7 +22,13 @@ fn rows() -> Vec<Row> {
     let read = |row: Json| Row {
         id: corpora::text(&row, "id"),
         label: corpora::text(&row, "label"),
-        changes: row.view().get("changes").into_iter().flat_map(View::items).filter_map(|change| Some(change.as_str()?.into_owned())).collect(),
+        changes: row
+            .view()
+            .get("changes")
+            .into_iter()
+            .flat_map(View::items)
+            .filter_map(|change| Some(change.as_str()?.into_owned()))
+            .collect(),
         severity: corpora::text(&row, "severity_hint"),
         graded: tool(&row, "before").zip(tool(&row, "after")).map(|(old, new)| gravest(&grade(Kind::Tool, &old, &new))),
     };

@@ -26,9 +26,17 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::Bool), any::<i32>().prop_map(Value::from), text().prop_map(Value::String)];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i32>().prop_map(Value::from),
+        text().prop_map(Value::String)
+    ];
     leaf.prop_recursive(4, 24, 4, |inner| {
-        prop_oneof![vec(inner.clone(), 0..4).prop_map(Value::Array), btree_map(text(), inner, 0..4).prop_map(|members| Value::Object(members.into_iter().collect()))]
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::Array),
+            btree_map(text(), inner, 0..4).prop_map(|members| Value::Object(members.into_iter().collect()))
+        ]
     })
 }
 
@@ -50,17 +58,22 @@ fn effect() -> impl Strategy<Value = Effect> {
 fn contract() -> impl Strategy<Value = Contract> {
     let limits = (of(1..100_u32), of(1..3600_u32), of(1..100_000_usize))
         .prop_map(|(calls_per_minute, timeout_seconds, result_bytes)| Limits { calls_per_minute, timeout_seconds, result_bytes });
-    let words = (of(select(vec![Returns::Public, Returns::Private, Returns::Untrusted])), of(select(vec![Confirm::Never, Confirm::Session, Confirm::Always])));
+    let words = (
+        of(select(vec![Returns::Public, Returns::Private, Returns::Untrusted])),
+        of(select(vec![Confirm::Never, Confirm::Session, Confirm::Always])),
+    );
     let schema = btree_map(text(), value(), 0..3).prop_map(|members| Constraint::read(Json::of(&members)).expect("an object"));
-    (of(text()), of(text()), words, limits, of(schema), of(text())).prop_map(|(owner, environment, (returns, confirm), limits, arguments, notes)| Contract {
-        owner,
-        environment,
-        returns,
-        confirm,
-        limits,
-        arguments,
-        notes,
-    })
+    (of(text()), of(text()), words, limits, of(schema), of(text())).prop_map(
+        |(owner, environment, (returns, confirm), limits, arguments, notes)| Contract {
+            owner,
+            environment,
+            returns,
+            confirm,
+            limits,
+            arguments,
+            notes,
+        },
+    )
 }
 
 fn definition(tool: &Value) -> Definition {
@@ -87,7 +100,8 @@ fn lock(pins: &[(String, Pin)]) -> Lock {
 fn turned(value: &Value) -> String {
     match value {
         Value::Object(members) => {
-            let members: Vec<String> = members.iter().rev().map(|(key, value)| format!("{}: {}", Value::String(key.clone()), turned(value))).collect();
+            let members: Vec<String> =
+                members.iter().rev().map(|(key, value)| format!("{}: {}", Value::String(key.clone()), turned(value))).collect();
             format!("{{ {} }}", members.join(",\n"))
         }
         Value::Array(items) => format!("[{}]", items.iter().map(turned).collect::<Vec<_>>().join(" , ")),

@@ -70,7 +70,8 @@ fn a_difference_says_what_changed_where_and_how_grave_it_is() {
     assert!(shown.contains("/annotations/readOnlyHint: a hint promises less harm than before") && !shown.contains('\u{1b}'), "{shown}");
     // What says the same is taken in one go; the rest is left and says so.
     assert_eq!(said(&stage, &["approve", "--grade", "cosmetic"]).1, Some(11));
-    let left: Vec<_> = changes(&stage).0.into_iter().filter(|change| change["change"] == "changed").map(|change| change["name"].clone()).collect();
+    let left: Vec<_> =
+        changes(&stage).0.into_iter().filter(|change| change["change"] == "changed").map(|change| change["name"].clone()).collect();
     assert_eq!(left, ["b", "c"]);
 }
 
@@ -180,7 +181,9 @@ fn a_lock_file_that_cannot_be_written_is_told_with_its_name() {
 
 /// A tool that leads somewhere.
 fn tool(name: &str, description: &str) -> Json {
-    Json::of(&json!({"name": name, "description": description, "inputSchema": {"type": "object", "properties": {"path": {"type": "string"}}}}))
+    Json::of(
+        &json!({"name": name, "description": description, "inputSchema": {"type": "object", "properties": {"path": {"type": "string"}}}}),
+    )
 }
 
 fn offer(tools: impl Iterator<Item = Json>) -> Offer {
@@ -223,7 +226,9 @@ fn huge_texts_and_deep_schemas_are_reviewed_in_bounded_time() {
     let begun = Instant::now();
     let words = |word: &str| format!("{word} ").repeat(200_000);
     let lines = |word: &str| (0..20_000).map(|number| format!("{word} {number}")).collect::<Vec<_>>();
-    let deep = |depth: usize, leaf: Value| (0..depth).fold(leaf, |schema, _| json!({"anyOf": [schema, {"type": "null"}], "properties": {"a": {}}}));
+    let deep = |depth: usize, leaf: Value| {
+        (0..depth).fold(leaf, |schema, _| json!({"anyOf": [schema, {"type": "null"}], "properties": {"a": {}}}))
+    };
     let long = |word: &str| json!({"name": "long", "description": words(word), "inputSchema": {}});
     let wide = |word: &str| json!({"name": "wide", "inputSchema": {"enum": lines(word)}});
     let nested = |leaf: Value| json!({"name": "deep", "inputSchema": deep(25, leaf)});

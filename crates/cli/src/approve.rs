@@ -133,7 +133,10 @@ fn write(path: &Path, before: &Lock, lock: &Lock) -> Result<(), Exit> {
         return Err(Exit::environment(&what));
     }
     review::write_lock(path, lock).map_err(|error| {
-        Exit::environment(&format!("cannot write {}: {error}. Make it and its directory writable, or name another file with --lock", path.display()))
+        Exit::environment(&format!(
+            "cannot write {}: {error}. Make it and its directory writable, or name another file with --lock",
+            path.display()
+        ))
     })?;
     eprintln!("Wrote {}.", path.display());
     Ok(())

@@ -58,12 +58,15 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let new = changes().any(|change| matches!(change.what, What::New(_)));
     let mut out = io::stdout().lock();
     let printed = match args.format {
-        Format::Json => writeln!(out, "{}", Value::from(all.iter().flat_map(|(server, changes)| entries(server, changes)).collect::<Vec<_>>())),
+        Format::Json => {
+            writeln!(out, "{}", Value::from(all.iter().flat_map(|(server, changes)| entries(server, changes)).collect::<Vec<_>>()))
+        }
         Format::Text => all.iter().try_for_each(|(server, changes)| print(server, changes, &mut out)),
     };
     let equal = args.format == Format::Text && !drifted && !new && survey.exit == Exit::Done;
-    let told = printed
-        .and_then(|()| if equal { writeln!(out, "No difference: {} definitions are as they were approved.", changes().count()) } else { Ok(()) });
+    let told = printed.and_then(|()| {
+        if equal { writeln!(out, "No difference: {} definitions are as they were approved.", changes().count()) } else { Ok(()) }
+    });
     // Who closes the pipe has read enough; the answer is in the code.
     if let Err(error) = told.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }) {
         return Err(Exit::output(&error));
@@ -91,7 +94,10 @@ const fn word(change: &Change) -> &'static str {
 /// One entry per change. Those of one `group` are the same edit.
 fn entries(server: &str, changes: &[Change]) -> Vec<Value> {
     let groups = review::groups(changes);
-    let entries = groups.iter().enumerate().flat_map(|(number, group)| group.changes.iter().map(move |change| entry(server, change, (number, group))));
+    let entries = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(number, group)| group.changes.iter().map(move |change| entry(server, change, (number, group))));
     entries.collect()
 }
 

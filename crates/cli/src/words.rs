@@ -28,7 +28,10 @@ pub(crate) fn told(group: &Group<'_>, paint: &Paint) -> Vec<String> {
     let mut gravest: Vec<_> = group.differences.iter().collect();
     gravest.sort_by_key(|difference| std::cmp::Reverse(difference.grade));
     for difference in gravest.iter().take(MOST) {
-        lines.push(colour(difference.grade, &format!("  {}: {} ({})", visible(&difference.place), visible(&difference.words), difference.grade)));
+        lines.push(colour(
+            difference.grade,
+            &format!("  {}: {} ({})", visible(&difference.place), visible(&difference.words), difference.grade),
+        ));
     }
     if let Some(more) = gravest.len().checked_sub(MOST).filter(|more| *more > 0) {
         lines.push(format!("  and {more} more places"));

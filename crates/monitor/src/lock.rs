@@ -110,13 +110,17 @@ pub enum LockError {
     #[error("the lock file has format {0}; this program reads format {FORMAT}. Use a newer bartizan")]
     Newer(u32),
     /// The last line is not the last line.
-    #[error("line {line}: the last line is not `{END}`: the file was cut off, or something was added after it. Restore it from version control, or run `bartizan approve` on a new one")]
+    #[error(
+        "line {line}: the last line is not `{END}`: the file was cut off, or something was added after it. Restore it from version control, or run `bartizan approve` on a new one"
+    )]
     Cut {
         /// The last line that is there.
         line: usize,
     },
     /// A definition that is not what its digest says: edited by hand.
-    #[error("line {line}: {server}/{name}: the definition does not have the digest beside it; run `bartizan approve {server}` instead of editing")]
+    #[error(
+        "line {line}: {server}/{name}: the definition does not have the digest beside it; run `bartizan approve {server}` instead of editing"
+    )]
     Digest {
         /// Where its entry begins.
         line: usize,

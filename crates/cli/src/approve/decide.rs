@@ -111,24 +111,26 @@ fn consider<'c, W: io::Write>(
         (Unasked::Taken, _) => decided.taken.extend(all),
         (Unasked::Left, _) => decided.left = decided.left.saturating_add(group.changes.len()),
         (Unasked::Asked, Asking::Once) => decided.pending.extend(all),
-        (Unasked::Asked, _) => {
-            if !others.is_empty() {
-                match screen.ask_group(group.changes.len())? {
-                    Word::All => return Ok(decided.taken.extend(all)),
-                    Word::No => return Ok(decided.left = decided.left.saturating_add(group.changes.len())),
-                    Word::Yes(_) => {}
-                }
-            }
-            for (change, effect) in all {
-                if !others.is_empty() {
+        (Unasked::Asked, _) if others.is_empty() => one(screen, (*change, effect), decided)?,
+        (Unasked::Asked, _) => match screen.ask_group(group.changes.len())? {
+            Word::All => decided.taken.extend(all),
+            Word::No => decided.left = decided.left.saturating_add(group.changes.len()),
+            Word::Yes(_) => {
+                for (change, effect) in all {
                     screen.name(change, effect)?;
-                }
-                match screen.ask(effect)? {
-                    Word::Yes(effect) => decided.taken.push((change, effect)),
-                    Word::No | Word::All => decided.left = decided.left.saturating_add(1),
+                    one(screen, (change, effect), decided)?;
                 }
             }
-        }
+        },
+    }
+    Ok(())
+}
+
+/// Asks about one change.
+fn one<'c, W: io::Write>(screen: &mut Screen<W>, (change, effect): (&'c Change, Effect), decided: &mut Decided<'c>) -> io::Result<()> {
+    match screen.ask(effect)? {
+        Word::Yes(effect) => decided.taken.push((change, effect)),
+        Word::No | Word::All => decided.left = decided.left.saturating_add(1),
     }
     Ok(())
 }

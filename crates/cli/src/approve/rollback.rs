@@ -17,7 +17,14 @@ pub(super) fn restore(wanted: &[Target], prefix: &str, lock: &mut Lock) -> Resul
         let Some(restored) = pin.restored(&digest) else {
             return Err(Exit::usage(&format!("{target}: that version is not kept")));
         };
-        eprintln!("{}: {} [{}] is approved in the place of {} [{}].", visible(&target.to_string()), digest, restored.effect, pin.digest, pin.effect);
+        eprintln!(
+            "{}: {} [{}] is approved in the place of {} [{}].",
+            visible(&target.to_string()),
+            digest,
+            restored.effect,
+            pin.digest,
+            pin.effect
+        );
         lock.put(&server, restored);
     }
     Ok(())

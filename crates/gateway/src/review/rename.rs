@@ -31,7 +31,9 @@ pub(super) fn pair(changes: &mut Vec<Change>) {
     }
     let mut joined = BTreeMap::new();
     for (gone, came) in &pairs {
-        if let (Some(Change { what: What::Removed(pin), .. }), Some(Change { kind, name, what: What::New(definition) })) = (changes.get(*gone), changes.get(*came)) {
+        if let (Some(Change { what: What::Removed(pin), .. }), Some(Change { kind, name, what: What::New(definition) })) =
+            (changes.get(*gone), changes.get(*came))
+        {
             joined.insert(*came, Change { kind: *kind, name: name.clone(), what: What::Renamed(pin.clone(), definition.clone()) });
         }
     }

@@ -80,7 +80,8 @@ fn accepting_a_change_remembers_what_was_approved_and_drops_nothing() {
 #[test]
 fn the_same_edit_in_many_is_reviewed_once_and_texts_of_several_are_read_together() {
     let tools = |version: &str, extra: &str| -> Vec<Json> {
-        let mut tools: Vec<Json> = ["a", "b", "c"].iter().map(|name| tool(name, &format!("{name} does it. API {version} only"), FIELD)).collect();
+        let mut tools: Vec<Json> =
+            ["a", "b", "c"].iter().map(|name| tool(name, &format!("{name} does it. API {version} only"), FIELD)).collect();
         tools.push(tool("d", &format!("d does it.{extra}"), FIELD));
         tools
     };

@@ -31,7 +31,8 @@ pub fn parts(old: Option<&Json>, new: Option<&Json>) -> Vec<Part> {
     };
     let (was, is) = (digests(old), digests(new));
     let names = was.keys().chain(is.keys().filter(|name| !was.contains_key(*name)));
-    let mut parts: Vec<Part> = names.map(|name| Part { name: name.clone(), was: was.get(name).copied(), is: is.get(name).copied() }).collect();
+    let mut parts: Vec<Part> =
+        names.map(|name| Part { name: name.clone(), was: was.get(name).copied(), is: is.get(name).copied() }).collect();
     parts.retain(|part| part.was != part.is);
     parts.sort_by(|a, b| a.name.cmp(&b.name));
     parts
@@ -105,7 +106,8 @@ fn version(place: &str, (was, is): Versions<'_>, found: &mut Found) {
 fn arguments(place: &str, (was, is): Versions<'_>, found: &mut Found) {
     let named = |value: Option<&Value>| -> Option<Map<String, Value>> {
         let items = value.map_or(Some(&[][..]), |value| value.as_array().map(Vec::as_slice))?;
-        let map: Map<String, Value> = items.iter().filter_map(|item| Some((item.get("name")?.as_str()?.to_owned(), item.clone()))).collect();
+        let map: Map<String, Value> =
+            items.iter().filter_map(|item| Some((item.get("name")?.as_str()?.to_owned(), item.clone()))).collect();
         (map.len() == items.len()).then_some(map)
     };
     let (Some(old), Some(new)) = (named(was), named(is)) else { return other(place, (was, is), found) };

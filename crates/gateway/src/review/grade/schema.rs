@@ -125,10 +125,16 @@ fn object(value: Option<&Value>) -> Option<Map<String, Value>> {
 /// `additionalProperties` and its kin: a schema, with absent as open as `true`.
 fn opening(place: &str, (was, is): Versions<'_>, found: &mut Found) {
     let closed = |value: Option<&Value>| value == Some(&Value::Bool(false));
-    let open = |value: Option<&Value>| value.is_none_or(|value| value == &Value::Bool(true) || value.as_object().is_some_and(Map::is_empty));
+    let open =
+        |value: Option<&Value>| value.is_none_or(|value| value == &Value::Bool(true) || value.as_object().is_some_and(Map::is_empty));
     match (was, is) {
         (was, is) if open(was) && open(is) => found.note(place, Grade::Cosmetic, "open as before, in other words"),
-        (was, is) if closed(is) => found.swap(place, Grade::Narrowing, "other fields are not allowed any more", (was.unwrap_or(&Value::Null), is.unwrap_or(&Value::Null))),
+        (was, is) if closed(is) => found.swap(
+            place,
+            Grade::Narrowing,
+            "other fields are not allowed any more",
+            (was.unwrap_or(&Value::Null), is.unwrap_or(&Value::Null)),
+        ),
         (was, is) if closed(was) && open(is) => found.note(place, Grade::Widening, "other fields are allowed now"),
         (was, Some(is)) if closed(was) => came(place, ("a schema for other fields", ""), is, found),
         (was, Some(is)) if open(was) => {
@@ -175,10 +181,18 @@ fn alternatives(place: &str, (name, more): (&str, Grade), pair: Versions<'_>, fo
 
 /// Lists whose order means nothing: required fields, allowed values.
 fn names(place: &str, (more, less): (Grade, Grade), pair: Versions<'_>, found: &mut Found) {
-    let items = |value: Option<&Value>| value.map_or(Some(BTreeSet::new()), |value| Some(value.as_array()?.iter().map(Value::to_string).collect::<BTreeSet<_>>()));
+    let items = |value: Option<&Value>| {
+        value.map_or(Some(BTreeSet::new()), |value| Some(value.as_array()?.iter().map(Value::to_string).collect::<BTreeSet<_>>()))
+    };
     let (Some(old), Some(new)) = (items(pair.0), items(pair.1)) else { return other(place, pair, found) };
     let is_values = place.ends_with("/enum");
-    let steers = is_values && pair.1.into_iter().flat_map(|list| list.as_array()).flatten().any(|item| text::has_sentence(item) && !old.contains(&item.to_string()));
+    let steers = is_values
+        && pair
+            .1
+            .into_iter()
+            .flat_map(|list| list.as_array())
+            .flatten()
+            .any(|item| text::has_sentence(item) && !old.contains(&item.to_string()));
     let (came, gone): (Vec<_>, Vec<_>) = (new.difference(&old).cloned().collect(), old.difference(&new).cloned().collect());
     let what = if is_values { "allowed values" } else { "required fields" };
     let grade = match (pair, came.is_empty(), gone.is_empty()) {
