@@ -88,6 +88,9 @@ struct Tool {
     effect: String,
     #[serde(default = "yes")]
     approve: bool,
+    /// Lines that the operator adds to the tool's entry in the lock file (TOML).
+    #[serde(default)]
+    contract: String,
     /// What the server does when it is called, instead of answering with the arguments.
     #[serde(default)]
     on: Vec<Act>,
@@ -108,7 +111,7 @@ const fn yes() -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
-    /// The server offers this in the place of the tool of the same name.
+    /// The server offers this in the place of the tool of the same name, or beside the others.
     offers: Option<Tool>,
     /// The server does not offer this tool any more.
     withdraws: Option<String>,
@@ -207,6 +210,12 @@ fn play(case: &Case) {
         let effects: Vec<String> =
             case.tool.iter().filter(|tool| tool.approve).map(|tool| format!("{}={}", tool.name, tool.effect)).collect();
         stage.approve(&texts(&targets), &texts(&effects));
+    }
+    for tool in case.tool.iter().filter(|tool| !tool.contract.is_empty()) {
+        let (path, entry) = (stage.path("bartizan.lock"), format!("name = {:?}\n", tool.name));
+        let text = std::fs::read_to_string(&path).expect("the lock file");
+        assert!(text.contains(&entry), "{} is in the lock file", tool.name);
+        std::fs::write(&path, text.replace(&entry, &format!("{entry}{}\n", tool.contract))).expect("writable");
     }
     stage.forget(SERVER);
     let mut gateway = Gateway::open(case, &stage);
@@ -382,7 +391,10 @@ fn change(step: &Step, stage: &Stage, script: &mut Script, gateway: &mut Gateway
     let name = step.offers.as_ref().map(|tool| &tool.name).or(step.withdraws.as_ref()).expect("one of them");
     let is_it = |tool: &Value| tool.get("name").and_then(Value::as_str) == Some(name);
     match &step.offers {
-        Some(tool) => script.tools.iter_mut().filter(|other| is_it(other)).for_each(|other| *other = definition(tool)),
+        Some(tool) => match script.tools.iter_mut().find(|other| is_it(other)) {
+            Some(other) => *other = definition(tool),
+            None => script.tools.push(definition(tool)),
+        },
         None => script.tools.retain(|tool| !is_it(tool)),
     }
     stage.script(SERVER, script);

@@ -3,6 +3,7 @@
 mod bad_input;
 mod cases;
 mod compile_fail;
+mod corpora_drift;
 mod corpora_json;
 mod corpora_messages;
 mod corpora_names;
@@ -13,7 +14,9 @@ mod invariants;
 mod lifecycle;
 mod pinned;
 mod props_json;
+mod props_lock;
 mod props_uri;
+mod review;
 mod rmcp;
 mod strangers;
 mod supply;

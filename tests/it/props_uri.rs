@@ -16,7 +16,7 @@ fn catalog(templates: &[&str]) -> Catalog {
     for template in templates {
         let json = Json::object([("uriTemplate", Json::string(template)), ("name", Json::string("t"))]);
         let Ok(read) = Definition::read(Kind::Template, &json) else { continue };
-        lock.put("s", Pin { kind: Kind::Template, name: read.name, effect: Effect::Read, digest: read.digest, definition: json });
+        lock.put("s", Pin::new(read, Effect::Read));
     }
     Catalog::new(Arc::new(lock), "__")
 }

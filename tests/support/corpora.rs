@@ -123,10 +123,7 @@ pub fn case(tools: &[Json], message: Bytes) -> Result<Case, Refusal> {
     for tool in tools {
         let definition = Definition::read(Kind::Tool, tool).expect("a definition");
         offer.add(Kind::Tool, tool);
-        lock.put(
-            SERVER,
-            Pin { kind: Kind::Tool, name: definition.name, effect: Effect::Read, digest: definition.digest, definition: tool.clone() },
-        );
+        lock.put(SERVER, Pin::new(definition, Effect::Read));
     }
     let parsed = match envelope::parse(message, &Mirror::none(), None) {
         Arrival::One(parsed) => parsed.map_err(|misread| misread.refusal)?,

@@ -1,12 +1,15 @@
 //! `bartizan approve`: a person reviews what servers offer, and the lock file remembers it.
 
 mod ask;
+mod decide;
+mod rollback;
 
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bartizan_gateway::config::PlacesArgs;
+use bartizan_gateway::review::grade::Grade;
 use bartizan_gateway::review::{self, Change, What};
 use bartizan_gateway::snapshot::read_lock;
 use bartizan_gateway::upstream::Surveyed;
@@ -15,16 +18,21 @@ use bartizan_monitor::lock::Lock;
 
 use crate::exit::Exit;
 use crate::target::{self, Made, Survey, Target};
-use ask::{Screen, Word};
+use ask::Screen;
+use decide::{Asking, Terms};
 
 /// Review what servers offer, and approve it.
 ///
 /// Shows every definition that is new, changed or gone, with the effect class that is proposed for
 /// it, asks, and writes the lock file. Nothing else makes a tool visible. Exits with 11 when
 /// something is left to review.
+///
+/// Changes have a grade: `cosmetic` says and allows the same, `narrowing` asks more or allows less,
+/// `widening` allows more, `steering` may lead a model elsewhere. `--grade` takes what is no graver
+/// without asking; what steers is always asked. The same edit in many definitions is asked once.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  bartizan approve files\n  bartizan approve files/read_file --effect read_file=read\n  bartizan approve fs --all --yes -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
+    after_help = "Examples:\n  bartizan approve files\n  bartizan approve files/read_file --effect read_file=read\n  bartizan approve --grade cosmetic\n  bartizan approve files/read_file --rollback\n  bartizan approve fs --all --yes -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
 )]
 pub(crate) struct Args {
     /// Servers, or single definitions as SERVER/NAME. Without any: all configured servers.
@@ -36,6 +44,12 @@ pub(crate) struct Args {
     /// Do not ask. Only together with names.
     #[arg(long, requires = "targets")]
     yes: bool,
+    /// Take changes up to this grade without asking. With --yes, take no other changes.
+    #[arg(long, value_name = "GRADE", value_parser = grade)]
+    grade: Option<Grade>,
+    /// Restore the version that was approved before, or the one whose digest begins so. Starts no server.
+    #[arg(long, value_name = "DIGEST", num_args = 0..=1, default_missing_value = "", requires = "targets", conflicts_with_all = ["all", "yes", "grade", "effects"])]
+    rollback: Option<String>,
     /// The effect class of a tool: read, write or destructive. TOOL or SERVER/TOOL; may be given several times.
     #[arg(long = "effect", value_name = "TOOL=CLASS", value_parser = effect)]
     effects: Vec<(String, Effect)>,
@@ -50,17 +64,9 @@ fn effect(text: &str) -> Result<(String, Effect), String> {
     Ok((tool.to_owned(), class))
 }
 
-/// Whom to ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asking {
-    /// A person, about each definition.
-    Each,
-    /// A person, once per server.
-    Once,
-    /// Nobody: the command says yes.
-    Granted,
-    /// Nobody: there is no terminal.
-    Nobody,
+fn grade(text: &str) -> Result<Grade, String> {
+    let found = Grade::ALL.into_iter().find(|grade| grade.name() == text && *grade != Grade::Steering);
+    found.ok_or_else(|| "cosmetic, narrowing or widening; what steers is always asked".to_owned())
 }
 
 /// Runs the review.
@@ -75,6 +81,12 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let loaded = target::load(&wanted, &args.command, places, config)?;
     let path = loaded.settings.places.lock.clone();
     let mut lock = read_lock(&path).map_err(|error| Exit::usage(&error))?;
+    let before = lock.clone();
+    if let Some(digest) = &args.rollback {
+        rollback::restore(&wanted, digest, &mut lock)?;
+        write(&path, &before, &lock)?;
+        return Ok(Exit::Done);
+    }
     let asking = match (args.yes, args.all, io::stdin().is_terminal()) {
         (true, _, _) => Asking::Granted,
         (false, _, false) => Asking::Nobody,
@@ -82,7 +94,6 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
         (false, false, true) => Asking::Each,
     };
     let mut screen = Screen::new(io::stdout().lock());
-    let before = lock.clone();
     let (mut left, mut broken) = (0_usize, None);
     let mut made = target::made(&loaded, &wanted)?;
     let agreed = agree(asking, &mut made, &mut lock, &mut screen);
@@ -91,7 +102,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let unasked = survey.exit;
     let offers = compared(args, &wanted, survey, &lock)?;
     for (name, changes) in &offers {
-        match review(args, asking, (name, changes), &mut lock, &mut screen) {
+        match decide::review(&Terms { args, asking }, (name, changes), &mut lock, &mut screen) {
             Ok(open) => left = left.saturating_add(open),
             Err(error) => {
                 // Nobody sees the questions any more. What was agreed to stands.
@@ -100,17 +111,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
             }
         }
     }
-    if lock != before {
-        let now = read_lock(&path).map_err(|error| Exit::usage(&error))?;
-        if now != before {
-            return Err(Exit::environment(&format!(
-                "somebody else changed {} during the review; nothing was written, review again",
-                path.display()
-            )));
-        }
-        review::write_lock(&path, &lock).map_err(|error| Exit::environment(&format!("cannot write {}: {error}", path.display())))?;
-        eprintln!("Wrote {}.", path.display());
-    }
+    write(&path, &before, &lock)?;
     match broken {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Exit::output(&error)),
         _ if left == 0 => Ok(unasked),
@@ -154,19 +155,40 @@ fn agree<W: io::Write>(asking: Asking, made: &mut Made, lock: &mut Lock, screen:
     Ok(left)
 }
 
+/// Writes the lock file if it is another than before, unless somebody else wrote it meanwhile.
+fn write(path: &Path, before: &Lock, lock: &Lock) -> Result<(), Exit> {
+    if lock == before {
+        return Ok(());
+    }
+    if read_lock(path).map_err(|error| Exit::usage(&error))? != *before {
+        let what = format!("somebody else changed {} during the review; nothing was written, review again", path.display());
+        return Err(Exit::environment(&what));
+    }
+    review::write_lock(path, lock).map_err(|error| {
+        Exit::environment(&format!(
+            "cannot write {}: {error}. Make it and its directory writable, or name another file with --lock",
+            path.display()
+        ))
+    })?;
+    eprintln!("Wrote {}.", path.display());
+    Ok(())
+}
+
 type Compared = Vec<(String, Vec<Change>)>;
 
 /// What is to be reviewed. Names that fit nothing are mistakes, and mistakes come before questions.
 fn compared(args: &Args, wanted: &[Target], survey: Survey, lock: &Lock) -> Result<Compared, Exit> {
     let chosen = |(name, surveyed): (String, Surveyed)| {
         let mut changes = review::compare(lock, &name, &surveyed.offer);
-        changes.retain(|change| Target::covers(wanted, &name, &change.name));
+        // Which program it is belongs to the first look at anything of it.
+        let first = |change: &Change| change.kind == Kind::Server && lock.lacks(&name);
+        changes.retain(|change| Target::covers(wanted, &name, &change.name) || names_old(wanted, &name, change) || first(change));
         (name, changes)
     };
     let offers: Compared = survey.found.into_iter().map(chosen).collect();
     let all = || offers.iter().flat_map(|(name, changes)| changes.iter().map(move |change| (name.as_str(), change)));
     if let Some(target) = wanted.iter().find(|target| {
-        !all().any(|(server, change)| target.means(server, &change.name))
+        !all().any(|(server, change)| target.means(server, &change.name) || names_old(std::slice::from_ref(target), server, change))
             && target.is_single()
             && offers.iter().any(|(server, _)| target.is_of(server))
     }) {
@@ -179,50 +201,13 @@ fn compared(args: &Args, wanted: &[Target], survey: Survey, lock: &Lock) -> Resu
     Ok(offers)
 }
 
-fn is_called(name: &str, server: &str, change: &Change) -> bool {
-    name == change.name || name.strip_prefix(server).and_then(|rest| rest.strip_prefix('/')) == Some(&change.name)
+/// Whether the name that something was approved under is wanted.
+fn names_old(wanted: &[Target], server: &str, change: &Change) -> bool {
+    matches!(&change.what, What::Renamed(pin, _) if Target::covers(wanted, server, &pin.name))
 }
 
-/// Reviews one server; returns how many definitions are left open.
-fn review<W: io::Write>(
-    args: &Args,
-    asking: Asking,
-    (server, changes): (&str, &[Change]),
-    lock: &mut Lock,
-    screen: &mut Screen<W>,
-) -> io::Result<usize> {
-    let open = changes.iter().filter(|change| change.is_open()).count();
-    screen.say(&format!("{server}: {} definitions, {open} to review", changes.len()))?;
-    let given = |change: &Change| {
-        args.effects.iter().rev().find(|(tool, _)| change.kind == Kind::Tool && is_called(tool, server, change)).map(|(_, effect)| *effect)
-    };
-    let mut chosen: Vec<(&Change, Effect)> = Vec::new();
-    let mut left = 0_usize;
-    for change in changes {
-        let effect = given(change).unwrap_or_else(|| change.effect());
-        match &change.what {
-            What::Same(pin) if effect == pin.effect => continue,
-            What::Rejected(why) => {
-                screen.rejected(change, why)?;
-                continue;
-            }
-            What::Same(_) | What::New(_) | What::Changed(..) | What::Removed(_) => screen.change(change, effect)?,
-        }
-        let word = match asking {
-            Asking::Each => screen.ask(effect)?,
-            Asking::Once | Asking::Granted => Word::Yes(effect),
-            Asking::Nobody => Word::No,
-        };
-        match word {
-            Word::Yes(effect) => chosen.push((change, effect)),
-            Word::No => left = left.saturating_add(1),
-        }
-    }
-    if asking == Asking::Once && !chosen.is_empty() && !screen.ask_all(chosen.len(), server)? {
-        return Ok(left.saturating_add(chosen.len()));
-    }
-    chosen.iter().for_each(|(change, effect)| change.accept(lock, server, *effect));
-    Ok(left)
+fn is_called(name: &str, server: &str, change: &Change) -> bool {
+    name == change.name || name.strip_prefix(server).and_then(|rest| rest.strip_prefix('/')) == Some(&change.name)
 }
 
 #[cfg(test)]

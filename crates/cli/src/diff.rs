@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bartizan_gateway::config::{PlacesArgs, ServerSettings};
-use bartizan_gateway::review::{self, Change, Line, What};
+use bartizan_gateway::review::grade::{Difference, parts};
+use bartizan_gateway::review::{self, Change, Group, Line, What};
 use bartizan_gateway::snapshot::read_lock;
 use bartizan_monitor::lock::artefact::Artefact;
 use serde_json::{Value, json};
@@ -15,11 +16,12 @@ use crate::exit::Exit;
 use crate::format::Format;
 use crate::paint::{Paint, show};
 use crate::target::{self, Target};
+use crate::words::{noted, told, was};
 
 /// Show how what servers offer differs from what was approved.
 ///
 /// Exits with 0 when nothing differs, 10 when something approved changed or is gone, 11 when
-/// something new waits for approval.
+/// something new waits for approval. Each change has a grade (see `bartizan approve --help`).
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
@@ -47,7 +49,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let wanted = Target::read_all(&args.servers);
     let loaded = target::load(&wanted, &args.command, places, config)?;
     let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
-    let mut all = Vec::new();
+    let mut all: Vec<(String, Vec<Change>)> = Vec::new();
     let made = target::made(&loaded, &wanted)?;
     let other = |(settings, artefacts): &(Arc<ServerSettings>, Vec<Artefact>)| {
         let old = lock.artefacts(&settings.name);
@@ -60,25 +62,28 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let parts: Vec<Parts> = made.found.iter().filter_map(other).collect();
     let survey = target::survey(&loaded, made)?;
     for (name, surveyed) in survey.found {
-        all.extend(review::compare(&lock, &name, &surveyed.offer).into_iter().map(|change| (name.clone(), change)));
+        let changes = review::compare(&lock, &name, &surveyed.offer);
+        all.push((name, changes));
     }
-    let drifted = all.iter().any(|(_, change)| matches!(change.what, What::Changed(..) | What::Removed(_)))
-        || parts.iter().any(|parts| !parts.is_new);
-    let new = all.iter().any(|(_, change)| matches!(change.what, What::New(_))) || parts.iter().any(|parts| parts.is_new);
+    let changes = || all.iter().flat_map(|(_, changes)| changes);
+    let differs = |change: &Change| matches!(change.what, What::Changed(..) | What::Renamed(..) | What::Removed(_));
+    let drifted = changes().any(differs) || parts.iter().any(|parts| !parts.is_new);
+    let new = changes().any(|change| matches!(change.what, What::New(_))) || parts.iter().any(|parts| parts.is_new);
     let mut out = io::stdout().lock();
     let printed = match args.format {
         Format::Json => {
-            let entries = parts.iter().map(Parts::entry).chain(all.iter().map(|(server, change)| entry(server, change)));
-            writeln!(out, "{}", Value::from(entries.collect::<Vec<_>>()))
+            let rows = parts.iter().map(Parts::entry).chain(all.iter().flat_map(|(server, changes)| entries(server, changes)));
+            writeln!(out, "{}", Value::from(rows.collect::<Vec<_>>()))
         }
         Format::Text => parts
             .iter()
             .try_for_each(|parts| parts.print(&mut out))
-            .and_then(|()| all.iter().try_for_each(|(server, change)| print(server, change, &mut out))),
+            .and_then(|()| all.iter().try_for_each(|(server, changes)| print(server, changes, &mut out))),
     };
     let equal = args.format == Format::Text && !drifted && !new && survey.exit == Exit::Done;
-    let told = printed
-        .and_then(|()| if equal { writeln!(out, "No difference: {} definitions are as they were approved.", all.len()) } else { Ok(()) });
+    let told = printed.and_then(|()| {
+        if equal { writeln!(out, "No difference: {} definitions are as they were approved.", changes().count()) } else { Ok(()) }
+    });
     // Who closes the pipe has read enough; the answer is in the code.
     if let Err(error) = told.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }) {
         return Err(Exit::output(&error));
@@ -122,21 +127,68 @@ const fn word(change: &Change) -> &'static str {
     match change.what {
         What::New(_) => "new",
         What::Changed(..) => "changed",
+        What::Renamed(..) => "renamed",
         What::Removed(_) => "removed",
         What::Same(_) => "same",
         What::Rejected(_) => "rejected",
     }
 }
 
-fn entry(server: &str, change: &Change) -> Value {
-    json!({"server": server, "kind": change.kind.name(), "name": change.name, "change": word(change), "effect": change.effect().name()})
+/// One entry per change. Those of one `group` are the same edit.
+fn entries(server: &str, changes: &[Change]) -> Vec<Value> {
+    let groups = review::groups(changes);
+    let entries = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(number, group)| group.changes.iter().map(move |change| entry(server, change, (number, group))));
+    entries.collect()
 }
 
-fn print(server: &str, change: &Change, out: &mut impl Write) -> io::Result<()> {
-    if !change.is_open() && !matches!(change.what, What::Rejected(_)) {
-        return Ok(());
+fn entry(server: &str, change: &Change, (number, group): (usize, &Group<'_>)) -> Value {
+    let mut entry = json!({"server": server, "kind": change.kind.name(), "name": change.name, "change": word(change), "effect": change.effect().name()});
+    let Some(members) = entry.as_object_mut() else { return entry };
+    if let What::Renamed(pin, _) = &change.what {
+        members.insert("was".to_owned(), json!(pin.name));
     }
+    if let What::Rejected(why) = &change.what {
+        members.insert("why".to_owned(), json!(why));
+    }
+    if let Some(grade) = group.grade {
+        let differences: Vec<Value> = group.differences.iter().map(difference).collect();
+        members.insert("grade".to_owned(), json!(grade.name()));
+        members.insert("group".to_owned(), json!(number));
+        members.insert("differences".to_owned(), json!(differences));
+    }
+    if change.is_open() {
+        let parts: Vec<Value> = parts(change.pin().map(|pin| &pin.definition), change.offered().map(|definition| &definition.json))
+            .into_iter()
+            .map(|part| json!({"part": part.name, "was": part.was.map(|digest| digest.to_string()), "is": part.is.map(|digest| digest.to_string())}))
+            .collect();
+        members.insert("parts".to_owned(), json!(parts));
+    }
+    entry
+}
+
+fn difference(difference: &Difference) -> Value {
+    json!({"place": difference.place, "grade": difference.grade.name(), "words": difference.words})
+}
+
+fn print(server: &str, changes: &[Change], out: &mut impl Write) -> io::Result<()> {
     let paint = Paint::for_stdout();
-    writeln!(out, "{server}: {} {} {}", word(change), change.kind.name(), paint.bold(&change.name))?;
-    change.lines().iter().try_for_each(|line| writeln!(out, "  {}", show(line, &paint)))
+    for group in &review::groups(changes) {
+        let shown = |change: &Change| change.is_open() || matches!(change.what, What::Rejected(_));
+        for (number, change) in group.changes.iter().enumerate().filter(|(_, change)| shown(change)) {
+            writeln!(out, "{server}: {} {} {}{}", word(change), change.kind.name(), paint.bold(&change.name), was(change))?;
+            if let What::Rejected(why) = &change.what {
+                writeln!(out, "  {why}; it cannot be approved")?;
+            }
+            // What a finding says of a change belongs here, beside its grade.
+            let told = if number == 0 { told(group, &paint) } else { vec!["the same edit as above".to_owned()] };
+            told.iter().chain(&noted(change)).try_for_each(|line| writeln!(out, "  {line}"))?;
+            let lines = change.lines();
+            let lines = lines.iter().filter(|line| number == 0 || !matches!(line, Line::Kept(_)));
+            lines.into_iter().try_for_each(|line| writeln!(out, "  {}", show(line, &paint)))?;
+        }
+    }
+    Ok(())
 }

@@ -16,6 +16,7 @@ mod shell;
 mod suspend;
 mod target;
 mod token;
+mod words;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};

@@ -1,5 +1,12 @@
 //! Review: what a server offers now against what was approved, for a person to decide.
 
+pub mod grade;
+mod group;
+mod lines;
+mod rename;
+pub use group::{Group, groups, together};
+pub use lines::Line;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +16,7 @@ use bartizan_monitor::lock::artefact::{self, Artefact};
 use bartizan_monitor::lock::{Lock, Pin, pretty};
 
 use crate::config::files;
+use grade::Difference;
 
 /// One difference between the lock file and a server.
 #[derive(Debug, Clone)]
@@ -28,6 +36,8 @@ pub enum What {
     New(Definition),
     /// Offered, and not as it was reviewed.
     Changed(Arc<Pin>, Definition),
+    /// Reviewed under another name, which is not offered any more, and much like what is offered now.
+    Renamed(Arc<Pin>, Definition),
     /// Reviewed, and not offered any more.
     Removed(Arc<Pin>),
     /// Offered as it was reviewed.
@@ -44,6 +54,7 @@ pub fn compare(lock: &Lock, server: &str, offer: &Offer) -> Vec<Change> {
     let gone = lock.of(server).filter(|pin| offer.get(pin.kind, &pin.name).is_none());
     changes.extend(gone.map(|pin| Change { kind: pin.kind, name: pin.name.clone(), what: What::Removed(pin.clone()) }));
     changes.extend(offer.rejected().iter().map(|no| Change { kind: no.kind, name: no.name.clone(), what: What::Rejected(no.why) }));
+    rename::pair(&mut changes);
     changes.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     changes
 }
@@ -78,36 +89,61 @@ impl Change {
     pub fn effect(&self) -> Effect {
         match &self.what {
             What::New(definition) => propose(definition),
-            What::Changed(pin, definition) => propose(definition).max(pin.effect),
+            What::Changed(pin, definition) | What::Renamed(pin, definition) => propose(definition).max(pin.effect),
             What::Removed(pin) | What::Same(pin) => pin.effect,
             What::Rejected(_) => Effect::Destructive,
         }
     }
 
-    /// Takes the change into the lock file, with the effect class that a person decided.
+    /// Takes the change into the lock file, with the effect class that a person decided. What else the
+    /// operator wrote of it stays, and what was approved until now is remembered.
     pub fn accept(&self, lock: &mut Lock, server: &str, effect: Effect) {
-        match &self.what {
-            What::New(definition) | What::Changed(_, definition) => {
-                let definition = definition.clone();
-                lock.put(
-                    server,
-                    Pin { kind: definition.kind, name: definition.name, effect, digest: definition.digest, definition: definition.json },
-                );
-            }
-            What::Same(pin) => {
-                lock.put(server, Pin { effect, ..(**pin).clone() });
-            }
-            What::Removed(pin) => {
+        let pin = match &self.what {
+            What::New(definition) => Pin::new(definition.clone(), effect),
+            What::Changed(pin, definition) => pin.replaced(definition.clone(), effect),
+            What::Renamed(pin, definition) => {
                 lock.remove(server, pin.kind, &pin.name);
+                // Older versions have the older name, and could not be restored under this one.
+                Pin { contract: pin.contract.clone(), ..Pin::new(definition.clone(), effect) }
             }
-            What::Rejected(_) => {}
+            What::Same(pin) => Pin { effect, ..(**pin).clone() },
+            What::Removed(pin) => return drop(lock.remove(server, pin.kind, &pin.name)),
+            What::Rejected(_) => return,
+        };
+        lock.put(server, pin);
+    }
+
+    /// What was approved of it until now.
+    #[must_use]
+    pub const fn pin(&self) -> Option<&Arc<Pin>> {
+        match &self.what {
+            What::Changed(pin, _) | What::Renamed(pin, _) | What::Removed(pin) | What::Same(pin) => Some(pin),
+            What::New(_) | What::Rejected(_) => None,
+        }
+    }
+
+    /// What the server offers of it now that is not what was approved.
+    #[must_use]
+    pub const fn offered(&self) -> Option<&Definition> {
+        match &self.what {
+            What::New(definition) | What::Changed(_, definition) | What::Renamed(_, definition) => Some(definition),
+            What::Removed(_) | What::Same(_) | What::Rejected(_) => None,
+        }
+    }
+
+    /// What is different, place by place, where both versions are there.
+    #[must_use]
+    pub fn differences(&self) -> Vec<Difference> {
+        match &self.what {
+            What::Changed(pin, definition) | What::Renamed(pin, definition) => grade::grade(self.kind, &pin.definition, &definition.json),
+            What::New(_) | What::Removed(_) | What::Same(_) | What::Rejected(_) => Vec::new(),
         }
     }
 
     /// Whether somebody has to look at it.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self.what, What::New(_) | What::Changed(..) | What::Removed(_))
+        matches!(self.what, What::New(_) | What::Changed(..) | What::Renamed(..) | What::Removed(_))
     }
 
     /// The definition line by line: what is gone, what came, what stayed.
@@ -115,11 +151,11 @@ impl Change {
     pub fn lines(&self) -> Vec<Line> {
         let (old, new) = match &self.what {
             What::New(definition) => (String::new(), pretty(&definition.json)),
-            What::Changed(pin, definition) => (pretty(&pin.definition), pretty(&definition.json)),
+            What::Changed(pin, definition) | What::Renamed(pin, definition) => (pretty(&pin.definition), pretty(&definition.json)),
             What::Removed(pin) => (pretty(&pin.definition), String::new()),
             What::Same(_) | What::Rejected(_) => return Vec::new(),
         };
-        diff(&old, &new)
+        lines::diff(&old, &new)
     }
 }
 
@@ -133,74 +169,9 @@ pub fn compare_artefacts(old: &[Artefact], new: &[Artefact]) -> Vec<Line> {
     let all_new = old.is_empty() && new.iter().any(|one| one.parts.len() > MANY_PARTS);
     let counted = |one: &Artefact| Artefact { parts: vec![format!("{} packages that come with it", one.parts.len())], ..one.clone() };
     let new = if all_new { artefact::shown(&new.iter().map(counted).collect::<Vec<_>>()) } else { artefact::shown(new) };
-    let mut lines = diff(&artefact::shown(old), &new);
+    let mut lines = lines::diff(&artefact::shown(old), &new);
     lines.retain(|line| !matches!(line, Line::Kept(text) if !text.starts_with("name")));
     lines
-}
-
-/// One line of a difference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
-    /// Stood there and stands there.
-    Kept(String),
-    /// Is gone.
-    Gone(String),
-    /// Came.
-    Came(String),
-}
-
-/// Texts with more lines than this are shown one after the other: comparing them would take the
-/// product of their lengths.
-const MAX_LINES: usize = 1500;
-
-/// The longest common subsequence of lines, told as a story.
-fn diff(old: &str, new: &str) -> Vec<Line> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    if old.len() > MAX_LINES || new.len() > MAX_LINES {
-        let gone = old.iter().map(|line| Line::Gone((*line).to_owned()));
-        return gone.chain(new.iter().map(|line| Line::Came((*line).to_owned()))).collect();
-    }
-    let lengths = lengths(&old, &new);
-    let length = |i: usize, j: usize| lengths.get(i).and_then(|row: &Vec<u16>| row.get(j)).copied().unwrap_or(0);
-    let (mut i, mut j, mut story) = (0, 0, Vec::new());
-    while i < old.len() || j < new.len() {
-        match (old.get(i), new.get(j)) {
-            (Some(a), Some(b)) if a == b => {
-                story.push(Line::Kept((*a).to_owned()));
-                (i, j) = (i.saturating_add(1), j.saturating_add(1));
-            }
-            (Some(a), b) if b.is_none() || length(i.saturating_add(1), j) >= length(i, j.saturating_add(1)) => {
-                story.push(Line::Gone((*a).to_owned()));
-                i = i.saturating_add(1);
-            }
-            (_, Some(b)) => {
-                story.push(Line::Came((*b).to_owned()));
-                j = j.saturating_add(1);
-            }
-            (_, None) => break,
-        }
-    }
-    story
-}
-
-/// `lengths[i][j]`: how many lines the rests from `i` and `j` have in common.
-fn lengths(old: &[&str], new: &[&str]) -> Vec<Vec<u16>> {
-    let mut rows = vec![vec![0_u16; new.len().saturating_add(1)]];
-    for a in old.iter().rev() {
-        let below = rows.last().cloned().unwrap_or_default();
-        let mut row = vec![0_u16; new.len().saturating_add(1)];
-        let mut right = 0;
-        for (j, b) in new.iter().enumerate().rev() {
-            let at = |k: usize| below.get(k).copied().unwrap_or(0);
-            right = if a == b { at(j.saturating_add(1)).saturating_add(1) } else { at(j).max(right) };
-            if let Some(cell) = row.get_mut(j) {
-                *cell = right;
-            }
-        }
-        rows.push(row);
-    }
-    rows.reverse();
-    rows
 }
 
 /// Writes the lock file in one step: a reader sees the old one or the new one.
@@ -209,23 +180,4 @@ pub fn write_lock(path: &Path, lock: &Lock) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(old: &str, new: &str) -> String {
-        let sign = |line: &Line| match line {
-            Line::Kept(text) => format!(" {text}"),
-            Line::Gone(text) => format!("-{text}"),
-            Line::Came(text) => format!("+{text}"),
-        };
-        diff(old, new).iter().map(sign).collect::<Vec<_>>().join("|")
-    }
-
-    #[test]
-    fn a_difference_is_the_shortest_story() {
-        assert_eq!(told("a\nb\nc", "a\nx\nc"), " a|-b|+x| c");
-        assert_eq!(told("", "a"), "+a");
-        assert_eq!(told("a", ""), "-a");
-        assert_eq!(told("a\nb", "b\na\nb"), "+b| a| b");
-    }
-}
+mod tests;

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use bartizan_monitor::catalog::Catalog;
-use bartizan_monitor::lock::{Lock, LockError};
+use bartizan_monitor::controls::schema::Rules;
+use bartizan_monitor::lock::{Lock, LockError, Pin};
 use bartizan_monitor::stages::Monitor;
 
 /// How often the lock file is looked at.
@@ -50,7 +51,13 @@ pub fn read_lock(path: &Path) -> Result<Lock, OpenError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::default()),
         Err(source) => return Err(OpenError::Read { path: path.to_owned(), source }),
     };
-    Lock::read(&text).map_err(|source| OpenError::Format { path: path.to_owned(), source })
+    Lock::read_with(&text, enforceable).map_err(|source| OpenError::Format { path: path.to_owned(), source })
+}
+
+/// Refuses a rule of the operator's that could never be checked: nothing would pass, and nobody would know why.
+fn enforceable(pin: &Pin) -> Result<(), String> {
+    let Some(constraint) = &pin.contract.arguments else { return Ok(()) };
+    Rules::compile(&constraint.schema).map(drop).map_err(|why| format!("arguments: {why}"))
 }
 
 /// The current snapshot.

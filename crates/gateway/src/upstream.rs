@@ -217,13 +217,19 @@ impl Link {
         let slot = self.desk.take(Waits::Client, params.as_ref().and_then(progress_token));
         let params = params.as_ref().map(|params| self.with_own_token(params, slot.id()));
         let declared = declared_headers(recorded);
-        let timeout = self.server.settings.timeout;
+        let timeout = self.patience(recorded);
         let outgoing = Outgoing { method: *method, params: params.as_ref(), declared: &declared };
         let hearing = Hearing { link: self, recorded: Some(recorded), ear };
         match tokio::time::timeout(timeout, self.exchange(outgoing, slot, hearing)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Refusal::new(UPSTREAM_TIMEOUT, format!("{}: no answer within {} s", self.server.name(), timeout.as_secs()))),
         }
+    }
+
+    /// How long a call may take: what its entry in the lock file says, else what its server's configuration says.
+    fn patience(&self, recorded: &Recorded) -> Duration {
+        let own = recorded.case().item().and_then(|item| item.pin.contract.limits.timeout_seconds);
+        own.map_or(self.server.settings.timeout, |seconds| Duration::from_secs(seconds.into()))
     }
 
     /// On a shared pipe two clients' progress tokens could be the same: the number of the call takes

@@ -55,6 +55,8 @@ impl fmt::Display for Effect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
+    /// Which program the server says it is, and what it can do: reviewed, never called.
+    Server,
     /// What the server tells the model about itself.
     Instructions,
     /// A tool.
@@ -75,6 +77,7 @@ impl Kind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Server => "server",
             Self::Instructions => "instructions",
             Self::Tool => "tool",
             Self::Prompt => "prompt",
@@ -87,7 +90,7 @@ impl Kind {
     #[must_use]
     pub const fn list(self) -> Option<Method> {
         match self {
-            Self::Instructions => None,
+            Self::Server | Self::Instructions => None,
             Self::Tool => Some(Method::ToolsList),
             Self::Prompt => Some(Method::PromptsList),
             Self::Resource => Some(Method::ResourcesList),
@@ -99,6 +102,7 @@ impl Kind {
     #[must_use]
     pub const fn plural(self) -> &'static str {
         match self {
+            Self::Server => "server",
             Self::Instructions => "instructions",
             Self::Tool => "tools",
             Self::Prompt => "prompts",
@@ -112,7 +116,7 @@ impl Kind {
     pub const fn key(self) -> &'static str {
         match self {
             Self::Instructions => "instructions",
-            Self::Tool | Self::Prompt => "name",
+            Self::Server | Self::Tool | Self::Prompt => "name",
             Self::Resource => "uri",
             Self::Template => "uriTemplate",
         }

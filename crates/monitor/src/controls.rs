@@ -26,6 +26,7 @@ controls! {
     shadow,
     schema,
     policy,
+    confirm,
     quota,
     request,
     size,

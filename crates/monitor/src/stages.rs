@@ -58,7 +58,8 @@ impl Held {
     #[must_use]
     pub fn refused(self) -> Refusal {
         let refusal = Refusal::new(self.reason, "nobody agreed");
-        self.admitted.ticket.refuse(&refusal);
+        // The record says what every control said, like that of any other refusal.
+        self.admitted.ticket.deny(&self.admitted.decision, &refusal);
         refusal
     }
 }

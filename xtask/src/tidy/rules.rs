@@ -39,7 +39,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("case", &["reason/*", "wire/*", "lock"]),
             row("control", &["reason/*", "case/*", "wire/*"]),
             // One control never knows another: their order and number must not matter to them.
-            row("controls/*", &["reason/*", "case/*", "control/*", "wire/*"]),
+            row("controls/*", &["reason/*", "case/*", "control/*", "lock", "wire/*"]),
             row("controls", &["control/*"]),
             row("catalog", &["reason/*", "case/*", "wire/*", "lock/*"]),
             row("lock", &["case/*", "wire/*", "catalog/*"]),

@@ -2,16 +2,20 @@
 
 use std::io::{self, BufRead as _, Write};
 
-use bartizan_gateway::review::{Change, Line, What};
+use bartizan_gateway::review::{Change, Group, Line, What};
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::controls::schema;
 
 use crate::paint::{Paint, show, visible};
+use crate::words::{noted, told, was};
 
 /// What a person said to one change.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Word {
+    /// This one, with this class; of a group: one by one.
     Yes(Effect),
+    /// All of a group, as shown.
+    All,
     No,
 }
 
@@ -50,28 +54,27 @@ impl<W: Write> Screen<W> {
     }
 
     /// A change, with the effect class that it would get.
-    pub(super) fn change(&mut self, change: &Change, effect: Effect) -> io::Result<()> {
-        let sign = match change.what {
-            What::New(_) => "+",
-            What::Changed(..) => "~",
-            What::Removed(_) => "-",
-            What::Same(_) | What::Rejected(_) => " ",
-        };
-        let class = if change.kind == Kind::Tool { format!("  [{effect}]") } else { String::new() };
-        writeln!(self.out, "  {sign} {} {}{}", change.kind.name(), self.paint.bold(&change.name), self.paint.effect(effect, &class))?;
+    pub(super) fn change(&mut self, change: &Change, effect: Effect, group: &Group<'_>) -> io::Result<()> {
+        self.name(change, effect)?;
+        for line in told(group, &self.paint) {
+            writeln!(self.out, "    {line}")?;
+        }
         for line in change.lines() {
             writeln!(self.out, "    {}", show(&line, &self.paint))?;
         }
-        if let What::New(definition) | What::Changed(_, definition) = &change.what
+        if let Some(definition) = change.offered()
             && change.kind == Kind::Tool
             && let Err(why) = schema::compiles(&definition.json)
         {
             writeln!(self.out, "    ! its schema does not compile, so no call of it will pass: {why}")?;
         }
+        if let Some(said) = noted(change) {
+            writeln!(self.out, "    {said}")?;
+        }
         match &change.what {
             What::Same(pin) => writeln!(self.out, "    approved as {} until now", pin.effect)?,
             What::Removed(_) => writeln!(self.out, "    the server does not offer it any more; yes takes it out of the lock file")?,
-            What::New(_) | What::Changed(..) | What::Rejected(_) => {}
+            What::New(_) | What::Changed(..) | What::Renamed(..) | What::Rejected(_) => {}
         }
         let proposed = change.effect();
         if effect < proposed {
@@ -82,6 +85,55 @@ impl<W: Write> Screen<W> {
             )?;
         }
         Ok(())
+    }
+
+    /// The line that begins a change.
+    pub(super) fn name(&mut self, change: &Change, effect: Effect) -> io::Result<()> {
+        let sign = match change.what {
+            What::New(_) => "+",
+            What::Changed(..) | What::Renamed(..) => "~",
+            What::Removed(_) => "-",
+            What::Same(_) | What::Rejected(_) => " ",
+        };
+        let class = if change.kind == Kind::Tool { format!("  [{effect}]") } else { String::new() };
+        let (bold, class) = (self.paint.bold(&change.name), self.paint.effect(effect, &class));
+        writeln!(self.out, "  {sign} {} {bold}{class}{}", change.kind.name(), was(change))
+    }
+
+    /// The other definitions of a group, each with the lines that differ.
+    pub(super) fn others(&mut self, others: &[(&Change, Effect)]) -> io::Result<()> {
+        if !others.is_empty() {
+            writeln!(self.out, "    The same edit in {} more:", others.len())?;
+        }
+        for (change, effect) in others {
+            self.name(change, *effect)?;
+            for line in change.lines().iter().filter(|line| !matches!(line, Line::Kept(_))) {
+                writeln!(self.out, "    {}", show(line, &self.paint))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Texts that came to several definitions, one after the other: who reads them apart may miss what
+    /// they say together.
+    pub(super) fn together(&mut self, texts: &[(&str, &str)]) -> io::Result<()> {
+        if !texts.is_empty() {
+            writeln!(self.out, "  Text that came, over all definitions:")?;
+        }
+        texts.iter().try_for_each(|(name, text)| writeln!(self.out, "    {}: {}", visible(name), visible(text)))
+    }
+
+    /// Asks about a group of the same edit.
+    pub(super) fn ask_group(&mut self, count: usize) -> io::Result<Word> {
+        loop {
+            let answer = self.answer(&format!("    approve all {count} as shown? [y]es, [n]o, [o]ne by one: "))?;
+            match answer.as_deref() {
+                Some("y" | "yes") => return Ok(Word::All),
+                Some("o" | "one") => return Ok(Word::Yes(Effect::Destructive)),
+                Some("n" | "no") | None => return Ok(Word::No),
+                Some(_) => {}
+            }
+        }
     }
 
     /// Asks about one change. No answer is no.

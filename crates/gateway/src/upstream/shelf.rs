@@ -8,7 +8,7 @@ use bartizan_monitor::case::Kind;
 use bartizan_monitor::catalog::Offer;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::envelope::Outcome;
-use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::json::{Edits, Json, View};
 use tokio::sync::Mutex;
 
 use super::{Link, Probe};
@@ -60,7 +60,7 @@ async fn pages(link: &Link) -> Result<Vec<(Kind, Json)>, Refusal> {
     for kind in Kind::LISTED {
         let capability = match kind {
             Kind::Resource | Kind::Template => "resources",
-            Kind::Tool | Kind::Prompt | Kind::Instructions => kind.plural(),
+            Kind::Tool | Kind::Prompt | Kind::Instructions | Kind::Server => kind.plural(),
         };
         if link.hello().view().at(&["capabilities", capability]).is_some() {
             list(link, kind, &mut pages).await?;
@@ -96,6 +96,9 @@ async fn list(link: &Link, kind: Kind, pages: &mut Vec<(Kind, Json)>) -> Result<
 
 fn compose(link: &Link, pages: &[(Kind, Json)]) -> Offer {
     let mut offer = Offer::default();
+    if let Some(identity) = identity(link.hello()) {
+        offer.add(Kind::Server, &identity);
+    }
     if let Some(instructions) = link.hello().view().get("instructions").filter(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
         offer.add(Kind::Instructions, &Json::object([("instructions", link.hello().share(instructions))]));
     }
@@ -106,4 +109,18 @@ fn compose(link: &Link, pages: &[(Kind, Json)]) -> Offer {
         }
     }
     offer
+}
+
+/// What a server says that it is and can do, as one definition: what stands in `serverInfo` (2026-07-28: in
+/// `_meta`), and its capabilities.
+fn identity(hello: &Json) -> Option<Json> {
+    let view = hello.view();
+    let info = view.get("serverInfo").or_else(|| view.at(&["_meta", "io.modelcontextprotocol/serverInfo"]))?;
+    info.get("name").filter(|name| name.as_str().is_some())?;
+    let info = hello.share(info);
+    let mut edits = Edits::of(&info);
+    if let Some(capabilities) = view.get("capabilities") {
+        edits.set(info.view(), "capabilities", &hello.share(capabilities));
+    }
+    Some(edits.apply())
 }

@@ -27,7 +27,8 @@ impl Definition {
     /// Reads a definition; the error says why it cannot be offered.
     pub fn read(kind: Kind, json: &Json) -> Result<Self, &'static str> {
         let name = json.view().get(kind.key()).and_then(View::as_str).ok_or("it has no name")?.into_owned();
-        if kind != Kind::Instructions && (name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control)) {
+        let only = matches!(kind, Kind::Server | Kind::Instructions);
+        if !only && (name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control)) {
             return Err("its name is empty, too long, or has control characters");
         }
         if kind == Kind::Tool && json.view().get("inputSchema").is_none_or(|schema| schema.kind() != JsonKind::Object) {
@@ -36,7 +37,8 @@ impl Definition {
         if kind == Kind::Tool {
             mirror::mirrored(json)?;
         }
-        let name = if kind == Kind::Instructions { "instructions".to_owned() } else { name };
+        // A server has one of each, whatever it says in it.
+        let name = if only { kind.name().to_owned() } else { name };
         Ok(Self { kind, name, json: json.clone(), digest: Digest::of_json(json) })
     }
 }

@@ -36,7 +36,12 @@ const DESTROYS: &[&str] = &[
     "pay",
 ];
 
-/// Proposes an effect class from name and hints. What is not recognised is a write.
+/// Fields for text that is a program: whoever may fill them may do anything that the server can.
+const PROGRAMS: &[&str] = &["command", "cmd", "shell_command", "bash", "script", "sql"];
+/// Switches that turn something harmless into something that cannot be undone.
+const SWITCHES: &[&str] = &["delete", "remove", "drop", "purge", "truncate", "overwrite", "overwrite_existing", "force"];
+
+/// Proposes an effect class from name, hints and fields. What is not recognised is a write.
 #[must_use]
 pub fn propose(definition: &Definition) -> Effect {
     if definition.kind != Kind::Tool {
@@ -52,7 +57,20 @@ pub fn propose(definition: &Definition) -> Effect {
     } else {
         Effect::Write
     };
-    by_name.max(by_hints(definition))
+    by_name.max(by_hints(definition)).max(by_fields(definition))
+}
+
+fn by_fields(definition: &Definition) -> Effect {
+    let fields = definition.json.view().at(&["inputSchema", "properties"]);
+    let destroys = fields.into_iter().flat_map(View::members).any(|(name, field)| {
+        let (name, kind) = (name.to_lowercase(), field.get("type").and_then(View::as_str));
+        match kind.as_deref() {
+            Some("boolean") => SWITCHES.contains(&name.as_str()),
+            Some("string") | None => PROGRAMS.contains(&name.as_str()),
+            Some(_) => false,
+        }
+    });
+    if destroys { Effect::Destructive } else { Effect::Read }
 }
 
 fn by_hints(definition: &Definition) -> Effect {
@@ -101,6 +119,18 @@ mod tests {
         assert_eq!(effect("git_reset", "{}"), Effect::Destructive);
         assert_eq!(effect("get_and_delete", "{}"), Effect::Destructive);
         assert_eq!(effect("frobnicate", "{}"), Effect::Write);
+    }
+
+    #[test]
+    fn fields_only_raise() {
+        let of = |name: &str, fields: &str| {
+            let text = format!(r#"{{"name":"{name}","inputSchema":{{"properties":{fields}}}}}"#);
+            propose(&Definition::read(Kind::Tool, &Json::parse(Bytes::from(text)).expect("json")).expect("tool"))
+        };
+        assert_eq!(of("query", r#"{"sql":{"type":"string"}}"#), Effect::Destructive);
+        assert_eq!(of("write_file", r#"{"overwrite":{"type":"boolean"}}"#), Effect::Destructive);
+        assert_eq!(of("read_file", r#"{"path":{"type":"string"},"dry_run":{"type":"boolean"},"script":{"type":"integer"}}"#), Effect::Read);
+        assert_eq!(of("delete_file", r#"{"path":{"type":"string"}}"#), Effect::Destructive);
     }
 
     #[test]

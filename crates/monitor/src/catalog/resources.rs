@@ -74,7 +74,7 @@ impl Namespace {
                     let normal = uri::normal(&pin.name).ok().map(|normal| Template::read(&normal.form));
                     namespace.templates.push(Covered { pin: pin.clone(), written: Template::read(&pin.name), normal });
                 }
-                Kind::Instructions | Kind::Tool | Kind::Prompt => {}
+                Kind::Server | Kind::Instructions | Kind::Tool | Kind::Prompt => {}
             }
         }
         namespace

@@ -23,14 +23,7 @@ fn catalog(pins: &[(&str, &str)]) -> Catalog {
     let mut lock = Lock::default();
     for (server, name) in pins {
         let definition = definition(Kind::Tool, name);
-        let pin = Pin {
-            kind: Kind::Tool,
-            name: (*name).to_owned(),
-            effect: Effect::Read,
-            digest: definition.digest,
-            definition: definition.json,
-        };
-        lock.put(server, pin);
+        lock.put(server, Pin::new(definition, Effect::Read));
     }
     Catalog::new(Arc::new(lock), "__")
 }

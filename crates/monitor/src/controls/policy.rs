@@ -11,6 +11,7 @@ use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityId, En
 
 use crate::case::{Case, Item, Kind, Means};
 use crate::control::{Control, Fault, Judged, Verdict};
+use crate::lock::Confirm;
 use crate::reason::{Class, Refusal, reasons};
 use crate::wire::method::Method;
 
@@ -88,7 +89,7 @@ impl Types {
         match kind {
             Kind::Tool => &self.tool,
             Kind::Prompt => &self.prompt,
-            Kind::Resource | Kind::Template | Kind::Instructions => &self.resource,
+            Kind::Resource | Kind::Template | Kind::Instructions | Kind::Server => &self.resource,
         }
     }
 }
@@ -128,6 +129,10 @@ impl Policy {
             ("server".to_owned(), text(&item.server)),
             ("name".to_owned(), text(&item.pin.name)),
             ("effect".to_owned(), text(item.pin.effect.name())),
+            ("owner".to_owned(), text(item.pin.contract.owner.as_deref().unwrap_or_default())),
+            ("environment".to_owned(), text(item.pin.contract.environment.as_deref().unwrap_or_default())),
+            ("returns".to_owned(), text(item.pin.contract.returns().name())),
+            ("confirm".to_owned(), text(item.pin.confirm().map_or("", Confirm::name))),
         ]);
         let entity = |uid: &EntityUid, attributes| Entity::new(uid.clone(), attributes, HashSet::new()).map_err(fault);
         Entities::from_entities([entity(principal, client)?, entity(resource, target)?], None).map_err(fault)

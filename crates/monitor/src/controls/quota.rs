@@ -19,7 +19,7 @@ reasons! {
     EXCEEDED = "quota.exceeded", Class::Limit,
         "Too many calls. Wait before trying again.",
         "The caller has used its allowance: per tool and session, or over all calls of the client.",
-        "Wait, or raise the limit in `[controls.quota]`.";
+        "Wait, or raise the limit in `[controls.quota]` or, where its entry in the lock file has one, `limits.calls_per_minute` there.";
 }
 
 /// Allowances, per minute.
@@ -91,10 +91,11 @@ impl Control for Quota {
         let Some(item) = case.item() else { return Ok(Verdict::Pass) };
         let now_us = case.facts().now_ms.saturating_mul(1000);
         let mut wanted = vec![(format!("c\0{}", case.caller().principal()), self.config.client_per_minute)];
-        if let Some(tool) = case.tool() {
-            let most = if case.effect() == Effect::Read { self.config.read_per_minute } else { self.config.write_per_minute };
-            let session = &case.facts().session;
-            wanted.push((format!("t\0{}\0{session}\0{}\0{}", case.caller().principal(), tool.server, tool.pin.name), most));
+        let of_class = if case.effect() == Effect::Read { self.config.read_per_minute } else { self.config.write_per_minute };
+        let most = item.pin.contract.limits.calls_per_minute.or(case.tool().map(|_| of_class));
+        if let Some(most) = most {
+            let (session, kind) = (&case.facts().session, item.pin.kind.name());
+            wanted.push((format!("{kind}\0{}\0{session}\0{}\0{}", case.caller().principal(), item.server, item.pin.name), most));
         }
         let mut cells = self.cells.lock().map_err(|_| Fault("a call panicked while counting".to_owned()))?;
         cells.sweep(now_us);

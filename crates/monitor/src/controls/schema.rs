@@ -47,6 +47,10 @@ reasons! {
         "An argument is too long, has too many parts, or is nested too deeply. Send less.",
         "The arguments exceed what any tool may be sent, whatever its schema says.",
         "Send less, or raise the bound in `[controls.schema]`. The journal names the place.";
+    CONSTRAINT = "schema.constraint", Class::Denied,
+        "The arguments are not among those that the operator allows for this tool.",
+        "The tool's entry in the lock file has `arguments`, a schema beside the tool's own, and a value breaks a rule of it. A schema there that cannot be checked lets nothing pass.",
+        "The journal names the place and the rule. Change `arguments` in the lock file if the rule is wrong.";
     HEADER_MISMATCH = "schema.header-mismatch", Class::HeaderMismatch,
         "The HTTP headers and the arguments disagree.",
         "An `Mcp-Param-…` header does not say what the argument says that the tool's schema ties to it (`x-mcp-header`), so somebody on the way may have decided on another call.",
@@ -108,18 +112,22 @@ pub fn compiles(definition: &Json) -> Result<(), String> {
 pub struct Schema {
     bounds: Bounds,
     dangerous: Dangerous,
-    contracts: RwLock<HashMap<Digest, Arc<Contract>>>,
+    contracts: RwLock<HashMap<Key, Arc<Contract>>>,
 }
 
 /// How many compiled schemas are kept. One lock file rarely has more tools; beyond it they are
 /// compiled again, so that memory has an end.
 const MAX_CONTRACTS: usize = 4096;
 
-/// What a definition says of the arguments, compiled once.
+/// The digests of the definition and of what the operator demands beside it.
+type Key = (Digest, Option<Digest>);
+
+/// What a definition and the operator say of the arguments, compiled once.
 #[derive(Debug)]
 struct Contract {
     mirrored: Vec<(String, String)>,
     rules: Result<Rules, String>,
+    constraint: Option<Result<Rules, String>>,
 }
 
 impl Contract {
@@ -129,24 +137,27 @@ impl Contract {
             Ok(mirrored) => (mirrored, Rules::compile(&schema)),
             Err(why) => (Vec::new(), Err(why.to_owned())),
         };
-        Self { mirrored, rules }
+        Self { mirrored, rules, constraint: None }
     }
 }
 
 impl Schema {
     fn contract(&self, tool: &Item) -> Result<Arc<Contract>, Fault> {
         let poisoned = || Fault("a call panicked while a schema was kept".to_owned());
-        let kept = self.contracts.read().map_err(|_| poisoned())?.get(&tool.pin.digest).cloned();
+        let constraint = tool.pin.contract.arguments.as_ref();
+        let key: Key = (tool.pin.digest, constraint.map(|constraint| constraint.digest));
+        let kept = self.contracts.read().map_err(|_| poisoned())?.get(&key).cloned();
         if let Some(contract) = kept {
             return Ok(contract);
         }
         // Compiled outside the lock: a slow schema delays its own tool only, and two at once agree.
-        let contract = Arc::new(Contract::read(&tool.pin.definition));
+        let constraint = constraint.map(|constraint| Rules::compile(&constraint.schema));
+        let contract = Arc::new(Contract { constraint, ..Contract::read(&tool.pin.definition) });
         let mut contracts = self.contracts.write().map_err(|_| poisoned())?;
         if contracts.len() >= MAX_CONTRACTS {
             contracts.clear();
         }
-        contracts.insert(tool.pin.digest, contract.clone());
+        contracts.insert(key, contract.clone());
         Ok(contract)
     }
 
@@ -158,6 +169,11 @@ impl Schema {
         if let Err(refusal) = case.mirror().confirm_params(&contract.mirrored, case.arguments()) {
             return Some((HEADER_MISMATCH, refusal.detail));
         }
+        contract.constraint.as_ref().and_then(|constraint| forbidden(constraint, &arguments)).or_else(|| self.unlike(tool, &arguments, contract))
+    }
+
+    /// What the tool's own schema has to say.
+    fn unlike(&self, tool: &Item, arguments: &serde_json::Value, contract: &Contract) -> Option<(Reason, String)> {
         if lists(&self.dangerous.unvalidated, tool) {
             return None;
         }
@@ -165,13 +181,22 @@ impl Schema {
             Ok(rules) => rules,
             Err(why) => return Some((UNCOMPILABLE, why.clone())),
         };
-        let undeclared = rules.undeclared(&arguments).filter(|_| !lists(&self.dangerous.allow_undeclared, tool));
+        let undeclared = rules.undeclared(arguments).filter(|_| !lists(&self.dangerous.allow_undeclared, tool));
         if let Some(place) = undeclared {
             return Some((UNKNOWN_FIELD, format!("arguments{place}")));
         }
-        let broken = rules.broken(&arguments)?;
+        let broken = rules.broken(arguments)?;
         Some((if broken.is_undeclared() { UNKNOWN_FIELD } else { INVALID }, format!("arguments{broken}")))
     }
+}
+
+/// What the operator's own rules have to say, whatever the tool's schema does.
+fn forbidden(constraint: &Result<Rules, String>, arguments: &serde_json::Value) -> Option<(Reason, String)> {
+    let why = match constraint {
+        Ok(rules) => format!("arguments{}", rules.broken(arguments)?),
+        Err(why) => format!("the lock file's `arguments`: {why}"),
+    };
+    Some((CONSTRAINT, why))
 }
 
 /// Whether a list of `server/tool` names this one.

@@ -13,7 +13,7 @@ pub const THREAT: &str = "An answer so long that it floods the model's context."
 reasons! {
     REPLY = "size.reply", Class::Denied,
         "The answer was too long and was withheld. Ask for less.",
-        "The reply has more bytes than `controls.size.reply_bytes`.",
+        "The reply has more bytes than `controls.size.reply_bytes`, or than `limits.result_bytes` of its entry in the lock file.",
         "Ask for a smaller part, or raise the limit.";
 }
 
@@ -41,12 +41,13 @@ pub fn build(config: Config) -> Result<Size, toml::de::Error> {
 pub struct Size(Config);
 
 impl Control for Size {
-    fn on_reply(&self, _case: &Case, reply: &Reply) -> Judged {
+    fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
         let size = reply.body.bytes().len();
-        Ok(if size <= self.0.reply_bytes {
+        let most = case.item().and_then(|item| item.pin.contract.limits.result_bytes).unwrap_or(self.0.reply_bytes);
+        Ok(if size <= most {
             Verdict::Pass
         } else {
-            Verdict::Deny(Refusal::new(REPLY, format!("{size} bytes, allowed are {}", self.0.reply_bytes)))
+            Verdict::Deny(Refusal::new(REPLY, format!("{size} bytes, allowed are {most}")))
         })
     }
 }

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use super::{LockError, toml_text};
+use super::LockError;
+use super::text::toml_text;
 
 /// Where a part of a server comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
@@ -70,11 +71,11 @@ pub(super) struct Row {
 impl Row {
     /// An edited row cannot be told from a reviewed one, but only by what it says can a server start; a row
     /// without a digest would say nothing.
-    pub(super) fn read(self) -> Result<Artefact, LockError> {
+    pub(super) fn read(self, line: usize) -> Result<Artefact, LockError> {
         let is_digest = |text: &str| text.split_once(['-', ':']).is_some_and(|(kind, rest)| kind.starts_with("sha") && rest.len() >= 32);
         if !is_digest(&self.integrity) || !(self.files.is_empty() || is_digest(&self.files)) {
             let what = "the integrity of this artefact is not a digest; run `bartizan approve` instead of editing".to_owned();
-            return Err(LockError::Definition { server: self.server, name: self.name, what });
+            return Err(LockError::Definition { line, server: self.server, name: self.name, what });
         }
         let Self { source, name, version, integrity, files, parts, .. } = self;
         Ok(Artefact { source, name, version, integrity, files, parts })

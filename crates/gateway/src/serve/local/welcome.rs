@@ -25,7 +25,7 @@ pub(super) fn initialized(talk: &Talk, snapshot: &Snapshot, version: Version, (l
     let mut members = vec![
         ("protocolVersion", Json::string(version.name())),
         ("capabilities", capabilities(links)),
-        ("serverInfo", server_info(talk, links, &["serverInfo"])),
+        ("serverInfo", server_info(talk, snapshot)),
     ];
     members.extend(instructions(talk, snapshot, (links, refused)).map(|text| ("instructions", Json::string(&text))));
     Json::object(members)
@@ -41,20 +41,18 @@ pub(super) fn discovered(talk: &Talk, snapshot: &Snapshot, (links, refused): Ope
         ("resultType", Json::string("complete")),
         ("ttlMs", Json::number(0)),
         ("cacheScope", Json::string("private")),
-        ("_meta", Json::object([(key, server_info(talk, links, &["_meta", key]))])),
+        ("_meta", Json::object([(key, server_info(talk, snapshot))])),
     ]);
     Json::object(members)
 }
 
-fn server_info(talk: &Talk, links: &[Arc<Link>], path: &[&str]) -> Json {
-    let own = talk.endpoint.sole().and(links.first()).and_then(|link| {
-        let hello = link.hello();
-        hello.view().at(path).map(named)
-    });
-    own.unwrap_or_else(identity)
+/// What the server was called when it was reviewed: a client may show it, and a model may read it.
+fn server_info(talk: &Talk, snapshot: &Snapshot) -> Json {
+    let pin = talk.endpoint.sole().and_then(|server| snapshot.catalog.lock().get(server.name(), Kind::Server, Kind::Server.name()));
+    pin.map_or_else(identity, |pin| named(pin.definition.view()))
 }
 
-/// Name and version, and nothing else that a server says of itself: nobody has reviewed the rest.
+/// Name and version, and nothing else that a server says of itself.
 fn named(info: View<'_>) -> Json {
     let text = |key: &str| info.get(key).and_then(View::as_str).map(|text| Json::string(&text.chars().take(200).collect::<String>()));
     Json::object(["name", "version"].into_iter().filter_map(|key| Some((key, text(key)?))))

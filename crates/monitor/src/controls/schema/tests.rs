@@ -1,5 +1,6 @@
 use super::*;
-use crate::case::{Caller, Reach, Effect, Facts, Kind, Means, Standing, Target};
+use crate::case::{Caller, Effect, Facts, Kind, Means, Reach, Standing, Target};
+use crate::catalog::Definition;
 use crate::lock::Pin;
 use crate::wire::envelope::{Id, Message};
 use crate::wire::method::Method;
@@ -29,7 +30,7 @@ fn definition(schema: &str) -> Json {
 
 fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
     let definition = definition(schema);
-    let pin = Pin { kind: Kind::Tool, name: "t".to_owned(), effect: Effect::Read, digest: Digest::of_json(&definition), definition };
+    let pin = Pin::new(Definition { kind: Kind::Tool, name: "t".to_owned(), digest: Digest::of_json(&definition), json: definition }, Effect::Read);
     Case {
         caller: Caller::assertion("p", Means::LocalUser, Reach::all()),
         facts: Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio", stops: Arc::default() },
@@ -370,7 +371,7 @@ fn contracts_are_compiled_once_and_not_without_end() {
     let contract = control.contract(tool).expect("no fault");
     assert!(Arc::ptr_eq(&contract, &control.contract(tool).expect("no fault")));
     let mut contracts = control.contracts.write().expect("lock");
-    contracts.extend((0..MAX_CONTRACTS).map(|n| (Digest::of_bytes(&n.to_le_bytes()), contract.clone())));
+    contracts.extend((0..MAX_CONTRACTS).map(|n| ((Digest::of_bytes(&n.to_le_bytes()), None), contract.clone())));
     drop(contracts);
     let second = case("{}", Some("{}"), Mirror::none());
     control.contract(second.tool().expect("tool")).expect("no fault");

@@ -1,0 +1,144 @@
+//! What the operator decides of a definition beside its effect class. Edited by hand, in review.
+
+use crate::case::Kind;
+use crate::wire::canonical::Digest;
+use crate::wire::json::{Json, Kind as JsonKind};
+
+/// What the operator decided. What is absent is as the configuration has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contract {
+    /// Who answers for it. Policy sees it.
+    pub owner: Option<String>,
+    /// Where it acts, for example `production`. Policy sees it.
+    pub environment: Option<String>,
+    /// What kind of content comes back. Policy sees it; without it, content is untrusted.
+    pub returns: Option<Returns>,
+    /// When a person is asked before a call.
+    pub confirm: Option<Confirm>,
+    /// How much and how long.
+    pub limits: Limits,
+    /// What arguments must satisfy beside the tool's own schema.
+    pub arguments: Option<Constraint>,
+    /// For the next reviewer, who is shown it.
+    pub notes: Option<String>,
+}
+
+/// What kind of content a call brings back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Returns {
+    /// Anybody may know it, and the operator vouches for its author.
+    Public,
+    /// Not everybody may know it.
+    Private,
+    /// Anybody may have written it.
+    Untrusted,
+}
+
+impl Returns {
+    /// The name in files and policies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+            Self::Untrusted => "untrusted",
+        }
+    }
+}
+
+/// When a person is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confirm {
+    /// Not on account of this entry. No answer for what destroys.
+    Never,
+    /// Before the first call of a session.
+    Session,
+    /// Before every call.
+    Always,
+}
+
+impl Confirm {
+    /// The name in files and policies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Session => "session",
+            Self::Always => "always",
+        }
+    }
+}
+
+/// Limits of one definition. Each takes the place of the configuration's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Calls per minute and session.
+    pub calls_per_minute: Option<u32>,
+    /// Seconds to wait for an answer.
+    pub timeout_seconds: Option<u32>,
+    /// Bytes of JSON in one answer.
+    pub result_bytes: Option<usize>,
+}
+
+/// A JSON Schema, known by its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    /// The schema.
+    pub schema: Json,
+    /// SHA-256 of its canonical form.
+    pub digest: Digest,
+}
+
+impl Constraint {
+    /// Takes a schema; it must be an object.
+    pub fn read(schema: Json) -> Result<Self, ContractError> {
+        if schema.view().kind() != JsonKind::Object {
+            return Err(ContractError("arguments: a schema is a JSON object".to_owned()));
+        }
+        Ok(Self { digest: Digest::of_json(&schema), schema })
+    }
+}
+
+/// A contract that cannot be kept, and why.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct ContractError(pub(super) String);
+
+/// How many calls a minute may hold: one a microsecond, the resolution of the count.
+const MOST_CALLS: u32 = 60_000_000;
+/// The longest that a call may take.
+const MOST_SECONDS: u32 = 3600;
+
+impl Contract {
+    /// Refuses what could not be enforced: a limit of nothing, a field that says nothing of this kind.
+    pub(super) fn check(&self, kind: Kind) -> Result<(), ContractError> {
+        let bad = |what: &str| Err(ContractError(what.to_owned()));
+        let Limits { calls_per_minute, timeout_seconds, result_bytes } = self.limits;
+        if calls_per_minute.is_some_and(|calls| !(1..=MOST_CALLS).contains(&calls)) {
+            return bad("limits.calls_per_minute is 1 to 60000000");
+        }
+        if timeout_seconds.is_some_and(|seconds| !(1..=MOST_SECONDS).contains(&seconds)) {
+            return bad("limits.timeout_seconds is 1 to 3600");
+        }
+        if result_bytes == Some(0) {
+            return bad("limits.result_bytes is at least 1");
+        }
+        let called = self.limits != Limits::default() || self.returns.is_some() || self.environment.is_some();
+        if called && matches!(kind, Kind::Instructions | Kind::Server) {
+            return bad("environment, returns and limits are for what is called");
+        }
+        if kind != Kind::Tool && (self.confirm.is_some() || self.arguments.is_some()) {
+            return bad("confirm and arguments are for tools");
+        }
+        Ok(())
+    }
+
+    /// What kind of content comes back, as policy sees it.
+    #[must_use]
+    pub fn returns(&self) -> Returns {
+        self.returns.unwrap_or(Returns::Untrusted)
+    }
+}
