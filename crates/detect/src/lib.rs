@@ -3,3 +3,26 @@
 //! A detector decides nothing: it sees no `Case`, does no I/O, has no clock and no `unsafe`, and knows
 //! none of our other crates, so that the monitor and the gateway may both ask it. What a finding leads
 //! to is for whoever asked.
+
+mod decode;
+mod definition;
+mod finding;
+mod fold;
+mod guise;
+mod hidden;
+mod markup;
+mod orders;
+mod split;
+mod text;
+mod words;
+
+pub use definition::{Facts, Names, Role, Text, scan};
+pub use finding::{Class, Finding, Weight, inert};
+pub use hidden::Setting;
+pub use split::scan_together;
+
+/// Everything that is noticed about one text outside a definition, such as what a tool returned.
+#[must_use]
+pub fn scan_text(text: &str, setting: Setting) -> Vec<Finding> {
+    text::judge(text, "", setting).findings
+}

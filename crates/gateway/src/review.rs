@@ -1,5 +1,7 @@
 //! Review: what a server offers now against what was approved, for a person to decide.
 
+pub mod scan;
+
 use std::path::Path;
 use std::sync::Arc;
 
