@@ -34,7 +34,7 @@ const ESCAPES: usize = 6;
 pub(crate) fn inner(text: &str) -> Vec<Inner> {
     let mut found = Vec::new();
     blobs(text, &mut found);
-    if text.contains(['\\', '%', '&']) {
+    if text.bytes().filter(|b| matches!(b, b'\\' | b'%' | b'&')).count() >= ESCAPES {
         escapes(text, &mut found);
     }
     found.truncate(MAX_INNER);
@@ -148,6 +148,11 @@ pub(crate) fn rot13(text: &str) -> String {
 /// Digits and signs that stand for letters, where they stand among letters. None, if there are too few.
 pub(crate) fn unleet(text: &str) -> Option<String> {
     const WORDS: usize = 3;
+    // A digit right after a letter, or before one, often enough.
+    let pairs = text.as_bytes().windows(2).filter(|pair| matches!(pair, [a, b] if a.is_ascii_alphabetic() && leet(*b).is_some()));
+    if pairs.take(WORDS).count() < WORDS {
+        return None;
+    }
     let mut words = 0;
     let plain: Vec<String> = text
         .split(' ')
@@ -180,6 +185,10 @@ const fn leet(b: u8) -> Option<char> {
 /// Single letters with blanks between them, put together: `r e a d` is `read`. None, if there are too few.
 pub(crate) fn unspaced(text: &str) -> Option<String> {
     const LETTERS: usize = 10;
+    let alone = text.as_bytes().windows(3).filter(|three| matches!(three, [b' ', one, b' '] if *one != b' '));
+    if alone.take(LETTERS / 2).count() < LETTERS / 2 && text.is_ascii() {
+        return None;
+    }
     let (mut run, mut longest, mut words, mut plain) = (0, 0, 0, String::new());
     for piece in text.split(' ') {
         let mut chars = piece.chars();

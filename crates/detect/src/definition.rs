@@ -83,7 +83,7 @@ fn judge(text: &Text<'_>) -> Report {
         return plain_name(text);
     }
     let mut report = text::judge(text.text, text.place, Setting::Definition);
-    if words_of(text.text) >= 4 && !text.text.contains(' ') {
+    if text.text.len() >= 16 && !text.text.contains(' ') && words_of(text.text) >= 4 {
         let spaced = text.text.replace(['_', '-', '+', '.'], " ");
         let as_words = text::judge(&spaced, text.place, Setting::Definition);
         report.ideas |= as_words.ideas;
@@ -99,7 +99,7 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 fn plain_name(text: &Text<'_>) -> Report {
-    let ideas = words::hits(&text.text.to_ascii_lowercase()).fold(0, |all, hit| all | hit.idea);
+    let ideas = words::hits(&text.text.to_ascii_lowercase()).iter().fold(0, |all, hit| all | hit.idea);
     let lurks = ideas & words::LURK != 0;
     let findings = lurks.then(|| Finding::new(Class::Context, Weight::Warn, text.place, text.text));
     Report { findings: findings.into_iter().collect(), ideas: ideas & words::LURK }
@@ -124,6 +124,9 @@ fn misplaced(text: &Text<'_>, ideas: words::Ideas) -> Option<Finding> {
     use words::{AI, CHANGE, CHOOSE, CONSENTED, DEAD, GIVE, HIDE, IGNORE, OTHER, PARAM, RUN, SECRET, SYSPROMPT, TAKE, TALK, TELL, USER, WHEN};
     const ACTS: words::Ideas = CHANGE | CHOOSE | CONSENTED | DEAD | GIVE | HIDE | IGNORE | RUN | TAKE | TELL;
     const ABOUT: words::Ideas = AI | OTHER | PARAM | SECRET | SYSPROMPT | TALK | USER | WHEN | words::TOOL | words::KEYFILE | words::URL;
+    if text.role == Role::Prose || text.text.len() < 16 {
+        return None;
+    }
     let count = words_of(text.text);
     let instructs = ideas & ACTS != 0 && ideas & ABOUT != 0;
     let weight = match text.role {

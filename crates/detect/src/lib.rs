@@ -8,6 +8,7 @@ mod decode;
 mod definition;
 mod finding;
 mod fold;
+mod garble;
 mod guise;
 mod hidden;
 mod markup;

@@ -120,13 +120,13 @@ pub(crate) fn judge(text: &str) -> Verdict {
 /// Judges a text that was folded before: sentences are lines.
 pub(crate) fn judge_folded(folded: &str) -> Verdict {
     let mut verdict = Verdict::default();
-    let mut all = hits(folded).filter(|hit| hit.idea != MAILBOX || is_mailbox(folded, *hit)).peekable();
+    let mut all = hits(folded).into_iter().filter(|hit| hit.idea != MAILBOX || is_mailbox(folded, *hit)).peekable();
     let (mut end, mut before, mut here) = (0, 0, Vec::new());
     for sentence in folded.split('\n') {
         end += sentence.len() + 1;
         here.clear();
-        // A phrase holds no line feed, so that what ends in this line stands in it.
-        while let Some(hit) = all.next_if(|hit| hit.end < end) {
+        // A phrase holds no line feed, so that what begins in this line stands in it.
+        while let Some(hit) = all.next_if(|hit| hit.start < end) {
             here.push(hit);
         }
         let ideas = here.iter().fold(0, |all, hit| all | hit.idea);

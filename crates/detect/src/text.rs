@@ -3,6 +3,7 @@
 use crate::decode::{self, Form};
 use crate::finding::{Class, Finding, Weight};
 use crate::fold::{fold, is_invisible};
+use crate::garble;
 use crate::hidden::{self, Setting};
 use crate::markup;
 use crate::orders::{self, Verdict};
@@ -69,61 +70,41 @@ fn says(verdict: &Verdict, place: &str, report: &mut Report) {
 /// Forms that are undone for the whole text at once: what they say weighs as it does in plain words, and
 /// that it was dressed up weighs by itself.
 fn undressed(text: &str, folded: &str, place: &str, report: &mut Report) {
-    if let Some(plain) = decode::unspaced(text) {
+    let unspaced = decode::unspaced(text);
+    for plain in unspaced.into_iter().chain(leet(folded)) {
         report.note(Class::Disguised, Weight::Block, place, &plain);
         says(&orders::judge(&plain), place, report);
     }
-    if let Some(plain) = decode::unleet(folded)
-        && reads(&plain) >= reads(folded) + 2
-    {
-        report.note(Class::Disguised, Weight::Block, place, &plain);
-        says(&orders::judge_folded(&plain), place, report);
+    let turned = text.contains(['\u{202e}', '\u{202d}', '\u{2066}', '\u{2067}', '\u{2068}']);
+    if report.ideas & words::GARBLED == 0 && !turned {
+        return;
     }
-    if folded.len() >= 12 && folded.is_ascii() && scrambled(folded) {
-        let backwards: String = folded.chars().rev().collect();
-        for plain in [decode::rot13(folded), backwards] {
-            if reads(&plain) >= reads(folded) + 2 {
-                report.note(Class::Encoded, Weight::Block, place, &plain);
-                says(&orders::judge_folded(&plain), place, report);
-            }
+    for plain in [decode::rot13(folded), folded.chars().rev().collect()] {
+        if garble::reads(&plain) >= garble::reads(folded) + 2 || mostly_garbled(folded, &plain) {
+            report.note(Class::Encoded, Weight::Block, place, &plain);
+            says(&orders::judge_folded(&plain), place, report);
         }
-    } else if text.contains(['\u{202e}', '\u{202d}', '\u{2067}', '\u{2066}', '\u{2068}']) {
-        let backwards: String = folded.chars().rev().collect();
-        says(&orders::judge_folded(&backwards), place, report);
     }
 }
 
-/// Words that every English text has, and words that orders have: how many of them stand in a text.
-fn reads(folded: &str) -> usize {
-    folded.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() >= 2 && COMMON.contains(word)).count()
+/// The text without leet, if that makes it readable.
+fn leet(folded: &str) -> Option<String> {
+    decode::unleet(folded).filter(|plain| garble::reads(plain) >= garble::reads(folded) + 2)
 }
 
-/// Whether a text has words that are common words, turned by thirteen letters or backwards. Only such words
-/// count that mean nothing as they stand.
-fn scrambled(folded: &str) -> bool {
-    folded.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.len() >= 3 && SCRAMBLED.contains(word))
+/// Whether some sentence or quotation reads better than the whole.
+fn mostly_garbled(folded: &str, plain: &str) -> bool {
+    let runs = plain.split(' ').zip(folded.split(' ')).map(|(new, old)| (garble::is_common(new), garble::is_common(old)));
+    let mut run = 0_usize;
+    runs.into_iter().any(|(new, old)| {
+        run = match (new, old) {
+            (true, false) => run + 1,
+            (false, true) => 0,
+            _ => run,
+        };
+        run >= 3
+    })
 }
-
-static COMMON: std::sync::LazyLock<std::collections::HashSet<&'static str>> = std::sync::LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
-
-static SCRAMBLED: std::sync::LazyLock<std::collections::HashSet<String>> = std::sync::LazyLock::new(|| {
-    let long = COMMON.iter().filter(|word| word.len() >= 3);
-    let both = long.flat_map(|word| [decode::rot13(word), word.chars().rev().collect()]);
-    both.filter(|word| !COMMON.contains(word.as_str()) && !HONEST.contains(&word.as_str())).collect()
-});
-
-/// Reversed or turned words that are words themselves, or common in identifiers.
-const HONEST: &[&str] = &["tel", "nac", "nus", "tes", "nah", "elif", "lla", "eno", "txt", "erp", "sel", "era", "saw", "net", "tab", "bus", "pat", "sip", "ner"];
-
-/// The most frequent English words, and the verbs and nouns of orders.
-const WORDS: &str = "the and all any for you your that this with from have has not are was were will would can \
-    could should must may when what who which their there then than them they been being into out about only also \
-    other some such new each every after before first always never use using used user users tool tools file files \
-    read send open copy pass include ignore disregard forget instructions instruction previous prior above system prompt \
-    secret password token key keys data content contents tell mention inform call calling calls run execute delete \
-    remove add append post email mail forward upload message messages conversation attacker account disable alerts \
-    alert mark resolved reply approved transfer inbox repository repositories server argument parameter value and to \
-    of in is it as at be by do if no on or so up we an my me he us";
 
 /// Texts inside the text.
 fn encoded(text: &str, place: &str, depth: usize, report: &mut Report) {

@@ -5,9 +5,8 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
 use crate::fold::fold;
+use crate::garble;
 
 /// A set of ideas, one bit each.
 pub(crate) type Ideas = u64;
@@ -163,7 +162,7 @@ ideas! {
         "run|execute|executes|launch|invoke|eval|evaluate|spawn|type|fuhre|ausfuhren|execute*|lance*|ejecuta*|esegui|executa|rode|выполни*|запусти*|执行|运行|実行|실행",
     ];
     SHELL = 40: [
-        "rm -rf|curl -|curl http*|wget http*|wget -|chmod +x|chmod 777|/dev/tcp|nc -e|ncat -|bash -c|bash -i|sh -c|sh -i|base64 -d|powershell -|invoke-webrequest|invoke-expression|os.system|subprocess.|child_process|crontab|mkfifo|sudo |eval(|/tmp/|~/.bashrc|.bashrc|npm install|pip install|git push|git config|ssh-keygen|netcat|arbitrary shell commands|arbitrary commands|shell command|one-liner",
+        "rm -rf|curl -|curl http*|wget http*|wget -|chmod +x|chmod 777|/dev/tcp|nc -e|ncat -|bash -c|bash -i|sh -c|sh -i|base64 -d|powershell -|invoke-webrequest|invoke-expression|os.system|subprocess.|child_process|crontab|mkfifo|sudo|eval(|/tmp/|~/.bashrc|.bashrc|npm install|pip install|git push|git config|ssh-keygen|netcat|arbitrary shell commands|arbitrary commands|shell command|one-liner",
     ];
     PIPED = 41: ["¦ sh|¦ bash|¦sh|¦bash|¦ python|¦ sudo"];
     URL = 42: ["http://|https://|ftp://|webhook*"];
@@ -197,6 +196,9 @@ ideas! {
     TOTAL = 54: ["world|universe|available|ever|existence|of all"];
 }
 
+/// A common word, turned by thirteen letters or written backwards.
+pub(crate) const GARBLED: Ideas = 1 << 63;
+
 /// One place where a word of the vocabulary stands.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hit {
@@ -205,34 +207,85 @@ pub(crate) struct Hit {
     pub(crate) end: usize,
 }
 
-struct Word {
+/// A phrase, folded.
+struct Needle {
+    text: String,
     idea: Ideas,
-    /// Must the character before, or after, be no letter and no digit?
-    begins: bool,
+    /// Must the character after it be no letter and no digit?
     ends: bool,
 }
 
+/// The phrases in order, and where those with the same first bytes begin and end.
+///
+/// A phrase that begins with an ASCII letter or digit can only stand at the beginning of a word, which leaves so
+/// few places to look at that a table of first bytes is faster than an automaton, and is built in no time.
 struct Vocabulary {
-    search: Option<AhoCorasick>,
-    words: Vec<Word>,
+    needles: Vec<Needle>,
+    slots: Vec<Slot>,
 }
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    /// The first bytes, at most three, and how many they are; 0 is an empty slot.
+    key: u32,
+    from: usize,
+    to: usize,
+}
+
+/// Several times the number of different beginnings.
+const SLOTS: usize = 8192;
+const FIRST: usize = 3;
 
 static LOADED: LazyLock<Vocabulary> = LazyLock::new(load);
 
 fn load() -> Vocabulary {
-    let mut words = Vec::new();
-    let mut needles = Vec::new();
+    let mut needles: Vec<Needle> = Vec::new();
     for (idea, lists) in VOCABULARY {
         for phrase in lists.iter().flat_map(|list| phrases(list)) {
-            let open = phrase.ends_with('*');
-            let needle = fold(phrase.trim_end_matches('*'));
-            let alnum = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-            words.push(Word { idea: *idea, begins: alnum(needle.chars().next()), ends: !open && alnum(needle.chars().last()) });
-            needles.push(needle);
+            let text = fold(phrase.trim_end_matches('*'));
+            let ends = !phrase.ends_with('*') && text.ends_with(|c: char| c.is_ascii_alphanumeric());
+            needles.push(Needle { text, idea: *idea, ends });
         }
     }
-    let search = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).match_kind(MatchKind::Standard).build(needles);
-    Vocabulary { search: search.ok(), words }
+    let garbled = garble::words().map(|text| Needle { text, idea: GARBLED, ends: true });
+    needles.extend(garbled);
+    needles.sort_by(|a, b| (a.text.len().min(FIRST), &a.text).cmp(&(b.text.len().min(FIRST), &b.text)));
+    let mut vocabulary = Vocabulary { needles: Vec::new(), slots: vec![Slot::default(); SLOTS] };
+    for (i, needle) in needles.iter().enumerate() {
+        let key = key(needle.text.as_bytes().get(..FIRST).unwrap_or(needle.text.as_bytes()));
+        let slot = vocabulary.place(key);
+        if let Some(slot) = vocabulary.slots.get_mut(slot) {
+            let from = if slot.key == 0 { i } else { slot.from };
+            *slot = Slot { key, from, to: i + 1 };
+        }
+    }
+    vocabulary.needles = needles;
+    vocabulary
+}
+
+fn key(first: &[u8]) -> u32 {
+    first.iter().fold(0, |key, byte| key << 8 | u32::from(*byte)) | u32::try_from(first.len()).unwrap_or(0) << 24
+}
+
+impl Vocabulary {
+    /// The slot that holds `key`, or the empty one where it would be.
+    fn place(&self, key: u32) -> usize {
+        let mut at = usize::try_from(key.wrapping_mul(0x9e37_79b1) >> 19).unwrap_or(0) % SLOTS;
+        for _ in 0..SLOTS {
+            if self.slots.get(at).is_none_or(|slot| slot.key == key || slot.key == 0) {
+                break;
+            }
+            at = (at + 1) % SLOTS;
+        }
+        at
+    }
+
+    /// The phrases that begin with these bytes.
+    fn with(&self, first: &[u8]) -> &[Needle] {
+        let key = key(first);
+        let slot = self.slots.get(self.place(key)).filter(|slot| slot.key == key);
+        slot.and_then(|slot| self.needles.get(slot.from..slot.to)).unwrap_or_default()
+    }
 }
 
 /// The phrases of a list; `¦` is a bar that belongs to a phrase.
@@ -240,15 +293,30 @@ fn phrases(list: &'static str) -> impl Iterator<Item = String> {
     list.split('|').map(|phrase| phrase.replace('¦', "|"))
 }
 
-/// Every place in a folded text where a word of the vocabulary stands, in the order of their ends.
-pub(crate) fn hits(folded: &str) -> impl Iterator<Item = Hit> {
+/// Every place in a folded text where a phrase of the vocabulary stands, in the order of their beginnings.
+pub(crate) fn hits(folded: &str) -> Vec<Hit> {
     let bytes = folded.as_bytes();
-    let alnum = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-    LOADED.search.iter().flat_map(move |search| search.find_overlapping_iter(folded)).filter_map(move |found| {
-        let word = LOADED.words.get(found.pattern().as_usize())?;
-        let fits = !(word.begins && alnum(found.start().checked_sub(1)) || word.ends && alnum(Some(found.end())));
-        fits.then_some(Hit { idea: word.idea, start: found.start(), end: found.end() })
-    })
+    let (mut hits, mut inside) = (Vec::new(), false);
+    for (start, byte) in bytes.iter().enumerate() {
+        let alnum = byte.is_ascii_alphanumeric();
+        // Not within a word, not at a blank, and not within a character.
+        if !(alnum && inside || *byte == b' ' || (*byte & 0xc0) == 0x80) {
+            matches(bytes.get(start..).unwrap_or_default(), start, &mut hits);
+        }
+        inside = alnum;
+    }
+    hits
+}
+
+fn matches(rest: &[u8], start: usize, hits: &mut Vec<Hit>) {
+    for length in 1..=FIRST.min(rest.len()) {
+        for needle in LOADED.with(rest.get(..length).unwrap_or_default()) {
+            let text = needle.text.as_bytes();
+            if rest.starts_with(text) && !(needle.ends && rest.get(text.len()).is_some_and(u8::is_ascii_alphanumeric)) {
+                hits.push(Hit { idea: needle.idea, start, end: start + text.len() });
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -256,7 +324,7 @@ mod tests {
     use super::*;
 
     fn ideas(text: &str) -> Ideas {
-        hits(&fold(text)).fold(0, |all, hit| all | hit.idea)
+        hits(&fold(text)).iter().fold(0, |all, hit| all | hit.idea)
     }
 
     #[test]
