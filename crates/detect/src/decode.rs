@@ -44,9 +44,9 @@ pub(crate) fn inner(text: &str) -> Vec<Inner> {
 /// Base64 and hexadecimal runs that decode to text.
 fn blobs(text: &str, found: &mut Vec<Inner>) {
     const SHORTEST: usize = 16;
-    let runs = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_')));
+    let runs = text.as_bytes().split(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')));
     for run in runs.filter(|run| run.len() >= SHORTEST) {
-        let run: &str = run.get(..MAX_BYTES).unwrap_or(run);
+        let Ok(run) = std::str::from_utf8(run.get(..MAX_BYTES).unwrap_or(run)) else { continue };
         let bytes = if run.bytes().all(|b| b.is_ascii_hexdigit()) { unhex(run) } else { unbase64(run) };
         if let Some(text) = bytes.and_then(readable) {
             found.push(Inner { form: Form::Usual, text });
@@ -74,7 +74,7 @@ fn unbase64(run: &str) -> Option<Vec<u8>> {
     if !(upper && lower) {
         return None;
     }
-    let plain = run.trim_matches('=').replace('-', "+").replace('_', "/");
+    let plain = run.replace('-', "+").replace('_', "/");
     GeneralPurpose::new(&STANDARD, LENIENT).decode(plain).ok()
 }
 
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn blobs_that_are_text_are_read() {
-        assert_eq!(texts("x SGVsbG8gd29ybGQ= y"), ["Hello world"]);
+        assert_eq!(texts("x k=SGVsbG8gd29ybGQgYWdhaW4= y"), ["Hello world again"]);
         assert_eq!(texts("48656c6c6f20776f726c64"), ["Hello world"]);
         assert!(texts("GroupPolicyAttachmentResponse d41d8cd98f00b204e9800998ecf8427e").is_empty());
     }

@@ -48,7 +48,9 @@ const LINES: usize = 15;
 /// Looks at every character once.
 pub(crate) fn look(text: &str, setting: Setting) -> Sights {
     let mut sights = Sights::default();
-    padding(text, &mut sights);
+    if text.len() > BLANKS / 8 {
+        padding(text, &mut sights);
+    }
     if text.bytes().any(|b| (b < b' ' && !matches!(b, b'\n' | b'\t')) || b == 0x7f) {
         controls(text, setting, &mut sights);
     }

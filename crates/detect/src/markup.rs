@@ -77,7 +77,7 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
 
 /// Whether loading or following an address would hand over something.
 fn carries_data(address: &str, image: bool) -> bool {
-    let Some((_, query)) = address.split_once('?') else { return false };
+    let Some((_, query)) = address.split_once('?').filter(|(host, _)| host.contains("//")) else { return false };
     let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
     let long = if image { 16 } else { 24 };
     values.into_iter().any(|value| value.contains(['{', '$', '<']) || (value.len() >= long && !value.contains(['/', '.'])))

@@ -94,7 +94,7 @@ ideas! {
         "user's|their|of the user|your own|signed-in|logged-in|current account|of the account|account's|the operator's|host's|caller's|workspace's|any|all|des nutzers|des benutzers|seine|ihr|de l'utilisateur|del usuario|dell'utente|do usuario|пользователя|用户的|ユーザーの|사용자의",
     ];
     TALK = 20: [
-        "conversation*|chat history|message history|chat log*|chat transcript|previous messages|prior messages|earlier messages|last messages|recent messages|all messages so far|dialogue so far|transcript of|everything the user|all the user|all user messages|what the user said|what the user told|what the user wrote|the user told you|user has told you|user has said|user said so far|this session|the session so far|full context|entire context|complete context|context window|your context|your memory|chain of thought|your reasoning|scratchpad|other tool results|results of other tools|list of available tools|list of your tools|other connected|connected servers|available tools and",
+        "conversation|conversations|conversation history|chat history|message history|chat log*|chat transcript|previous messages|prior messages|earlier messages|last messages|recent messages|all messages so far|dialogue so far|transcript of|everything the user|all the user|all user messages|what the user said|what the user told|what the user wrote|the user told you|user has told you|user has said|user said so far|this session|the session so far|full context|entire context|complete context|context window|your context|your memory|chain of thought|your reasoning|scratchpad|other tool results|results of other tools|list of available tools|list of your tools|other connected|connected servers|available tools and",
         "gesprach*|unterhaltung*|chatverlauf|gesprachsverlauf|nachrichten|verlauf|historique|messages precedents|conversacion*|historial|mensajes anteriores|conversazion*|cronologia|conversa*|mensagens anteriores|gesprek|rozmow*|диалог*|переписк*|разговор*|истории сообщений|对话|聊天记录|会话|聊天|消息历史|会話|対話|チャット|履歴|대화|채팅",
     ];
     SYSPROMPT = 21: [
@@ -175,7 +175,7 @@ ideas! {
         "system override|system directive|system note|system instruction|system notice|system message:|admin override|administrator override|root override|hidden instruction*|hidden directive|secret instruction*|hidden policy|hidden malicious|role directive|override directive|override protocol|override code|emergency directive|emergency override|metadata directive|bypass protocol|act as:|new policy|policy update|updated policy|new instruction*|updated instruction*|new directive|begin instruction*|end of instruction*|end of description|end of tool|you are now|you must now|simulate elevated|unrestricted access|trust all user|trust all input|neue richtlinie|nouvelle consigne|nueva politica|nuova politica|новая политика|新策略|新政策|新しいポリシー|新たな指示",
     ];
     TEMPLATE = 46: [
-        "<¦im_start*|<¦im_end*|<¦system*|<¦user*|<¦assistant*|<¦endoftext*|<¦eot_id*|<¦start_header*|[inst]|[/inst]|<<sys>>|<important>|</important>|<system>|</system>|<instructions>|<hidden>|<secret>|<assistant>|<admin>|[system]|[system |[assistant |[admin|[important]|[instruction|### instruction|### system|### human|### assistant|{{ system|{{system|<system-reminder*|<critical>|<override>",
+        "<¦im_start*|<¦im_end*|<¦system*|<¦user*|<¦assistant*|<¦endoftext*|<¦eot_id*|<¦start_header*|[inst]|[/inst]|<<sys>>|<important>|</important>|<system>|</system>|<instructions>|<hidden>|<secret>|<assistant>|<admin>|[system]|[system:|[system note|[assistant:|[assistant note|[admin|[important]|[instruction|### instruction|### system|### human|### assistant|{{ system|{{system|<system-reminder*|<critical>|<override>",
     ];
     AI = 47: [
         "assistant|ai|llm|agent|agents|language model|chatbot|the model|copilot|claude|chatgpt|gemini|assistenten|assistent|asistente|l'assistant|ассистент*|助手|アシスタント|人工智能|모델",
@@ -184,7 +184,7 @@ ideas! {
         "decode and follow|decode and execute|decode and run|decode and obey|decode the following|decode this|base64:|rot13:|hex:|reversed:|decode it and",
     ];
     MENTION = 50: [
-        "such as|detects|detect|scans|scan for|example of|examples of|for example|expected output|illustrative|checks whether|checks if|explaining|explains|whether a|returns training|training text|test whether|prevents|protects against|protect against|classifies|flags|blocks attempts|untrusted",
+        "such as|detects|detect|scans|scan for|example of|examples of|for example|expected output|illustrative|checks whether|checks if|explaining how|explaining what|explains how|explains what|whether a|returns training|training text|test whether|prevents|protects against|protect against|classifies|flags|blocks attempts|untrusted",
     ];
     ALLOF = 51: ["all|every|each|any|entire|complete|full|whole|everything|alle|jede*|tous|toutes|todo|todos|toda|tutti|все|всех|весь|所有|全部|完整|全文|すべて|全て|모든|전체"];
     HARM = 52: [
@@ -222,19 +222,24 @@ struct Needle {
 struct Vocabulary {
     needles: Vec<Needle>,
     slots: Vec<Slot>,
+    /// For each first byte, the lengths of keys that begin with it, one bit each.
+    lengths: Vec<u8>,
+    /// Whether any key falls here: small enough to stay in the nearest cache, and most words end at it.
+    sieve: Vec<bool>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    /// The first bytes, at most three, and how many they are; 0 is an empty slot.
-    key: u32,
+    /// The first bytes, at most four, and how many they are; 0 is an empty slot.
+    key: u64,
     from: usize,
     to: usize,
 }
 
 /// Several times the number of different beginnings.
-const SLOTS: usize = 8192;
-const FIRST: usize = 3;
+const SLOTS: usize = 4096;
+const SIEVE: usize = 16384;
+const FIRST: usize = 4;
 
 static LOADED: LazyLock<Vocabulary> = LazyLock::new(load);
 
@@ -250,10 +255,17 @@ fn load() -> Vocabulary {
     let garbled = garble::words().map(|text| Needle { text, idea: GARBLED, ends: true });
     needles.extend(garbled);
     needles.sort_by(|a, b| (a.text.len().min(FIRST), &a.text).cmp(&(b.text.len().min(FIRST), &b.text)));
-    let mut vocabulary = Vocabulary { needles: Vec::new(), slots: vec![Slot::default(); SLOTS] };
+    let mut vocabulary = Vocabulary { needles: Vec::new(), slots: vec![Slot::default(); SLOTS], lengths: vec![0; 256], sieve: vec![false; SIEVE] };
     for (i, needle) in needles.iter().enumerate() {
-        let key = key(needle.text.as_bytes().get(..FIRST).unwrap_or(needle.text.as_bytes()));
+        let first = needle.text.as_bytes().get(..FIRST).unwrap_or(needle.text.as_bytes());
+        let key = key(first);
         let slot = vocabulary.place(key);
+        if let Some(lengths) = first.first().and_then(|byte| vocabulary.lengths.get_mut(usize::from(*byte))) {
+            *lengths |= 1 << first.len();
+        }
+        if let Some(hole) = vocabulary.sieve.get_mut(spread(key) % SIEVE) {
+            *hole = true;
+        }
         if let Some(slot) = vocabulary.slots.get_mut(slot) {
             let from = if slot.key == 0 { i } else { slot.from };
             *slot = Slot { key, from, to: i + 1 };
@@ -263,14 +275,20 @@ fn load() -> Vocabulary {
     vocabulary
 }
 
-fn key(first: &[u8]) -> u32 {
-    first.iter().fold(0, |key, byte| key << 8 | u32::from(*byte)) | u32::try_from(first.len()).unwrap_or(0) << 24
+/// The bytes and a one before them, so that keys of different lengths differ.
+fn key(first: &[u8]) -> u64 {
+    first.iter().fold(1, |key, byte| key << 8 | u64::from(*byte))
+}
+
+/// Spreads keys over a table.
+fn spread(key: u64) -> usize {
+    usize::try_from(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48).unwrap_or(0)
 }
 
 impl Vocabulary {
     /// The slot that holds `key`, or the empty one where it would be.
-    fn place(&self, key: u32) -> usize {
-        let mut at = usize::try_from(key.wrapping_mul(0x9e37_79b1) >> 19).unwrap_or(0) % SLOTS;
+    fn place(&self, key: u64) -> usize {
+        let mut at = spread(key) % SLOTS;
         for _ in 0..SLOTS {
             if self.slots.get(at).is_none_or(|slot| slot.key == key || slot.key == 0) {
                 break;
@@ -283,6 +301,9 @@ impl Vocabulary {
     /// The phrases that begin with these bytes.
     fn with(&self, first: &[u8]) -> &[Needle] {
         let key = key(first);
+        if self.sieve.get(spread(key) % SIEVE) != Some(&true) {
+            return &[];
+        }
         let slot = self.slots.get(self.place(key)).filter(|slot| slot.key == key);
         slot.and_then(|slot| self.needles.get(slot.from..slot.to)).unwrap_or_default()
     }
@@ -309,7 +330,8 @@ pub(crate) fn hits(folded: &str) -> Vec<Hit> {
 }
 
 fn matches(rest: &[u8], start: usize, hits: &mut Vec<Hit>) {
-    for length in 1..=FIRST.min(rest.len()) {
+    let lengths = rest.first().and_then(|byte| LOADED.lengths.get(usize::from(*byte))).copied().unwrap_or(0);
+    for length in (1..=FIRST.min(rest.len())).filter(|length| lengths & 1 << length != 0) {
         for needle in LOADED.with(rest.get(..length).unwrap_or_default()) {
             let text = needle.text.as_bytes();
             if rest.starts_with(text) && !(needle.ends && rest.get(text.len()).is_some_and(u8::is_ascii_alphanumeric)) {
