@@ -60,7 +60,10 @@ fn compare(floors: &Floors, now: &Floors) -> Vec<String> {
                 continue;
             };
             if got.rows != floor.rows {
-                worse.push(format!("  {slice}, {name}: {} rows, the floor is for {}: other corpora, or a new floor is due", got.rows, floor.rows));
+                worse.push(format!(
+                    "  {slice}, {name}: {} rows, the floor is for {}: other corpora, or a new floor is due",
+                    got.rows, floor.rows
+                ));
             }
             for (point, got, floor_at) in [("block", got.block, floor.block), ("warn", got.warn, floor.warn)] {
                 if floor.wanted && got < floor_at {

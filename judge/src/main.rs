@@ -3,6 +3,7 @@
 
 mod corpus;
 mod floor;
+mod page;
 mod report;
 mod slices;
 mod tally;
@@ -21,11 +22,12 @@ struct Wish {
     json: bool,
     check: Option<PathBuf>,
     write: Option<PathBuf>,
+    page: Option<PathBuf>,
     misses: Option<String>,
 }
 
 fn wish(args: impl Iterator<Item = String>) -> Result<Wish> {
-    let mut wish = Wish { corpora: PathBuf::new(), json: false, check: None, write: None, misses: None };
+    let mut wish = Wish { corpora: PathBuf::new(), json: false, check: None, write: None, page: None, misses: None };
     let mut args = args;
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} wants a value"));
@@ -34,6 +36,7 @@ fn wish(args: impl Iterator<Item = String>) -> Result<Wish> {
             "--format" => wish.json = value()? == "json",
             "--check" => wish.check = Some(value()?.into()),
             "--write" => wish.write = Some(value()?.into()),
+            "--page" => wish.page = Some(value()?.into()),
             "--misses" => wish.misses = Some(value()?),
             _ => bail!("unknown option {arg}"),
         }
@@ -59,11 +62,19 @@ fn run() -> Result<()> {
     if wish.misses.is_some() {
         return Ok(());
     }
+    let text = report::text(&tallies);
     if let Some(path) = &wish.write {
-        return floor::write(path, &tallies);
+        floor::write(path, &tallies)?;
+        return wish.page.as_deref().map_or(Ok(()), |page| page::write(page, &text));
     }
-    print!("{}", if wish.json { report::json(&tallies)? } else { report::text(&tallies) });
-    wish.check.as_deref().map_or(Ok(()), |path| floor::check(path, &tallies))
+    match wish.json {
+        true => print!("{}", report::json(&tallies)?),
+        false => println!("{text}\n{}", report::speed(&tallies)),
+    }
+    if let Some(path) = &wish.check {
+        floor::check(path, &tallies)?;
+    }
+    wish.page.as_deref().map_or(Ok(()), |page| page::check(page, &text))
 }
 
 fn main() -> ExitCode {

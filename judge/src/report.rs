@@ -28,9 +28,13 @@ pub(crate) fn text(tallies: &[Tally]) -> String {
                 half(line.held)
             );
         }
-        eprintln!("{}: {:.1} µs for each row", tally.slice, tally.micros());
     }
     out
+}
+
+/// How long it took, which is different each time and belongs on no page.
+pub(crate) fn speed(tallies: &[Tally]) -> String {
+    tallies.iter().map(|tally| format!("{}: {:.1} µs for each row\n", tally.slice, tally.micros())).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few thousand rows")]

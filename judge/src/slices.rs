@@ -66,7 +66,10 @@ fn poisoned(row: &Value) -> Option<Item> {
         return Some(item(row, true, &findings, vec!["third-party".into()]));
     }
     let dress = if obfuscation == "plain" { "own, plain" } else { "own, obfuscated" };
-    let mut lines = vec![dress.to_owned(), format!("position {} ({})", text(row, "position"), if obfuscation == "plain" { "plain" } else { "obfuscated" })];
+    let mut lines = vec![
+        dress.to_owned(),
+        format!("position {} ({})", text(row, "position"), if obfuscation == "plain" { "plain" } else { "obfuscated" }),
+    ];
     lines.push(format!("obfuscation {obfuscation}"));
     Some(item(row, true, &findings, lines))
 }

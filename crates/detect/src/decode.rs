@@ -4,8 +4,8 @@
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 /// How an inner text was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,7 +231,12 @@ mod tests {
 
     #[test]
     fn escapes_of_letters_are_telling() {
-        for text in [r"\x68\x65\x6c\x6c\x6f\x21\x21\x61", "%68%65%6c%6c%6f%61", "&#104;&#x65;&#108;&#108;&#111;&#97;", r"\u0068\u0065\u006c\u006c\u006f\u0061"] {
+        for text in [
+            r"\x68\x65\x6c\x6c\x6f\x21\x21\x61",
+            "%68%65%6c%6c%6f%61",
+            "&#104;&#x65;&#108;&#108;&#111;&#97;",
+            r"\u0068\u0065\u006c\u006c\u006f\u0061",
+        ] {
             let found = inner(text);
             assert!(found.iter().any(|inner| inner.form == Form::Telling && inner.text.starts_with("hello")), "{text}: {found:?}");
         }

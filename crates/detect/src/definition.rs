@@ -87,7 +87,8 @@ fn judge(text: &Text<'_>) -> Report {
         let spaced = text.text.replace(['_', '-', '+', '.'], " ");
         let as_words = text::judge(&spaced, text.place, Setting::Definition);
         report.ideas |= as_words.ideas;
-        let new: Vec<Finding> = as_words.findings.into_iter().filter(|new| report.findings.iter().all(|old| old.class != new.class)).collect();
+        let new: Vec<Finding> =
+            as_words.findings.into_iter().filter(|new| report.findings.iter().all(|old| old.class != new.class)).collect();
         report.findings.extend(new);
     }
     report
@@ -121,7 +122,9 @@ const SAMPLE_WORDS: usize = 7;
 
 /// Prose in a place that a client shows to nobody, or as a label.
 fn misplaced(text: &Text<'_>, ideas: words::Ideas) -> Option<Finding> {
-    use words::{AI, CHANGE, CHOOSE, CONSENTED, DEAD, GIVE, HIDE, IGNORE, OTHER, PARAM, RUN, SECRET, SYSPROMPT, TAKE, TALK, TELL, USER, WHEN};
+    use words::{
+        AI, CHANGE, CHOOSE, CONSENTED, DEAD, GIVE, HIDE, IGNORE, OTHER, PARAM, RUN, SECRET, SYSPROMPT, TAKE, TALK, TELL, USER, WHEN,
+    };
     const ACTS: words::Ideas = CHANGE | CHOOSE | CONSENTED | DEAD | GIVE | HIDE | IGNORE | RUN | TAKE | TELL;
     const ABOUT: words::Ideas = AI | OTHER | PARAM | SECRET | SYSPROMPT | TALK | USER | WHEN | words::TOOL | words::KEYFILE | words::URL;
     if text.role == Role::Prose || text.text.len() < 16 {
@@ -160,8 +163,12 @@ fn named(text: &Text<'_>, facts: &Facts<'_>, ideas: words::Ideas) -> Option<Find
 
 /// Hints against the name and the first words of the description.
 fn contradiction(texts: &[Text<'_>], facts: &Facts<'_>) -> Option<Finding> {
-    const DESTROYS: &[&str] = &["delete", "remove", "destroy", "drop", "purge", "wipe", "erase", "truncate", "uninstall", "revoke", "terminate", "kill"];
-    const WRITES: &[&str] = &["create", "write", "update", "insert", "send", "post", "upload", "publish", "execute", "set", "edit", "move", "rename", "install", "merge", "push", "deploy"];
+    const DESTROYS: &[&str] =
+        &["delete", "remove", "destroy", "drop", "purge", "wipe", "erase", "truncate", "uninstall", "revoke", "terminate", "kill"];
+    const WRITES: &[&str] = &[
+        "create", "write", "update", "insert", "send", "post", "upload", "publish", "execute", "set", "edit", "move", "rename", "install",
+        "merge", "push", "deploy",
+    ];
     let does = |verbs: &[&str], word: &str| verbs.iter().any(|verb| word == *verb || word.strip_suffix('s') == Some(*verb));
     let denied = |word: &str| (facts.read_only || facts.harmless) && does(DESTROYS, word) || facts.read_only && does(WRITES, word);
     if !facts.read_only && !facts.harmless {

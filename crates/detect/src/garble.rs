@@ -16,7 +16,8 @@ const WORDS: &str = "the and all any for you your that this with from have has n
     of in is it as at be by do if no on or so up we an my me he us";
 
 /// Garbled words that are words themselves, or common in identifiers.
-const HONEST: &[&str] = &["tel", "nac", "nus", "tes", "nah", "elif", "lla", "eno", "txt", "erp", "sel", "era", "saw", "net", "tab", "bus", "pat", "sip", "ner"];
+const HONEST: &[&str] =
+    &["tel", "nac", "nus", "tes", "nah", "elif", "lla", "eno", "txt", "erp", "sel", "era", "saw", "net", "tab", "bus", "pat", "sip", "ner"];
 
 static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
 

@@ -18,7 +18,13 @@ pub(crate) fn look(text: &str, note: &mut dyn FnMut(Weight, usize)) {
     let (mut symbols, mut indicators, mut cells, mut reversed) = (0_usize, 0_usize, 0_usize, false);
     let mut before = None;
     for (at, c) in text.char_indices() {
-        symbols = if is_symbol_letter(c) { symbols + 1 } else if c.is_ascii_alphanumeric() { 0 } else { symbols };
+        symbols = if is_symbol_letter(c) {
+            symbols + 1
+        } else if c.is_ascii_alphanumeric() {
+            0
+        } else {
+            symbols
+        };
         cells += usize::from(matches!(c, '\u{2840}'..='\u{28ff}'));
         indicators += usize::from(is_indicator(c) && before.is_some_and(|b: char| b == ' ') || is_indicator(c) && before.is_none());
         reversed |= matches!(c, '\u{202d}' | '\u{202e}');
@@ -39,7 +45,11 @@ const fn is_indicator(c: char) -> bool {
 /// Letters that are drawn as symbols, whose plain form is in ASCII.
 fn is_symbol_letter(c: char) -> bool {
     match c {
-        '\u{ff21}'..='\u{ff5a}' | '\u{1d400}'..='\u{1d7ff}' | '\u{24b6}'..='\u{24e9}' | '\u{1f110}'..='\u{1f189}' | '\u{249c}'..='\u{24b5}' => true,
+        '\u{ff21}'..='\u{ff5a}'
+        | '\u{1d400}'..='\u{1d7ff}'
+        | '\u{24b6}'..='\u{24e9}'
+        | '\u{1f110}'..='\u{1f189}'
+        | '\u{249c}'..='\u{24b5}' => true,
         '\u{2100}'..='\u{214f}' => std::iter::once(c).nfkc().all(|c| c.is_ascii_alphabetic()),
         _ => false,
     }

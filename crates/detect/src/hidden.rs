@@ -166,9 +166,13 @@ impl Walk {
         let fine = match c {
             '\u{feff}' => at == 0,
             '\u{200c}' | '\u{200d}' => joins(self.before) && (next.is_none() || joins(next) || next.is_some_and(char::is_whitespace)),
-            '\u{200e}' | '\u{200f}' | '\u{61c}' => rtl(self.before) || rtl(next) || at > 0 && self.before.is_some_and(|c| !c.is_alphabetic()),
+            '\u{200e}' | '\u{200f}' | '\u{61c}' => {
+                rtl(self.before) || rtl(next) || at > 0 && self.before.is_some_and(|c| !c.is_alphabetic())
+            }
             '\u{2061}'..='\u{2064}' => self.bits <= 1 && next.is_some_and(|n| !is_bit(n)),
-            '\u{fe00}'..='\u{fe0f}' => self.before.is_some_and(|b| !b.is_ascii_alphabetic() && !b.is_whitespace()) && !next.is_some_and(is_selector),
+            '\u{fe00}'..='\u{fe0f}' => {
+                self.before.is_some_and(|b| !b.is_ascii_alphabetic() && !b.is_whitespace()) && !next.is_some_and(is_selector)
+            }
             '\u{e0100}'..='\u{e01ef}' => self.before.is_some_and(is_ideograph) && !next.is_some_and(is_selector),
             '\u{180b}'..='\u{180f}' => self.before.is_some_and(|b| matches!(b, '\u{1800}'..='\u{18af}')),
             '\u{e0020}'..='\u{e007f}' => self.flag && matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}' | '\u{e007f}'),

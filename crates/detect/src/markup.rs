@@ -28,7 +28,17 @@ const fn markup(weight: Weight, text: &str) -> Veil<'_> {
 
 /// Comments, elements that are not shown, and elements that run.
 fn elements<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
-    const STYLES: &[&str] = &["display:none", "visibility:hidden", "font-size:0", "opacity:0", "color:white", "color:#fff", "color:transparent", "text-indent:-", "left:-"];
+    const STYLES: &[&str] = &[
+        "display:none",
+        "visibility:hidden",
+        "font-size:0",
+        "opacity:0",
+        "color:white",
+        "color:#fff",
+        "color:transparent",
+        "text-indent:-",
+        "left:-",
+    ];
     const ACTIVE: &[&str] = &["<script", "<iframe", "<object", "<embed", "javascript:", "onerror=", "onload="];
     for part in text.split('<').skip(1).take(500) {
         let tag = part.split('>').next().unwrap_or(part);
@@ -98,7 +108,8 @@ mod tests {
         ] {
             assert_eq!(veils(text).first().map(|veil| veil.weight), Some(Weight::Block), "{text}");
         }
-        for text in ["<img src=\"logo.png\" alt=\"Project logo\">", "a < b > c", "[a](https://x.example/?page=2)", "[1]: https://x.example"] {
+        for text in ["<img src=\"logo.png\" alt=\"Project logo\">", "a < b > c", "[a](https://x.example/?page=2)", "[1]: https://x.example"]
+        {
             assert!(veils(text).is_empty(), "{text}");
         }
     }

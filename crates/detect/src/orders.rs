@@ -79,7 +79,11 @@ const RULES_OF_ORDERS: &[Rule] = &[
     rule(Class::Tampering, Block, All(&[HIDE, WARNINGS])),
     rule(Class::Tampering, Warn, All(&[TELL, LURE])),
     rule(Class::Memory, Block, All(&[LASTING, KEEP])),
-    rule(Class::Memory, Block, All(&[LASTING, GIVE | RUN | TAKE | UNASKED | OFF, TALK | SECRET | KEYFILE | URL | MAILBOX | TOOL | ALLOF | WHEN])),
+    rule(
+        Class::Memory,
+        Block,
+        All(&[LASTING, GIVE | RUN | TAKE | UNASKED | OFF, TALK | SECRET | KEYFILE | URL | MAILBOX | TOOL | ALLOF | WHEN]),
+    ),
     rule(Class::Memory, Warn, All(&[LASTING])),
     rule(Class::Memory, Warn, All(&[KEEP, WHEN])),
     rule(Class::Exfiltration, Block, All(&[GIVE, MAILBOX | URL, ALLOF, CONTENTS | SECRET | TALK])),
@@ -132,7 +136,11 @@ pub(crate) fn judge_folded(folded: &str) -> Verdict {
         let ideas = here.iter().fold(0, |all, hit| all | hit.idea);
         if ideas != 0 {
             let seen = Seen { hits: &here, ideas, before };
-            verdict.orders.extend(orders(&seen).map(|rule| Order { class: rule.class, weight: seen.weight(rule), sentence: sentence.to_owned() }));
+            verdict.orders.extend(orders(&seen).map(|rule| Order {
+                class: rule.class,
+                weight: seen.weight(rule),
+                sentence: sentence.to_owned(),
+            }));
             verdict.ideas |= ideas;
         }
         before = ideas;

@@ -38,7 +38,9 @@ fn part<'a>(text: &'a Text<'a>) -> Option<Part<'a>> {
     if let Some(number) = number(&folded) {
         return Some(Part { number, text });
     }
-    let goes_on = ["continued", "to be continued", "continues in", "combine with", "concatenate", "see the description of"].iter().any(|mark| folded.contains(mark));
+    let goes_on = ["continued", "to be continued", "continues in", "combine with", "concatenate", "see the description of"]
+        .iter()
+        .any(|mark| folded.contains(mark));
     let breaks_off = folded.ends_with("...") || folded.ends_with('…') || folded.starts_with("...");
     (goes_on || breaks_off).then_some(Part { number: usize::MAX, text })
 }
@@ -63,7 +65,8 @@ fn payload(text: &str) -> String {
     let folded = fold(text);
     let words = folded.split([' ', '\n']).filter(|word| {
         let bare = word.trim_matches(['(', ')', '[', ']', ':', ',', '.', '…']);
-        !(matches!(bare, "part" | "step" | "piece" | "fragment" | "chunk" | "segment" | "continued") || !bare.is_empty() && bare.chars().all(|c| c.is_ascii_digit() || c == '/'))
+        !(matches!(bare, "part" | "step" | "piece" | "fragment" | "chunk" | "segment" | "continued")
+            || !bare.is_empty() && bare.chars().all(|c| c.is_ascii_digit() || c == '/'))
     });
     words.map(|word| word.trim_end_matches(['.', '…'])).collect::<Vec<_>>().join(" ")
 }

@@ -120,15 +120,16 @@ fn encoded(text: &str, place: &str, depth: usize, report: &mut Report) {
     }
 }
 
+/// Verbs of doing, with which an order begins.
+const DOING: &str = "\
+    add append ask call change collect copy decode delete disable disregard do download email \
+    execute exfiltrate fetch follow forget forward grant ignore include install invite mark never \
+    open override pass pay post print put read remove replace reply respond reveal run send set \
+    share summarise summarize system tell transfer upload use visit write";
+
 /// Whether a decoded text is an order or a command. Honest data is decoded, too, so a sentence has to begin with
 /// a verb of doing and go on, or a shell has to understand it.
 fn commands(text: &str, verdict: &Verdict) -> bool {
-    const DOING: &[&str] = &[
-        "add", "append", "ask", "call", "change", "collect", "copy", "decode", "delete", "disable", "disregard", "do", "download", "email", "execute",
-        "exfiltrate", "fetch", "follow", "forget", "forward", "grant", "ignore", "include", "install", "invite", "mark", "never", "open", "override",
-        "pass", "pay", "post", "print", "put", "read", "remove", "replace", "reply", "respond", "reveal", "run", "send", "set", "share", "summarise",
-        "summarize", "system", "tell", "transfer", "upload", "use", "visit", "write",
-    ];
     if verdict.ideas & words::SHELL != 0 || (text.contains("/bin/") && text.contains(['>', '|', '&'])) {
         return true;
     }
@@ -136,6 +137,6 @@ fn commands(text: &str, verdict: &Verdict) -> bool {
     let sentences = folded.split(['\n', ':', ';']).map(str::trim);
     sentences.filter(|sentence| !sentence.contains(['{', '"'])).any(|sentence| {
         let mut words = sentence.split(' ');
-        words.next().is_some_and(|first| DOING.contains(&first)) && words.count() >= 2
+        words.next().is_some_and(|first| DOING.split_ascii_whitespace().any(|verb| verb == first)) && words.count() >= 2
     })
 }

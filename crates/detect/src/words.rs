@@ -46,7 +46,7 @@ ideas! {
         "deaktivier*|uberspring*|umgeh*|abgeschaltet|nicht notig|nicht erforderlich|desactiv*|omitir|saltar*|contourn*|disattiv*|отключ*|пропуст*|обойти|跳过|禁用|关闭|无需|绕过|スキップ|無効|不要|건너뛰|비활성|생략",
     ];
     UNASKED = 7: [
-        "without asking|without confirm*|without approval|without user confirmation|without permission|without waiting for|without prompting|do not ask for|don't ask for|do not ask the user|don't ask the user|never ask for|never ask the user|no need to ask|skip asking|instead of asking|stop asking|need not ask|do not wait for|don't wait for|no confirmation|with no confirmation|do not pause|do not seek",
+        "without asking|without confirm*|without approval|without user confirmation|without permission|without waiting for|without prompting|do not ask for|don't ask for|not ask the user|never ask for|never ask the user|no need to ask|skip asking|instead of asking|stop asking|need not ask|do not wait for|don't wait for|no confirmation|with no confirmation|do not pause|do not seek",
         "ohne ruckfrage|ohne zu fragen|ohne nachfrag*|frag nicht|ohne bestatigung|sans demander|sans confirmation|sin preguntar|sin confirm*|senza chiedere|senza conferma|sem perguntar|sem confirm*|не спрашива*|без подтвержд*|без разрешен*|无需确认|不要询问|无需询问|不用确认|確認せず|確認なし|確認は不要|許可を求めず|묻지 말고|확인 없이",
     ];
     CONSENTED = 8: [
@@ -95,7 +95,7 @@ ideas! {
     ];
     TALK = 20: [
         "conversation|conversations|conversation history|chat history|message history|chat log*|chat transcript|previous messages|prior messages|earlier messages|last messages|recent messages|all messages so far|dialogue so far|transcript of|everything the user|all the user|all user messages|what the user said|what the user told|what the user wrote|the user told you|user has told you|user has said|user said so far|this session|the session so far|full context|entire context|complete context|context window|your context|your memory|chain of thought|your reasoning|scratchpad|other tool results|results of other tools|list of available tools|list of your tools|other connected|connected servers|available tools and",
-        "gesprach*|unterhaltung*|chatverlauf|gesprachsverlauf|nachrichten|verlauf|historique|messages precedents|conversacion*|historial|mensajes anteriores|conversazion*|cronologia|conversa*|mensagens anteriores|gesprek|rozmow*|диалог*|переписк*|разговор*|истории сообщений|对话|聊天记录|会话|聊天|消息历史|会話|対話|チャット|履歴|대화|채팅",
+        "gesprach*|unterhaltung*|chatverlauf|gesprachsverlauf|nachrichten|verlauf|historique|messages precedents|conversacion*|historial|mensajes anteriores|conversazion*|cronologia|conversa|conversas|mensagens anteriores|gesprek|rozmow*|диалог*|переписк*|разговор*|истории сообщений|对话|聊天记录|会话|聊天|消息历史|会話|対話|チャット|履歴|대화|채팅",
     ];
     SYSPROMPT = 21: [
         "system prompt*|system message*|hidden instruction*|hidden system|system instruction*|initial instruction*|your instructions|your prompt|developer message|developer instruction*|systemprompt*|prompt systeme|prompt del sistema|mensaje del sistema|prompt di sistema|prompt do sistema|системный промпт|系统提示|系统指令|システムプロンプト|システム指示|시스템 프롬프트",
@@ -129,7 +129,7 @@ ideas! {
         "best tool|best and most|best possible tool|most trustworthy|most trusted|most reliable tool|most powerful tool|most accurate tool|most secure tool|the only trusted|the only reliable|only trustworthy|superior to all|better than all other|better than any other|outperforms all|number one tool|top-rated|top rated|officially recommended|official and recommended|always the right choice|bestes tool|bestes werkzeug|beste werkzeug|beste tool|meilleur outil|mejor herramienta|miglior strumento|melhor ferramenta|лучший инструмент|最好的工具|最佳工具|最可靠的工具|最高のツール|最良のツール|最も信頼|최고의 도구",
     ];
     CHOOSE = 30: [
-        "always choose|always prefer|always pick|always select|always use this|always call this|prefer this|choose this tool|pick this tool|select this tool|should always be preferred|must always be preferred|must be preferred|takes precedence|take precedence|highest priority|choose it first|use it first|over any other|over all other|over other tools|over similar|even if another|even when another|regardless of other|instead of any other|rather than any other|anytime the user|whenever the user asks anything|for every question|for any question|for all questions|for all requests|for every request|for every task|for all tasks|no matter what|in preference to|immer zuerst|immer dieses|bevorzug*|vorzug*|toujours cet outil|toujours en premier|prefere*|siempre esta|siempre primero|prefiere|sempre questo|preferisci|всегда выбирай*|всегда используй*|предпочит*|优先使用|优先选择|总是使用|始终使用|始终优先|总是选择|首选|必ずこのツール|常にこのツール|優先的|優先し|항상 이 도구|우선",
+        "always choose|always prefer|always pick|always select|always use this|always call this|prefer this|choose this tool|pick this tool|select this tool|should always be preferred|must always be preferred|must be preferred|takes precedence|take precedence|highest priority|choose it first|use it first|over any other|over all other|over other tools|over similar|even if another|even when another|regardless of other|instead of any other|rather than any other|anytime the user|user asks anything|for every question|for any question|for all questions|for all requests|for every request|for every task|for all tasks|no matter what|in preference to|immer zuerst|immer dieses|bevorzug*|vorzug*|toujours cet outil|toujours en premier|prefere*|siempre esta|siempre primero|prefiere|sempre questo|preferisci|всегда выбирай*|всегда используй*|предпочит*|优先使用|优先选择|总是使用|始终使用|始终优先|总是选择|首选|必ずこのツール|常にこのツール|優先的|優先し|항상 이 도구|우선",
     ];
     // Deceiving the user.
     TELL = 31: [
@@ -255,7 +255,8 @@ fn load() -> Vocabulary {
     let garbled = garble::words().map(|text| Needle { text, idea: GARBLED, ends: true });
     needles.extend(garbled);
     needles.sort_by(|a, b| (a.text.len().min(FIRST), &a.text).cmp(&(b.text.len().min(FIRST), &b.text)));
-    let mut vocabulary = Vocabulary { needles: Vec::new(), slots: vec![Slot::default(); SLOTS], lengths: vec![0; 256], sieve: vec![false; SIEVE] };
+    let mut vocabulary =
+        Vocabulary { needles: Vec::new(), slots: vec![Slot::default(); SLOTS], lengths: vec![0; 256], sieve: vec![false; SIEVE] };
     for (i, needle) in needles.iter().enumerate() {
         let first = needle.text.as_bytes().get(..FIRST).unwrap_or(needle.text.as_bytes());
         let key = key(first);
