@@ -85,10 +85,10 @@ fn judge(text: &Text<'_>) -> Report {
     let mut report = text::judge(text.text, text.place, Setting::Definition);
     if text.text.len() >= 16 && !text.text.contains(' ') && words_of(text.text) >= 4 {
         let spaced = text.text.replace(['_', '-', '+', '.'], " ");
-        let as_words = text::judge(&spaced, text.place, Setting::Definition);
+        let as_words = text::words(&spaced, text.place);
         report.ideas |= as_words.ideas;
-        let new: Vec<Finding> =
-            as_words.findings.into_iter().filter(|new| report.findings.iter().all(|old| old.class != new.class)).collect();
+        let known: Vec<Class> = report.findings.iter().map(|finding| finding.class).collect();
+        let new = as_words.findings.into_iter().filter(|new| !known.contains(&new.class));
         report.findings.extend(new);
     }
     report

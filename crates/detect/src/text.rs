@@ -52,6 +52,13 @@ pub(crate) fn judge(text: &str, place: &str, setting: Setting) -> Report {
     report
 }
 
+/// Judges only what a text says as it stands.
+pub(crate) fn words(text: &str, place: &str) -> Report {
+    let mut report = Report::default();
+    says(&orders::judge(cut(text)), place, &mut report);
+    report
+}
+
 fn cut(text: &str) -> &str {
     let mut end = text.len().min(MAX_JUDGED);
     while !text.is_char_boundary(end) {
