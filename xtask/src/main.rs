@@ -6,6 +6,7 @@ mod conformance;
 mod docs;
 mod fuzz;
 mod gateway;
+mod judge;
 mod run;
 mod test;
 mod tidy;
@@ -52,6 +53,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--quick] [--rounds N] [--only NAME,NAME]",
         what: "latency, throughput, CPU and memory against a direct connection and nginx",
         run: bench::main,
+    },
+    Command {
+        name: "judge",
+        usage: "[--corpora DIR] [--format text|json] [--check] [--write] [--misses SLICE]",
+        what: "recall and false positives of the detectors on corpora; --check compares with the floor",
+        run: judge::main,
     },
     Command {
         name: "docs",

@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "doctests", what: "examples in documentation", needs: &["build"], run: doctests },
     Step { name: "doc", what: "documentation builds, links resolve", needs: &[], run: doc },
     Step { name: "docs", what: "generated pages are up to date", needs: &["build"], run: |_| done(crate::docs::main(&["--check".into()])) },
+    Step { name: "judge", what: "the detectors are as good as they were", needs: &["build"], run: judge },
     Step { name: "deny", what: "licences, bans, sources of dependencies", needs: &[], run: deny },
     Step { name: "fuzz", what: "every fuzz target, briefly", needs: &[], run: fuzz },
     Step { name: "install", what: "the real clients and servers of tests/real", needs: &[], run: install },
@@ -174,6 +175,16 @@ fn deny(full: bool) -> Result<Outcome> {
         run(cargo().args(["install", "--locked", "cargo-deny", "--version", CARGO_DENY]))?;
     }
     done(run(cargo().args(["deny", "--locked", "--all-features", "check", "bans", "licenses", "sources"])))
+}
+
+/// The corpora are adversarial text under many licences, and no part of the repository.
+fn judge(_: bool) -> Result<Outcome> {
+    let corpora = crate::judge::corpora();
+    if !corpora.is_dir() {
+        let why = format!("there are no corpora in {}; BARTIZAN_CORPORA can name another directory", corpora.display());
+        return Ok(Outcome::Skipped(why));
+    }
+    done(crate::judge::main(&["--check".into()]))
 }
 
 fn fuzz(_: bool) -> Result<Outcome> {

@@ -4,4 +4,27 @@
 //! none of our other crates, so that the monitor and the gateway may both ask it. What a finding leads
 //! to is for whoever asked.
 
+mod decode;
+mod definition;
+mod finding;
+mod fold;
+mod garble;
+mod guise;
+mod hidden;
+mod markup;
 pub mod names;
+mod orders;
+mod split;
+mod text;
+mod words;
+
+pub use definition::{Facts, Names, Role, Text, scan};
+pub use finding::{Class, Finding, Weight, inert};
+pub use hidden::Setting;
+pub use split::scan_together;
+
+/// Everything that is noticed about one text outside a definition, such as what a tool returned.
+#[must_use]
+pub fn scan_text(text: &str, setting: Setting) -> Vec<Finding> {
+    text::judge(text, "", setting).findings
+}

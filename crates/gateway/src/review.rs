@@ -4,6 +4,7 @@ pub mod grade;
 mod group;
 mod lines;
 mod rename;
+pub mod scan;
 pub use group::{Group, groups, together};
 pub use lines::Line;
 

@@ -4,7 +4,7 @@
 pub(crate) const FILE: &str = "xtask/src/tidy/rules.rs";
 
 /// Where Rust code of ours is.
-pub(crate) const SOURCE_DIRS: &[&str] = &["crates", "tests", "xtask", "benches", "fuzz"];
+pub(crate) const SOURCE_DIRS: &[&str] = &["crates", "tests", "xtask", "benches", "judge", "fuzz"];
 
 /// What a module may import, besides itself and its own parts.
 ///
@@ -49,8 +49,24 @@ pub(crate) const IMPORTS: &[Imports] = &[
     },
     Imports {
         crate_name: "detect",
-        // Detectors do not know each other.
-        rows: &[row("names", &[])],
+        rows: &[
+            row("names", &[]),
+            row("finding", &[]),
+            // What a text looks like.
+            row("fold", &[]),
+            row("decode", &[]),
+            row("hidden", &["finding", "fold", "guise"]),
+            row("guise", &["finding", "fold", "hidden"]),
+            row("markup", &["finding"]),
+            // What it says.
+            row("garble", &["decode"]),
+            row("words", &["fold", "garble"]),
+            row("orders", &["finding", "fold", "words"]),
+            row("text", &["finding", "fold", "decode", "hidden", "markup", "garble", "words", "orders"]),
+            // What a whole definition, or several, look like.
+            row("definition", &["finding", "hidden", "words", "text"]),
+            row("split", &["finding", "fold", "orders", "definition"]),
+        ],
     },
     Imports {
         crate_name: "gateway",
@@ -88,6 +104,7 @@ const fn confined(crate_name: &'static str, path: &'static str, only: &'static [
     Confined { crate_name, path, only, why }
 }
 
+const ADVICE: &str = "a detector sees text and nothing else: pass the value in";
 const PURE: &str = "the monitor does no I/O and has no clock: pass the value in";
 
 pub(crate) const CONFINED: &[Confined] = &[
@@ -104,6 +121,14 @@ pub(crate) const CONFINED: &[Confined] = &[
         &["upstream/stdio", "artefact/tool"],
         "only the stdio upstream starts servers, and only one module the package managers that fetch them",
     ),
+    confined("detect", "std::fs", &[], ADVICE),
+    confined("detect", "std::net", &[], ADVICE),
+    confined("detect", "std::process", &[], ADVICE),
+    confined("detect", "std::env", &[], ADVICE),
+    confined("detect", "std::thread", &[], ADVICE),
+    confined("detect", "std::time", &[], ADVICE),
+    confined("detect", "bartizan_monitor", &[], "a detector advises and knows nothing of what is decided"),
+    confined("detect", "bartizan_gateway", &[], "a detector advises and knows nothing of what is done"),
 ];
 
 /// A constructor that privacy alone cannot seal, because its value comes from I/O.
@@ -155,7 +180,7 @@ pub(crate) const UNSAFE_HOMES: &[&str] = &["crates/sandbox/"];
 pub(crate) const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "misc", "common"];
 
 /// Where the size budgets hold. Tests may be as long as the cases they list.
-pub(crate) const BUDGET_DIRS: &[&str] = &["crates/", "xtask/", "benches/"];
+pub(crate) const BUDGET_DIRS: &[&str] = &["crates/", "xtask/", "benches/", "judge/"];
 
 /// Lines of a file, without its tests.
 pub(crate) const FILE_LINES: usize = 400;

@@ -1,0 +1,253 @@
+//! Texts inside texts: what an encoding hides. Each form costs one pass over the text, and is tried only where
+//! the text has what the form needs. What is found is judged like any text, but not decoded forever: the
+//! depth and the amount are bounded.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+/// How an inner text was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Nobody writes plain words like this without wanting to hide them.
+    Telling,
+    /// Used for honest data, too: what counts is what it says.
+    Usual,
+}
+
+/// A text found inside another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inner {
+    pub(crate) form: Form,
+    pub(crate) text: String,
+}
+
+/// No more inner texts than this are looked at.
+const MAX_INNER: usize = 16;
+/// Of one inner text, no more bytes than this.
+const MAX_BYTES: usize = 16 * 1024;
+/// Escaped letters in a row that cannot be an accident.
+const ESCAPES: usize = 6;
+
+/// Every text that is hidden in `text` by an encoding.
+pub(crate) fn inner(text: &str) -> Vec<Inner> {
+    let mut found = Vec::new();
+    blobs(text, &mut found);
+    if text.bytes().filter(|b| matches!(b, b'\\' | b'%' | b'&')).count() >= ESCAPES {
+        escapes(text, &mut found);
+    }
+    found.truncate(MAX_INNER);
+    found
+}
+
+/// Base64 and hexadecimal runs that decode to text.
+fn blobs(text: &str, found: &mut Vec<Inner>) {
+    const SHORTEST: usize = 16;
+    let runs = text.as_bytes().split(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')));
+    for run in runs.filter(|run| run.len() >= SHORTEST) {
+        let Ok(run) = std::str::from_utf8(run.get(..MAX_BYTES).unwrap_or(run)) else { continue };
+        let bytes = if run.bytes().all(|b| b.is_ascii_hexdigit()) { unhex(run) } else { unbase64(run) };
+        if let Some(text) = bytes.and_then(readable) {
+            found.push(Inner { form: Form::Usual, text });
+        }
+        if found.len() >= MAX_INNER {
+            return;
+        }
+    }
+}
+
+fn unhex(run: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = run.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0_u8, |byte, digit| byte << 4 | digit)).collect())
+}
+
+fn unbase64(run: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
+    // An identifier is no base64: it has no digit, no capital in the middle, or slashes like a path.
+    let (mut upper, mut lower) = (false, false);
+    for b in run.bytes() {
+        upper |= b.is_ascii_uppercase();
+        lower |= b.is_ascii_lowercase();
+    }
+    if !(upper && lower) {
+        return None;
+    }
+    let plain = run.replace('-', "+").replace('_', "/");
+    GeneralPurpose::new(&STANDARD, LENIENT).decode(plain).ok()
+}
+
+/// Bytes that are a text which people could read.
+fn readable(bytes: Vec<u8>) -> Option<String> {
+    let text = String::from_utf8(bytes).ok()?;
+    let total = text.chars().count();
+    let plain = text.chars().filter(|c| c.is_alphanumeric() || c.is_ascii_graphic() || matches!(c, ' ' | '\n' | '\t')).count();
+    (total >= 8 && plain * 20 >= total * 19).then_some(text)
+}
+
+/// Backslash, percent and entity escapes of characters that need none.
+fn escapes(text: &str, found: &mut Vec<Inner>) {
+    let mut plain = String::with_capacity(text.len().min(MAX_BYTES));
+    let (mut run, mut telling) = (0, false);
+    let mut rest = text.get(..MAX_BYTES).unwrap_or(text);
+    while let Some(first) = rest.chars().next() {
+        if let Some((c, length)) = escape(rest) {
+            plain.push(c);
+            run += usize::from(c.is_alphanumeric() || c == ' ');
+            telling |= run >= ESCAPES;
+            rest = rest.get(length..).unwrap_or_default();
+        } else {
+            plain.push(first);
+            run = 0;
+            rest = rest.get(first.len_utf8()..).unwrap_or_default();
+        }
+    }
+    if telling {
+        found.push(Inner { form: Form::Telling, text: plain });
+    }
+}
+
+/// The escape at the beginning of `text`, and its length in bytes.
+fn escape(text: &str) -> Option<(char, usize)> {
+    let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    let fixed = |from: usize, count: usize| Some((number(text.get(from..from + count)?, 16)?, from + count));
+    match text.as_bytes() {
+        [b'\\', b'x', ..] => fixed(2, 2),
+        [b'\\', b'u', b'{', ..] => {
+            let digits = text.get(3..)?.split('}').next().filter(|digits| digits.len() <= 6)?;
+            Some((number(digits, 16)?, digits.len() + 4))
+        }
+        [b'\\', b'u', ..] => fixed(2, 4),
+        [b'\\', b'U', ..] => fixed(2, 8),
+        [b'\\', b'0'..=b'1', ..] => Some((number(text.get(1..4)?, 8)?, 4)),
+        [b'%', ..] => fixed(1, 2).filter(|(c, _)| c.is_ascii()),
+        [b'&', b'#', b'x' | b'X', ..] => entity(text.get(3..)?, 16).map(|(c, length)| (c, length + 3)),
+        [b'&', b'#', ..] => entity(text.get(2..)?, 10).map(|(c, length)| (c, length + 2)),
+        _ => None,
+    }
+}
+
+fn entity(text: &str, radix: u32) -> Option<(char, usize)> {
+    let end = text.find(';').filter(|end| *end <= 8)?;
+    let c = u32::from_str_radix(text.get(..end)?, radix).ok().and_then(char::from_u32)?;
+    Some((c, end + 1))
+}
+
+/// ROT13, for texts that do not read as they are.
+pub(crate) fn rot13(text: &str) -> String {
+    let turn = |c: char, base: u8| u8::try_from(c).map_or(c, |b| char::from(base + (b - base + 13) % 26));
+    let turned = text.chars().map(|c| match c {
+        'a'..='z' => turn(c, b'a'),
+        'A'..='Z' => turn(c, b'A'),
+        _ => c,
+    });
+    turned.collect()
+}
+
+/// Digits and signs that stand for letters, where they stand among letters. None, if there are too few.
+pub(crate) fn unleet(text: &str) -> Option<String> {
+    const WORDS: usize = 3;
+    // A digit right after a letter, or before one, often enough.
+    let pairs = text.as_bytes().windows(2).filter(|pair| matches!(pair, [a, b] if a.is_ascii_alphabetic() && leet(*b).is_some()));
+    if pairs.take(WORDS).count() < WORDS {
+        return None;
+    }
+    let mut words = 0;
+    let plain: Vec<String> = text
+        .split(' ')
+        .map(|word| {
+            let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
+            let digits = word.bytes().filter(|b| leet(*b).is_some()).count();
+            let marks = word.bytes().filter(|b| matches!(b, b'0' | b'1' | b'3' | b'4' | b'5' | b'7')).count();
+            if digits == 0 || letters == 0 || digits > 2 * letters + 1 {
+                return word.to_owned();
+            }
+            words += usize::from(marks > 0);
+            word.chars().map(|c| u8::try_from(c).ok().and_then(leet).unwrap_or(c)).collect()
+        })
+        .collect();
+    (words >= WORDS).then(|| plain.join(" "))
+}
+
+const fn leet(b: u8) -> Option<char> {
+    Some(match b {
+        b'0' => 'o',
+        b'1' => 'i',
+        b'3' => 'e',
+        b'4' | b'@' => 'a',
+        b'5' | b'$' => 's',
+        b'7' => 't',
+        _ => return None,
+    })
+}
+
+/// Single letters with blanks between them, put together: `r e a d` is `read`. None, if there are too few.
+pub(crate) fn unspaced(text: &str) -> Option<String> {
+    const LETTERS: usize = 10;
+    let alone = text.as_bytes().windows(3).filter(|three| matches!(three, [b' ', one, b' '] if *one != b' '));
+    if alone.take(LETTERS / 2).count() < LETTERS / 2 && text.is_ascii() {
+        return None;
+    }
+    let (mut run, mut longest, mut words, mut plain) = (0, 0, 0, String::new());
+    for piece in text.split(' ') {
+        let mut chars = piece.chars();
+        match (chars.next(), chars.next()) {
+            (Some(one), None) => {
+                plain.push(one);
+                run += 1;
+                longest = longest.max(run);
+            }
+            (None, _) => {
+                words += usize::from(run > 0);
+                if !plain.ends_with(' ') {
+                    plain.push(' ');
+                }
+            }
+            _ => {
+                run = 0;
+                plain.push(' ');
+                plain.push_str(piece);
+            }
+        }
+    }
+    (longest >= LETTERS && words > 0).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Vec<String> {
+        inner(text).into_iter().map(|inner| inner.text).collect()
+    }
+
+    #[test]
+    fn blobs_that_are_text_are_read() {
+        assert_eq!(texts("x k=SGVsbG8gd29ybGQgYWdhaW4= y"), ["Hello world again"]);
+        assert_eq!(texts("48656c6c6f20776f726c64"), ["Hello world"]);
+        assert!(texts("GroupPolicyAttachmentResponse d41d8cd98f00b204e9800998ecf8427e").is_empty());
+    }
+
+    #[test]
+    fn escapes_of_letters_are_telling() {
+        for text in [
+            r"\x68\x65\x6c\x6c\x6f\x21\x21\x61",
+            "%68%65%6c%6c%6f%61",
+            "&#104;&#x65;&#108;&#108;&#111;&#97;",
+            r"\u0068\u0065\u006c\u006c\u006f\u0061",
+        ] {
+            let found = inner(text);
+            assert!(found.iter().any(|inner| inner.form == Form::Telling && inner.text.starts_with("hello")), "{text}: {found:?}");
+        }
+        assert!(inner("100%20off %2F%3A \\d+ \\u00e9").is_empty());
+    }
+
+    #[test]
+    fn disguises_come_off() {
+        assert_eq!(rot13("znex nyy"), "mark all");
+        assert_eq!(unspaced("r e a d   t h e   f i l e s").as_deref(), Some("read the files"));
+        assert_eq!(unleet("r34d th3 f1l3 now").as_deref(), Some("read the file now"));
+        assert_eq!(unleet("use s3 and ec2"), None);
+    }
+}

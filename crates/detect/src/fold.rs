@@ -1,0 +1,148 @@
+//! One plain form of a text: lower case, no accents, no look-alikes, nothing invisible, one blank between
+//! words, and a line feed between sentences. What is folded alike reads alike.
+//!
+//! Letters: compatibility decomposition (UAX 15), then confusables (UTS 39) where they stand for ASCII.
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
+/// A sentence ends here at the latest, so that what is compared with what stays bounded.
+const SENTENCE: usize = 600;
+
+/// The plain form of `text`.
+#[must_use]
+pub(crate) fn fold(text: &str) -> String {
+    let mut folder = Folder { out: String::with_capacity(text.len() + 1), open: 0, wait: Gap::None };
+    if text.is_ascii() {
+        text.chars().for_each(|c| folder.take(c.to_ascii_lowercase()));
+    } else {
+        for c in text.chars() {
+            if c.is_ascii() {
+                folder.take(c.to_ascii_lowercase());
+            } else if !is_invisible(c) {
+                folder.foreign(c);
+            }
+        }
+    }
+    folder.out
+}
+
+/// What stands between the last character and the next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    None,
+    Blank,
+    /// A mark that ends a sentence when a blank follows.
+    Mark,
+    Line,
+    Sentence,
+}
+
+struct Folder {
+    out: String,
+    /// Where the sentence began.
+    open: usize,
+    wait: Gap,
+}
+
+impl Folder {
+    fn foreign(&mut self, c: char) {
+        match c {
+            '。' | '！' | '？' | '｡' | '।' | '؟' => self.wait = Gap::Sentence,
+            '‘' | '’' | 'ʼ' => self.take('\''),
+            '“' | '”' | '„' | '«' | '»' => self.take('"'),
+            _ if c.is_whitespace() => self.take(' '),
+            _ => std::iter::once(c).nfkd().filter(|c| !is_combining_mark(*c)).for_each(|c| self.letter(c)),
+        }
+    }
+
+    fn letter(&mut self, c: char) {
+        let plain = plain_letter(c);
+        plain.to_lowercase().for_each(|c| self.take(c));
+    }
+
+    fn take(&mut self, c: char) {
+        match c {
+            '\n' | '\r' if matches!(self.wait, Gap::Line | Gap::Mark) => self.wait = Gap::Sentence,
+            '\n' | '\r' => self.wait = self.wait_at_least(Gap::Line),
+            ' ' | '\t' | '\u{b}' | '\u{c}' => {
+                self.wait = if self.wait == Gap::Mark { Gap::Sentence } else { self.wait_at_least(Gap::Blank) };
+            }
+            _ => {
+                self.close(c);
+                self.out.push(c);
+                if matches!(c, '.' | '!' | '?') {
+                    self.wait = Gap::Mark;
+                }
+            }
+        }
+    }
+
+    const fn wait_at_least(&self, gap: Gap) -> Gap {
+        match (self.wait, gap) {
+            (Gap::None, _) | (Gap::Blank, Gap::Line) => gap,
+            (other, _) => other,
+        }
+    }
+
+    /// Writes what stands between, now that it is known what follows.
+    fn close(&mut self, next: char) {
+        let long = self.out.len() - self.open > SENTENCE;
+        let item = self.wait == Gap::Line && matches!(next, '-' | '*' | '#' | '<' | '[');
+        if self.wait == Gap::Sentence || item || (long && self.wait != Gap::None) || self.out.len() - self.open > 2 * SENTENCE {
+            self.out.push('\n');
+            self.open = self.out.len();
+        } else if matches!(self.wait, Gap::Blank | Gap::Line) && !self.out.is_empty() {
+            self.out.push(' ');
+        }
+        self.wait = Gap::None;
+    }
+}
+
+/// The ASCII letter that `c` stands for, or `c`.
+pub(crate) fn plain_letter(c: char) -> char {
+    if c.is_ascii() {
+        return c;
+    }
+    let enclosed = match u32::from(c) {
+        // Squared, negative circled and negative squared letters have no decomposition.
+        n @ 0x1f130..=0x1f149 => n.checked_sub(0x1f130),
+        n @ 0x1f150..=0x1f169 => n.checked_sub(0x1f150),
+        n @ 0x1f170..=0x1f189 => n.checked_sub(0x1f170),
+        n @ 0x1f1e6..=0x1f1ff => n.checked_sub(0x1f1e6),
+        _ => None,
+    };
+    if let Some(letter) = enclosed.and_then(|n| u8::try_from(n).ok()) {
+        return char::from(b'a'.saturating_add(letter));
+    }
+    let mut buffer = [0; 4];
+    let mut skeleton = unicode_security::skeleton(c.encode_utf8(&mut buffer));
+    match (skeleton.next(), skeleton.next()) {
+        (Some(one), None) if one.is_ascii_alphanumeric() => one,
+        _ => c,
+    }
+}
+
+/// Characters without a shape of their own.
+pub(crate) const fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn folding_removes_dress_and_keeps_sentences() {
+        assert_eq!(fold("Read  THIS.\nThen that"), "read this.\nthen that");
+        assert_eq!(fold("soft\nwrap\n- item"), "soft wrap\n- item");
+        assert_eq!(fold("n\u{435}w \u{440}\u{43e}l\u{456}\u{441}\u{443}"), "new policy");
+        assert_eq!(fold("ｒｅａｄ Ünï\u{200b}code"), "read unicode");
+        assert_eq!(fold("v1.2 ok"), "v1.2 ok");
+        assert_eq!(fold("一。二"), format!("{}\n二", fold("一")));
+    }
+}

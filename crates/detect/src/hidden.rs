@@ -1,0 +1,243 @@
+//! What is written and not seen: invisible characters, disguised letters, control characters, padding.
+//!
+//! Scripts and emoji need joiners, marks and selectors; these are told apart by what they stand next to.
+//! Sources: Unicode 17 core specification 23, UAX 9, UTR 36, UTS 39, UTS 51, ECMA-48.
+
+use crate::finding::{Class, Weight};
+use crate::fold::{is_invisible, plain_letter};
+
+/// What a text is for: a definition has no reason for a colour, the output of a program has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// A name, a description, a schema.
+    Definition,
+    /// What a tool returned.
+    Content,
+}
+
+/// Something unseen, and where it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sight {
+    pub(crate) class: Class,
+    pub(crate) weight: Weight,
+    pub(crate) at: usize,
+}
+
+/// What was seen, at most once per kind.
+#[derive(Debug, Default)]
+pub(crate) struct Sights {
+    pub(crate) seen: Vec<Sight>,
+    /// What invisible characters spell, if they spell something.
+    pub(crate) spelled: String,
+}
+
+impl Sights {
+    fn note(&mut self, class: Class, weight: Weight, at: usize) {
+        match self.seen.iter_mut().find(|sight| sight.class == class) {
+            Some(sight) => sight.weight = sight.weight.max(weight),
+            None => self.seen.push(Sight { class, weight, at }),
+        }
+    }
+}
+
+/// Blanks in a row that push text out of sight.
+const BLANKS: usize = 80;
+/// Empty lines in a row that do.
+const LINES: usize = 15;
+
+/// Looks at every character once.
+pub(crate) fn look(text: &str, setting: Setting) -> Sights {
+    let mut sights = Sights::default();
+    if text.len() > BLANKS / 8 {
+        padding(text, &mut sights);
+    }
+    if text.bytes().any(|b| (b < b' ' && !matches!(b, b'\n' | b'\t')) || b == 0x7f) {
+        controls(text, setting, &mut sights);
+    }
+    if !text.is_ascii() {
+        unseen(text, &mut sights);
+        crate::guise::look(text, &mut |weight, at| sights.note(Class::Disguised, weight, at));
+    }
+    sights
+}
+
+/// Runs of blanks or line feeds with something after them.
+fn padding(text: &str, sights: &mut Sights) {
+    let (mut blanks, mut lines, mut at) = (0, 0, 0);
+    for (i, b) in text.bytes().enumerate() {
+        match b {
+            b' ' | b'\t' => blanks += if b == b'\t' { 8 } else { 1 },
+            b'\n' => (blanks, lines) = (0, lines + 1),
+            b'\r' => {}
+            _ => {
+                if blanks >= BLANKS || lines > LINES {
+                    sights.note(Class::Padding, Weight::Block, at);
+                }
+                (blanks, lines, at) = (0, 0, i);
+            }
+        }
+    }
+}
+
+/// C0 controls and escape sequences.
+fn controls(text: &str, setting: Setting, sights: &mut Sights) {
+    for (at, c) in text.char_indices() {
+        let rest = text.get(at..).unwrap_or_default();
+        match c {
+            '\n' | '\t' => {}
+            // A lone carriage return writes over the line.
+            '\r' if rest.trim_end_matches(['\r', '\n']).is_empty() || rest.starts_with("\r\n") => {}
+            '\u{1b}' if setting == Setting::Content && is_colour(rest) => {}
+            '\0'..='\u{1f}' | '\u{7f}' => sights.note(Class::Control, Weight::Block, at),
+            _ => {}
+        }
+    }
+}
+
+/// Whether an escape sequence only colours, and leaves the text readable.
+fn is_colour(sequence: &str) -> bool {
+    let Some(rest) = sequence.strip_prefix("\u{1b}[") else { return false };
+    let length = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b';').count();
+    let numbers: Vec<&str> = rest.get(..length).unwrap_or_default().split(';').collect();
+    let has = |n: &str| numbers.contains(&n);
+    // 8 conceals, and a letter in the colour of its ground is not seen either.
+    let concealed = has("8")
+        || (0..8).any(|n| has(&format!("3{n}")) && has(&format!("4{n}")))
+        || (0..8).any(|n| has(&format!("9{n}")) && (has(&format!("10{n}")) || has(&format!("4{n}"))))
+        || has("37") && has("107")
+        || has("38") && has("48")
+        || numbers.iter().any(|n| n.len() > 3);
+    rest.as_bytes().get(length) == Some(&b'm') && !concealed
+}
+
+/// Invisible characters where no script and no emoji asks for them.
+fn unseen(text: &str, sights: &mut Sights) {
+    let mut walk = Walk { before: None, flag: false, private: 0, marks: 0, bits: 0, fillers: 0 };
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map(|(_, next)| *next);
+        if let Some(weight) = walk.judge(c, next, at) {
+            sights.note(Class::Hidden, weight, at);
+        }
+        if let Some(letter) = spelled(c) {
+            sights.spelled.push(letter);
+        }
+        if matches!(c, '\u{80}'..='\u{9f}') {
+            sights.note(Class::Control, Weight::Block, at);
+        }
+        if matches!(c, '\u{2028}' | '\u{2029}') && next.is_some() {
+            sights.note(Class::Padding, Weight::Block, at);
+        }
+    }
+}
+
+/// What is known about the characters before.
+struct Walk {
+    before: Option<char>,
+    /// Inside the tags of a flag.
+    flag: bool,
+    private: usize,
+    marks: usize,
+    bits: usize,
+    fillers: usize,
+}
+
+impl Walk {
+    fn judge(&mut self, c: char, next: Option<char>, at: usize) -> Option<Weight> {
+        self.flag = matches!(c, '\u{1f3f4}') || (self.flag && matches!(c, '\u{e0020}'..='\u{e007f}'));
+        self.private = if spells_privately(c) { self.private + 1 } else { 0 };
+        self.marks = if unicode_normalization::char::is_combining_mark(c) && !is_invisible(c) { self.marks + 1 } else { 0 };
+        self.bits = if is_bit(c) { self.bits + 1 } else { 0 };
+        self.fillers = if matches!(c, '\u{3164}' | '\u{115f}' | '\u{1160}' | '\u{ffa0}' | '\u{2800}') { self.fillers + 1 } else { 0 };
+        let stacked = self.marks >= 3 && self.before.is_some();
+        let verdict = self.private >= 5 || stacked || self.fillers >= 8 || self.bits >= 4;
+        let weight = if verdict { Some(Weight::Block) } else { self.alone(c, next, at) };
+        // A flag is a handful of tags, not a letter.
+        if !is_invisible(c) && self.marks == 0 {
+            self.before = Some(c);
+        }
+        weight
+    }
+
+    /// One character, by what it stands next to.
+    fn alone(&self, c: char, next: Option<char>, at: usize) -> Option<Weight> {
+        let joins = |c: Option<char>| c.is_some_and(|c| needs_joiners(c) || is_pictograph(c));
+        let rtl = |c: Option<char>| c.is_some_and(is_right_to_left);
+        let fine = match c {
+            '\u{feff}' => at == 0,
+            '\u{200c}' | '\u{200d}' => joins(self.before) && (next.is_none() || joins(next) || next.is_some_and(char::is_whitespace)),
+            '\u{200e}' | '\u{200f}' | '\u{61c}' => {
+                rtl(self.before) || rtl(next) || at > 0 && self.before.is_some_and(|c| !c.is_alphabetic())
+            }
+            '\u{2061}'..='\u{2064}' => self.bits <= 1 && next.is_some_and(|n| !is_bit(n)),
+            '\u{fe00}'..='\u{fe0f}' => {
+                self.before.is_some_and(|b| !b.is_ascii_alphabetic() && !b.is_whitespace()) && !next.is_some_and(is_selector)
+            }
+            '\u{e0100}'..='\u{e01ef}' => self.before.is_some_and(is_ideograph) && !next.is_some_and(is_selector),
+            '\u{180b}'..='\u{180f}' => self.before.is_some_and(|b| matches!(b, '\u{1800}'..='\u{18af}')),
+            '\u{e0020}'..='\u{e007f}' => self.flag && matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}' | '\u{e007f}'),
+            // A soft hyphen between two letters of a long word, or a break between scripts that write no blanks.
+            '\u{ad}' => self.bits <= 1 && self.before.is_some_and(char::is_alphabetic) && next.is_some_and(char::is_alphabetic),
+            '\u{200b}' | '\u{2060}' => self.before.is_some_and(writes_no_blanks) && next.is_some_and(writes_no_blanks),
+            '\u{115f}' | '\u{1160}' => next.is_some_and(|n| matches!(n, '\u{1100}'..='\u{11ff}')),
+            '\u{3164}' | '\u{ffa0}' => false,
+            _ => !is_invisible(c),
+        };
+        (!fine).then_some(Weight::Block)
+    }
+}
+
+/// Characters that are used in long runs as the digits of a code.
+const fn is_bit(c: char) -> bool {
+    matches!(c, '\u{200b}' | '\u{200c}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{180e}')
+}
+
+const fn is_selector(c: char) -> bool {
+    matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+const fn is_ideograph(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}
+
+const fn is_pictograph(c: char) -> bool {
+    matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}' | '\u{fe0f}')
+}
+
+/// Scripts that write with zero-width joiners: Arabic, Syriac, the Indic ones, Khmer, Mongolian.
+const fn needs_joiners(c: char) -> bool {
+    matches!(c, '\u{600}'..='\u{8ff}' | '\u{900}'..='\u{109f}' | '\u{1780}'..='\u{18af}' | '\u{1a20}'..='\u{1cff}' | '\u{a800}'..='\u{abff}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}')
+}
+
+const fn is_right_to_left(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
+
+/// Scripts in which a break may be marked by a character, as nobody writes blanks.
+const fn writes_no_blanks(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
+}
+
+const fn spells_privately(c: char) -> bool {
+    matches!(c, '\u{e020}'..='\u{e07e}' | '\u{f020}'..='\u{f07e}' | '\u{f0020}'..='\u{f007e}' | '\u{100020}'..='\u{10007e}')
+}
+
+/// The ASCII character that an invisible one stands for: tags, selectors, private use, eight-dot Braille.
+fn spelled(c: char) -> Option<char> {
+    let code = u32::from(c);
+    let letter = match code {
+        0xe0020..=0xe007e => code - 0xe0000,
+        0xe0110..=0xe016e => code - 0xe0100 + 16,
+        0xe020..=0xe07e => code - 0xe000,
+        0xf020..=0xf07e => code - 0xf000,
+        0x2820..=0x287e => code - 0x2800,
+        _ => return None,
+    };
+    char::from_u32(letter)
+}
+
+/// Folding for what is spelled by runs of symbols: see `guise`.
+pub(crate) fn stands_for(c: char) -> Option<char> {
+    let plain = plain_letter(c);
+    (plain != c && plain.is_ascii_alphabetic()).then_some(plain)
+}

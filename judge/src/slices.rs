@@ -1,0 +1,90 @@
+//! The slices: which corpus, which of its rows, and the function of the product that judges them. A new slice
+//! is a function and a line in the table.
+
+use bartizan_detect::{Finding, Names, Setting, Weight, scan_text};
+use bartizan_gateway::review::scan;
+use bartizan_monitor::case::Kind;
+use bartizan_monitor::wire::json::Json;
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::corpus::{is_tuned, text};
+
+/// A corpus and how it is judged.
+pub(crate) struct Slice {
+    pub(crate) name: &'static str,
+    /// The file's name without its ending.
+    pub(crate) file: &'static str,
+    pub(crate) judge: fn(&Value) -> Option<Item>,
+}
+
+pub(crate) const SLICES: &[Slice] = &[
+    Slice { name: "poisoned_tools", file: "poisoned_tools", judge: poisoned },
+    Slice { name: "benign_tools", file: "benign_tools", judge: benign },
+    Slice { name: "hidden_text", file: "hidden_text", judge: hidden },
+];
+
+/// One row of a corpus, judged.
+pub(crate) struct Item {
+    pub(crate) id: String,
+    pub(crate) tuned: bool,
+    /// Should something be found?
+    pub(crate) attack: bool,
+    /// The weightiest finding.
+    pub(crate) weight: Option<Weight>,
+    /// The classes of the findings, for whoever looks into a miss.
+    pub(crate) classes: Vec<&'static str>,
+    /// The lines of the table that count it.
+    pub(crate) lines: Vec<String>,
+}
+
+fn item(row: &Value, attack: bool, findings: &[Finding], lines: Vec<String>) -> Item {
+    Item {
+        id: text(row, "id").to_owned(),
+        tuned: is_tuned(text(row, "group")),
+        attack,
+        weight: findings.iter().map(|finding| finding.weight).max(),
+        classes: findings.iter().map(|finding| finding.class.name()).collect(),
+        lines,
+    }
+}
+
+/// As `approve` and `diff` see a definition; the corpora do not say which other servers there are.
+fn definition(row: &Value) -> Vec<Finding> {
+    let tool = row.get("tool").map(Value::to_string).unwrap_or_default();
+    let json = Json::parse(Bytes::from(tool));
+    json.map(|json| scan::findings(Kind::Tool, &json, &Names::default())).unwrap_or_default()
+}
+
+fn poisoned(row: &Value) -> Option<Item> {
+    let findings = definition(row);
+    if text(row, "label") != "attack" {
+        return Some(item(row, false, &findings, vec!["benign metadata".into()]));
+    }
+    let obfuscation = text(row, "obfuscation");
+    if obfuscation.is_empty() {
+        return Some(item(row, true, &findings, vec!["third-party".into()]));
+    }
+    let dress = if obfuscation == "plain" { "own, plain" } else { "own, obfuscated" };
+    let mut lines = vec![
+        dress.to_owned(),
+        format!("position {} ({})", text(row, "position"), if obfuscation == "plain" { "plain" } else { "obfuscated" }),
+    ];
+    lines.push(format!("obfuscation {obfuscation}"));
+    Some(item(row, true, &findings, lines))
+}
+
+fn benign(row: &Value) -> Option<Item> {
+    let strong = row.get("imperative").and_then(Value::as_bool) == Some(true);
+    let wording = if strong { "strong wording" } else { "ordinary wording" };
+    Some(item(row, false, &definition(row), vec!["real definitions".into(), wording.into()]))
+}
+
+fn hidden(row: &Value) -> Option<Item> {
+    let findings = scan_text(text(row, "text"), Setting::Content);
+    if text(row, "label") != "attack" {
+        return Some(item(row, false, &findings, vec!["emoji, scripts, logs".into()]));
+    }
+    let lines = vec!["hidden".into(), format!("tier {}", text(row, "tier")), format!("technique {}", text(row, "technique"))];
+    Some(item(row, true, &findings, lines))
+}
