@@ -435,10 +435,15 @@ fn every_reason_of_every_control_has_a_case_that_produces_it() {
 
 /// Reasons that no case can produce, because it takes more than lines: the test that does.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("identity.algorithm", "tokens_for_somebody_else_and_from_somebody_else_stay_out"),
+    ("identity.audience", "tokens_for_somebody_else_and_from_somebody_else_stay_out"),
     ("identity.expired", "nobody_is_anonymous_whatever_they_ask"),
     ("identity.invalid", "nobody_is_anonymous_whatever_they_ask"),
+    ("identity.issuer", "tokens_for_somebody_else_and_from_somebody_else_stay_out"),
     ("identity.missing", "nobody_is_anonymous_whatever_they_ask"),
     ("identity.revoked", "a_revoked_token_is_out_on_the_next_message"),
+    ("identity.scope", "scopes_open_servers_and_effects_and_a_challenge_names_them"),
+    ("identity.unavailable", "who_cannot_be_asked_lets_nobody_in"),
     ("monitor.fault", "i3_a_control_that_fails_denies"),
     ("monitor.journal", "i4_a_dead_journal_stops_every_call"),
     ("serve.draining", "a_served_gateway_drains_too_and_takes_nothing_new"),

@@ -10,6 +10,7 @@ mod examples;
 mod http_edge;
 mod invariants;
 mod lifecycle;
+mod oauth;
 mod props_json;
 mod rmcp;
 mod strangers;

@@ -6,6 +6,7 @@ mod controls;
 mod credential;
 mod file;
 pub mod files;
+mod issuers;
 mod judge;
 pub mod places;
 mod problem;
@@ -15,6 +16,7 @@ mod server;
 mod settings;
 
 pub use judge::is_label;
+pub use issuers::{Algorithm, Granted, Introspection, Issuer, Network, OAuth};
 pub use places::{Places, PlacesArgs};
 pub use problem::{ConfigErrors, Problem};
 pub use secret::Secret;
@@ -32,6 +34,7 @@ use toml::de::DeTable;
 
 use controls::Material;
 use file::File;
+use issuers::Trust;
 use judge::PlainHttp;
 use problem::Problems;
 use secret::Lookup;
@@ -133,6 +136,7 @@ impl Judging<'_> {
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let surroundings = Surroundings { base: &base, variables: self.variables, plain };
+        let known = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
             judge::server_name(&name, &names.separator, problems);
             if written.get_ref().sampling {
@@ -140,12 +144,14 @@ impl Judging<'_> {
             }
             servers.extend(surroundings.server(name.get_ref(), written.into_inner(), name.span(), problems).map(Arc::new));
         }
+        let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers };
+        let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
-        let settings = Settings { environment, listen, names, servers, limits, places: self.places, policy_digest };
+        let settings = Settings { environment, listen, names, servers, limits, oauth, places: self.places, policy_digest };
         Some(Loaded { settings, monitor, weakenings })
     }
 
@@ -156,6 +162,7 @@ impl Judging<'_> {
             // One server, under its own names: nothing listens, and nothing is told apart.
             file.listen = file::Listen::default();
             file.names = file::Names::default();
+            file.oauth = None;
             let key = Spanned::new(0..0, name.clone());
             let mut server = file.servers.remove(&key).unwrap_or_else(|| Spanned::new(0..0, file::Server::default()));
             server.get_mut().given = Some(command.clone());
@@ -164,6 +171,10 @@ impl Judging<'_> {
         }
         if file.dangerous.plain_http_beyond_loopback {
             weakenings.push("`dangerous.plain_http_beyond_loopback`: tokens and calls may leave this machine in clear text".to_owned());
+        }
+        for issuer in &file.dangerous.private_issuers {
+            let name = issuer.get_ref();
+            weakenings.push(format!("`dangerous.private_issuers`: the keys of {name:?} may be fetched from private addresses and this machine"));
         }
         for control in &file.dangerous.observe {
             weakenings.push(format!("`dangerous.observe`: the objections of `{}` are recorded and not enforced", control.get_ref()));

@@ -1,7 +1,7 @@
 //! All that a control may see: who calls what, where, when, and what came back.
 
 mod caller;
-pub use caller::{Caller, Means, Reach};
+pub use caller::{Badge, Caller, Means, Reach};
 
 use std::fmt;
 use std::sync::Arc;

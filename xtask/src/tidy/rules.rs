@@ -57,7 +57,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("consult", &[]),
             row("config", &["clock"]),
             row("journal", &["clock", "config/files"]),
-            row("identity", &["clock", "config", "config/files"]),
+            // Keys of issuers are fetched through the one dialer.
+            row("identity", &["clock", "config", "config/files", "upstream"]),
             row("review", &["config/files"]),
             row("upstream", &["clock", "config"]),
             row("session", &["clock", "snapshot", "upstream", "serve"]),

@@ -62,7 +62,7 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     }
     let current = Current::open(monitor, &settings.places.lock, &settings.names.separator)?;
     let journal = Journal::open(&settings.places.state)?;
-    let identity = Identity::open(&settings.places.state, settings.environment.as_deref());
+    let identity = Identity::open(&settings.places.state, settings.environment.as_deref()).with_oauth(settings.oauth.clone());
     let limits = &settings.limits;
     let servers =
         settings.servers.iter().map(|server| Server::new(server.clone(), limits.message_bytes, limits.children_per_server)).collect();

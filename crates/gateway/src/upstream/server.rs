@@ -9,7 +9,7 @@ use bartizan_monitor::wire::version::Version;
 
 use super::desk::Desk;
 use super::{Pipe, dial, stdio};
-use crate::config::ServerSettings;
+use crate::config::{Network, ServerSettings};
 
 /// A configured server and what is known about it across all links.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Server {
             modern: AtomicU8::new(UNKNOWN),
             children: Arc::new(tokio::sync::Semaphore::new(children)),
             spare: Mutex::default(),
-            http: dial::client(),
+            http: dial::client(Network::Any),
             backoff: stdio::Backoff::default(),
         })
     }
