@@ -93,7 +93,7 @@ fn programs_and_people_come_in_with_tokens_of_a_real_issuer() {
         assert_eq!(outcome(&call(&gateway, &token)), "good", "{algorithm}\n{}", gateway.said.text());
         assert_eq!(outcome(&call(&gateway, &token)), "good", "{algorithm}");
         assert_eq!(outcome(&call(&gateway, &provider.sign_in("alice", &resource, "mcp:read"))), "good", "{algorithm}");
-        let principals: Vec<Value> = stage.journal().0.iter().filter(|line| line.get("event").is_some_and(|event| event == "closed")).map(|line| stage.journal().whole(line)).map(|record| json!([record["principal"], record["client"]])).collect();
+        let principals: Vec<Value> = stage.journal().0.iter().filter(|line| line.get("event").is_some_and(|event| event == "closed")).map(|line| stage.journal().whole(line)).map(|record| json!([record["principal"], record["application"]])).collect();
         let robot = json!([format!("oauth:{host}#robot"), "robot"]);
         assert_eq!(principals, [robot.clone(), robot, json!([format!("oauth:{host}#alice"), "app"])], "{algorithm}");
         stage.verify();
@@ -178,7 +178,8 @@ fn opaque_tokens_are_asked_about_and_end_when_they_are_revoked() {
     let gateway = stage.serve();
     let (token, other) = (provider.token(OPAQUE, "mcp:read"), provider.sign_in("alice", OPAQUE, "mcp:read"));
     let mut session = gateway.visitor(&token).at("/mcp/files").initialize();
-    let events = session.begin("GET", "").events();
+    let mut stream = session.begin("GET", "");
+    assert_eq!(stream.head().expect("a stream").status, 200);
     assert!(session.request("tools/list", &json!({})).json().get("result").is_some());
     assert_eq!(outcome(&call(&gateway, &other)), "good");
     let asked = provider.asked("introspection");
@@ -190,8 +191,8 @@ fn opaque_tokens_are_asked_about_and_end_when_they_are_revoked() {
     eprintln!("revoked at the issuer, refused here after {took:?} (answers hold for 1 s)");
     assert_eq!(outcome(&call(&gateway, &token)), "identity.invalid", "and stays out");
     assert_eq!(outcome(&call(&gateway, &other)), "good", "the other one is not concerned");
-    // The stream of the session ends with it: the sweep sees that no token holds.
-    assert_eq!(events.count(), 0);
+    // The stream of the session ends with it: the next sweep sees that no token of its caller holds.
+    assert_eq!(stream.events().count(), 0);
     stage.verify();
 }
 
@@ -236,7 +237,7 @@ fn scopes_open_servers_and_effects_and_a_challenge_names_them() {
     assert!(challenge(&hidden).contains("scope=\"mcp:other\""), "{}", challenge(&hidden));
     let listed = gateway.visitor(&reader).at("/mcp").modern("tools/list", &json!({})).json();
     let names: Vec<&str> = listed["result"]["tools"].as_array().expect("tools").iter().filter_map(|tool| tool["name"].as_str()).collect();
-    assert_eq!(names, ["notes__change", "notes__look"], "what more rights would open is shown; a server without any is not");
+    assert_eq!(names, ["notes__look", "notes__change"], "what more rights would open is shown; a server without any is not");
     // The same principal with more rights: what it did before with less does not narrow it, nor the other way round.
     let writer = provider.token(RESOURCE, "mcp:read mcp:write");
     assert_eq!(outcome(&on(&writer, "/mcp/notes", "change")), "good");

@@ -14,6 +14,10 @@ const here = dirname(fileURLToPath(import.meta.url));
 const real = resolve(process.env.BARTIZAN_REAL ?? join(here, "../../target/real"));
 const { default: Provider } = await import(pathToFileURL(join(real, "npm/node_modules/oidc-provider/lib/index.js")));
 
+// Standard output is for what the test asks.
+console.info = () => {};
+console.warn = () => {};
+
 let generation = 0;
 
 function keys() {

@@ -126,8 +126,8 @@ fn open(house: &House, talk: &Talk, arrival: &Result<Parsed, Misread>) -> (Asked
         Err(misread) => Asked { id: misread.id.clone(), method: None, era: misread.era, call: ticket.id(), awaited: true },
     };
     ticket.note("principal", Json::string(talk.caller.principal()));
-    if let Some(client) = talk.caller.badge().and_then(|badge| badge.client.as_deref()) {
-        ticket.note("client", Json::string(client));
+    if let Some(application) = talk.caller.badge().and_then(|badge| badge.application.as_deref()) {
+        ticket.note("application", Json::string(application));
     }
     ticket.note("session", Json::string(&talk.label));
     ticket.note("transport", Json::string(talk.transport));

@@ -42,7 +42,7 @@ pub struct Caller {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Badge {
     /// The application that acts for the caller.
-    pub client: Option<String>,
+    pub application: Option<String>,
     /// The groups that the caller belongs to.
     pub groups: BTreeSet<String>,
     /// The gravest effect at each server; a server without an entry is narrowed by the reach only.

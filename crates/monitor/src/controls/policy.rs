@@ -123,7 +123,7 @@ impl Policy {
         let groups = badge.into_iter().flat_map(|badge| &badge.groups).map(|group| text(group));
         let groups = RestrictedExpression::new_set(groups);
         let mut client = HashMap::from([("means".to_owned(), text(case.caller().means().name())), ("groups".to_owned(), groups)]);
-        if let Some(application) = badge.and_then(|badge| badge.client.as_deref()) {
+        if let Some(application) = badge.and_then(|badge| badge.application.as_deref()) {
             client.insert("application".to_owned(), text(application));
         }
         let target = HashMap::from([

@@ -57,7 +57,10 @@ pub(super) fn judge(claims: View<'_>, (config, issuer): (&OAuth, &Issuer), sourc
         return Err(no(IDENTITY_INVALID, "the token is bound to a key (`cnf`), and came as a bearer token"));
     }
     let until_ms = times(claims, clock::millis(config.skew), source, now_ms)?;
-    let subject = name(claims, &issuer.subject).ok_or_else(|| no(IDENTITY_INVALID, format!("no usable `{}`", issuer.subject)))?;
+    // A program that has a token of its own is its own subject (RFC 9068, section 2.2); asked about an opaque
+    // one, issuers may leave that out.
+    let program = || client(claims).filter(|_| source == Source::Introspection && issuer.subject == "sub" && claims.get("sub").is_none());
+    let subject = name(claims, &issuer.subject).or_else(program).ok_or_else(|| no(IDENTITY_INVALID, format!("no usable `{}`", issuer.subject)))?;
     let principal = format!("oauth:{}#{subject}", issuer.label);
     let (reach, badge) = rights(claims, config, issuer)?;
     Ok(Bearer { caller: Caller::assertion(&principal, Means::OAuth, reach).with_badge(badge), until_ms })
@@ -110,7 +113,7 @@ fn rights(claims: View<'_>, config: &OAuth, issuer: &Issuer) -> Result<(Reach, B
     if let Some(missing) = config.required.iter().find(|scope| !scopes.contains(*scope)) {
         return lacks(format!("the token lacks {missing:?}"));
     }
-    let badge = Badge { client: client(claims), groups: groups(claims, issuer)?, most: BTreeMap::new(), steps: config.steps.clone() };
+    let badge = Badge { application: client(claims), groups: groups(claims, issuer)?, most: BTreeMap::new(), steps: config.steps.clone() };
     if config.scopes.is_empty() {
         return Ok((Reach::all(), badge));
     }
