@@ -57,7 +57,9 @@ fn base64url(text: &str) -> String {
 fn a_client_that_knows_nothing_finds_out_where_to_get_a_token() {
     let issuer = "https://login.example.test";
     let stage = Stage::with_server("files", &Script::with_tools(["read_file"]));
-    stage.configure(&format!("[oauth]\nresource = \"{RESOURCE}\"\nrequired_scopes = [\"mcp:read\"]\n[[oauth.issuer]]\nissuer = \"{issuer}\""));
+    stage.configure(&format!(
+        "[oauth]\nresource = \"{RESOURCE}\"\nrequired_scopes = [\"mcp:read\"]\n[[oauth.issuer]]\nissuer = \"{issuer}\""
+    ));
     let gateway = stage.serve();
     let stranger = gateway.visitor("").without("Authorization");
     let refused = stranger.modern("tools/list", &json!({}));
@@ -86,14 +88,24 @@ fn a_client_that_knows_nothing_finds_out_where_to_get_a_token() {
 fn programs_and_people_come_in_with_tokens_of_a_real_issuer() {
     let mut provider = Provider::start();
     let host = provider.address();
-    for (algorithm, resource) in [("ES256", RESOURCE.to_owned())].into_iter().chain(["RS256", "PS256", "EdDSA"].map(|name| (name, format!("https://gateway.test/{name}/mcp")))) {
+    for (algorithm, resource) in [("ES256", RESOURCE.to_owned())]
+        .into_iter()
+        .chain(["RS256", "PS256", "EdDSA"].map(|name| (name, format!("https://gateway.test/{name}/mcp"))))
+    {
         let stage = stage(&provider.issuer, &resource, "");
         let gateway = stage.serve();
         let token = provider.token(&resource, "mcp:read");
         assert_eq!(outcome(&call(&gateway, &token)), "good", "{algorithm}\n{}", gateway.said.text());
         assert_eq!(outcome(&call(&gateway, &token)), "good", "{algorithm}");
         assert_eq!(outcome(&call(&gateway, &provider.sign_in("alice", &resource, "mcp:read"))), "good", "{algorithm}");
-        let principals: Vec<Value> = stage.journal().0.iter().filter(|line| line.get("event").is_some_and(|event| event == "closed")).map(|line| stage.journal().whole(line)).map(|record| json!([record["principal"], record["application"]])).collect();
+        let principals: Vec<Value> = stage
+            .journal()
+            .0
+            .iter()
+            .filter(|line| line.get("event").is_some_and(|event| event == "closed"))
+            .map(|line| stage.journal().whole(line))
+            .map(|record| json!([record["principal"], record["application"]]))
+            .collect();
         let robot = json!([format!("oauth:{host}#robot"), "robot"]);
         assert_eq!(principals, [robot.clone(), robot, json!([format!("oauth:{host}#alice"), "app"])], "{algorithm}");
         stage.verify();
@@ -123,7 +135,10 @@ fn a_callers_token_never_leaves() {
             assert!(received.iter().all(|received| !received.head.contains(signature) && !received.line.contains(signature)), "{server}");
         }
         let state = std::fs::read_dir(stage.state()).expect("state").flatten().filter(|file| file.path().is_file());
-        for file in state.map(|file| file.path()).chain(std::fs::read_dir(stage.state().join("journal")).into_iter().flatten().flatten().map(|file| file.path())) {
+        for file in state
+            .map(|file| file.path())
+            .chain(std::fs::read_dir(stage.state().join("journal")).into_iter().flatten().flatten().map(|file| file.path()))
+        {
             assert!(!String::from_utf8_lossy(&std::fs::read(&file).expect("readable")).contains(signature), "{}", file.display());
         }
         assert!(!gateway.said.text().contains(signature));
@@ -158,7 +173,10 @@ fn tokens_for_somebody_else_and_from_somebody_else_stay_out() {
         assert_eq!((answer.status(), outcome(&answer).as_str()), (status, expected), "{what}\n{}", gateway.said.text());
         let said = challenge(&answer);
         let error = if status == 403 { "insufficient_scope" } else { "invalid_token" };
-        assert!(said.contains(&format!("error=\"{error}\"")) && said.contains("scope=\"mcp:read\"") && said.contains("resource_metadata="), "{what}: {said}");
+        assert!(
+            said.contains(&format!("error=\"{error}\"")) && said.contains("scope=\"mcp:read\"") && said.contains("resource_metadata="),
+            "{what}: {said}"
+        );
     }
     let twice = gateway.visitor(&good).at("/mcp/files");
     let mut wire = gateway.dial();
@@ -185,9 +203,7 @@ fn opaque_tokens_are_asked_about_and_end_when_they_are_revoked() {
     let asked = provider.asked("introspection");
     assert!((2..6).contains(&asked), "an answer holds for a moment: {asked}");
     provider.revoke(&token);
-    let took = within(Duration::from_secs(10), "the revoked token is out", || {
-        session.request("tools/list", &json!({})).status() == 401
-    });
+    let took = within(Duration::from_secs(10), "the revoked token is out", || session.request("tools/list", &json!({})).status() == 401);
     eprintln!("revoked at the issuer, refused here after {took:?} (answers hold for 1 s)");
     assert_eq!(outcome(&call(&gateway, &token)), "identity.invalid", "and stays out");
     assert_eq!(outcome(&call(&gateway, &other)), "good", "the other one is not concerned");
@@ -227,7 +243,8 @@ fn scopes_open_servers_and_effects_and_a_challenge_names_them() {
     );
     let gateway = stage.serve();
     let reader = provider.token(RESOURCE, "mcp:read");
-    let on = |token: &str, path: &str, name: &str| gateway.visitor(token).at(path).modern("tools/call", &json!({"name": name, "arguments": {}}));
+    let on =
+        |token: &str, path: &str, name: &str| gateway.visitor(token).at(path).modern("tools/call", &json!({"name": name, "arguments": {}}));
     assert_eq!(outcome(&on(&reader, "/mcp/notes", "look")), "good");
     let refused = on(&reader, "/mcp/notes", "change");
     assert_eq!((refused.status(), outcome(&refused).as_str()), (403, "identity.scope"), "{}", refused.json());
@@ -243,7 +260,8 @@ fn scopes_open_servers_and_effects_and_a_challenge_names_them() {
     assert_eq!(outcome(&on(&writer, "/mcp/notes", "change")), "good");
     assert_eq!(outcome(&on(&reader, "/mcp/notes", "change")), "identity.scope");
     let session = gateway.visitor(&writer).at("/mcp/notes").initialize();
-    let borrowed = gateway.visitor(&reader).at("/mcp/notes").with("Mcp-Session-Id", session.session()).with("MCP-Protocol-Version", "2025-11-25");
+    let borrowed =
+        gateway.visitor(&reader).at("/mcp/notes").with("Mcp-Session-Id", session.session()).with("MCP-Protocol-Version", "2025-11-25");
     assert_eq!(borrowed.clone().request("tools/list", &json!({})).status(), 404, "a session keeps the rights that it began with");
     // What reads `notes` and reads `files` does not write either of them.
     let mixed = provider.token(RESOURCE, "mcp:other mcp:write");

@@ -119,7 +119,10 @@ impl Provider {
         let mut wire = Wire::to(self.address());
         let form = "Content-Type: application/x-www-form-urlencoded";
         let length = body.len();
-        wire.send(format!("{head}\r\nHost: {}\r\n{form}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}", self.address()).as_bytes());
+        wire.send(
+            format!("{head}\r\nHost: {}\r\n{form}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}", self.address())
+                .as_bytes(),
+        );
         wire.response().expect("an answer")
     }
 
@@ -184,8 +187,13 @@ impl Provider {
         let back = browser.submit(&consent, &[("prompt", "consent")]);
         assert!(back.starts_with(redirect) && back.contains("state=xyz") && back.contains("iss="), "{back}");
         let code = back.split(['?', '&']).find_map(|pair| pair.strip_prefix("code=")).expect("a code").to_owned();
-        let fields =
-            [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", redirect), ("code_verifier", VERIFIER), ("resource", resource)];
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", redirect),
+            ("code_verifier", VERIFIER),
+            ("resource", resource),
+        ];
         let answer = self.post("/token", ("app", ""), &fields);
         let token = answer.json().get("access_token").and_then(Value::as_str).map(str::to_owned);
         token.unwrap_or_else(|| panic!("no token: {}", String::from_utf8_lossy(&answer.body)))

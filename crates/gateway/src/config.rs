@@ -15,8 +15,8 @@ pub mod seen;
 mod server;
 mod settings;
 
-pub use judge::is_label;
 pub use issuers::{Algorithm, Granted, Introspection, Issuer, Network, OAuth};
+pub use judge::is_label;
 pub use places::{Places, PlacesArgs};
 pub use problem::{ConfigErrors, Problem};
 pub use secret::Secret;
@@ -174,7 +174,8 @@ impl Judging<'_> {
         }
         for issuer in &file.dangerous.private_issuers {
             let name = issuer.get_ref();
-            weakenings.push(format!("`dangerous.private_issuers`: the keys of {name:?} may be fetched from private addresses and this machine"));
+            weakenings
+                .push(format!("`dangerous.private_issuers`: the keys of {name:?} may be fetched from private addresses and this machine"));
         }
         for control in &file.dangerous.observe {
             weakenings.push(format!("`dangerous.observe`: the objections of `{}` are recorded and not enforced", control.get_ref()));

@@ -79,7 +79,14 @@ fn answer(asked: &Asked, released: &Released) -> Reply {
     } else {
         200
     };
-    Reply { message: message.bytes().clone(), status, succeeded: form == ReplyForm::Result, reason: None, scope: None, awaited: asked.awaited }
+    Reply {
+        message: message.bytes().clone(),
+        status,
+        succeeded: form == ReplyForm::Result,
+        reason: None,
+        scope: None,
+        awaited: asked.awaited,
+    }
 }
 
 /// The era in which an error without a readable message is answered.

@@ -253,12 +253,7 @@ impl Trust<'_> {
         Some(Issuer { name, label, algorithms, jwks, max_age, introspection, subject, groups, network })
     }
 
-    fn introspection(
-        &self,
-        written: Spanned<WrittenIntrospection>,
-        network: Network,
-        problems: &mut Problems,
-    ) -> Option<Introspection> {
+    fn introspection(&self, written: Spanned<WrittenIntrospection>, network: Network, problems: &mut Problems) -> Option<Introspection> {
         let at = written.span();
         let written = written.into_inner();
         let endpoint = need(written.url, (&at, "url", "url = \"https://login.example.com/token/introspection\""), problems);
@@ -274,7 +269,8 @@ impl Trust<'_> {
     fn secret(&self, written: &Spanned<String>, problems: &mut Problems) -> Option<Secret> {
         if !written.get_ref().contains("${") {
             problems.blank(written.span());
-            let help = "write a reference, such as \"${env:INTROSPECTION_SECRET}\" or \"${file:PATH}\"; if this was a real credential, replace it";
+            let help =
+                "write a reference, such as \"${env:INTROSPECTION_SECRET}\" or \"${file:PATH}\"; if this was a real credential, replace it";
             problems.add(Some(written.span()), "the configuration holds no secrets", help);
             return None;
         }
@@ -370,7 +366,11 @@ fn resource(written: &Spanned<String>, problems: &mut Problems) -> Option<Url> {
     let text = written.get_ref();
     let parsed = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.host().is_some());
     let plain = |url: &Url| {
-        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none() && !text.contains(['"', '\\'])
+        url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && !text.contains(['"', '\\'])
     };
     let good = parsed.filter(|url| plain(url) && (url.scheme() == "https" || judge::is_loopback(url)));
     if good.is_none() {

@@ -10,8 +10,8 @@ mod tape;
 use std::sync::Arc;
 
 use bartizan_monitor::case::Caller;
-use bartizan_monitor::reason::gateway::{SESSION_LIMIT, SESSION_UNKNOWN};
 use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::{SESSION_LIMIT, SESSION_UNKNOWN};
 use bartizan_monitor::wire::envelope::{self, Arrival, Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
@@ -166,10 +166,8 @@ impl Front {
         if door::is_modern(headers) {
             return Ok(None);
         }
-        let session = self
-            .sessions
-            .find(id)
-            .filter(|session| session.talk.caller == *caller && Arc::ptr_eq(&session.talk.endpoint, endpoint));
+        let session =
+            self.sessions.find(id).filter(|session| session.talk.caller == *caller && Arc::ptr_eq(&session.talk.endpoint, endpoint));
         session.map(Some).ok_or_else(|| Refusal::new(SESSION_UNKNOWN, "not a session of this caller at this endpoint"))
     }
 

@@ -60,7 +60,8 @@ pub(super) fn judge(claims: View<'_>, (config, issuer): (&OAuth, &Issuer), sourc
     // A program that has a token of its own is its own subject (RFC 9068, section 2.2); asked about an opaque
     // one, issuers may leave that out.
     let program = || client(claims).filter(|_| source == Source::Introspection && issuer.subject == "sub" && claims.get("sub").is_none());
-    let subject = name(claims, &issuer.subject).or_else(program).ok_or_else(|| no(IDENTITY_INVALID, format!("no usable `{}`", issuer.subject)))?;
+    let subject =
+        name(claims, &issuer.subject).or_else(program).ok_or_else(|| no(IDENTITY_INVALID, format!("no usable `{}`", issuer.subject)))?;
     let principal = format!("oauth:{}#{subject}", issuer.label);
     let (reach, badge) = rights(claims, config, issuer)?;
     Ok(Bearer { caller: Caller::assertion(&principal, Means::OAuth, reach).with_badge(badge), until_ms })

@@ -93,10 +93,8 @@ async fn discover(fetcher: &Fetcher, issuer: &Issuer) -> Result<Url, String> {
 fn places(issuer: &str) -> Result<Vec<Url>, String> {
     let url = Url::parse(issuer).map_err(|error| error.to_string())?;
     let (origin, path) = (url.origin().ascii_serialization(), url.path().trim_end_matches('/'));
-    let mut places = vec![
-        format!("{origin}/.well-known/oauth-authorization-server{path}"),
-        format!("{origin}/.well-known/openid-configuration{path}"),
-    ];
+    let mut places =
+        vec![format!("{origin}/.well-known/oauth-authorization-server{path}"), format!("{origin}/.well-known/openid-configuration{path}")];
     if !path.is_empty() {
         places.push(format!("{origin}{path}/.well-known/openid-configuration"));
     }

@@ -43,7 +43,8 @@ impl KeySet {
         if listed.len() > MAX_KEYS {
             return Err(format!("more than {MAX_KEYS} keys"));
         }
-        let keys: Vec<Key> = listed.into_iter().flat_map(|jwk| algorithms.clone().filter_map(move |algorithm| key(jwk, algorithm))).collect();
+        let keys: Vec<Key> =
+            listed.into_iter().flat_map(|jwk| algorithms.clone().filter_map(move |algorithm| key(jwk, algorithm))).collect();
         if keys.is_empty() { Err("no key that can be used".to_owned()) } else { Ok(Self { keys, fetched_ms: now_ms }) }
     }
 
@@ -95,7 +96,8 @@ fn key(jwk: View<'_>, algorithm: Algorithm) -> Option<Key> {
         (Family::Ed, Some("OKP")) if is("OKP", "Ed25519") => ParsedPublicKey::new(&ED25519, bytes("x")?).ok()?,
         _ => return None,
     };
-    let material: String = ["kty", "crv", "n", "e", "x", "y"].into_iter().map(|part| format!("{part}={};", text(part).unwrap_or_default())).collect();
+    let material: String =
+        ["kty", "crv", "n", "e", "x", "y"].into_iter().map(|part| format!("{part}={};", text(part).unwrap_or_default())).collect();
     Some(Key { kid: text("kid"), algorithm, parsed, print: *Digest::of_bytes(material.as_bytes()).bytes() })
 }
 
