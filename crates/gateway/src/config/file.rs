@@ -33,7 +33,7 @@ pub(super) struct File {
     /// Who may do what.
     pub(super) policy: Policy,
     /// Whose access tokens are taken, beside the gateway's own.
-    pub(super) oauth: Option<Spanned<issuers::Written>>,
+    pub(super) oauth: Option<Spanned<issuers::written::OAuth>>,
     /// What weakens the gateway. The only place where that can be asked for.
     pub(super) dangerous: Dangerous,
 }

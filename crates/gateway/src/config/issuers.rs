@@ -1,5 +1,7 @@
 //! Whose access tokens are taken: from `[oauth]` to what the gateway can check tokens with.
 
+pub(super) mod written;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
@@ -7,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_monitor::case::Effect;
-use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
@@ -23,56 +24,6 @@ const CACHE: Duration = Duration::from_secs(30);
 const MOST_CACHE: Duration = Duration::from_secs(300);
 const MAX_AGE: Duration = Duration::from_secs(600);
 const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
-
-/// `[oauth]`, as it was written.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Written {
-    /// The canonical URI of this gateway: what tokens must name as their audience.
-    resource: Option<Spanned<String>>,
-    /// Who issues them.
-    issuer: Vec<Spanned<WrittenIssuer>>,
-    /// What every token must have.
-    required_scopes: Vec<Spanned<String>>,
-    /// What else a scope is good for. Without any, scopes do not narrow, and policy alone decides.
-    scopes: BTreeMap<Spanned<String>, WrittenScope>,
-    /// How much the clocks of issuers may differ from ours.
-    clock_skew: Option<Spanned<Length>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenIssuer {
-    issuer: Option<Spanned<String>>,
-    algorithms: Option<Spanned<Vec<Spanned<String>>>>,
-    jwks_uri: Option<Spanned<String>>,
-    jwks_max_age: Option<Spanned<Length>>,
-    introspection: Option<Spanned<WrittenIntrospection>>,
-    claims: WrittenClaims,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenIntrospection {
-    url: Option<Spanned<String>>,
-    client_id: Option<Spanned<String>>,
-    client_secret: Option<Spanned<String>>,
-    cache: Option<Spanned<Length>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenClaims {
-    subject: Option<Spanned<String>>,
-    groups: Option<Spanned<String>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenScope {
-    servers: Option<Vec<Spanned<String>>>,
-    effect: Option<Effect>,
-}
 
 /// What the gateway checks access tokens with.
 #[derive(Debug)]
@@ -199,7 +150,7 @@ pub(super) struct Trust<'a> {
 
 impl Trust<'_> {
     /// Judges `[oauth]`.
-    pub(super) fn oauth(&self, written: Spanned<Written>, problems: &mut Problems) -> Option<OAuth> {
+    pub(super) fn oauth(&self, written: Spanned<written::OAuth>, problems: &mut Problems) -> Option<OAuth> {
         let at = written.span();
         let written = written.into_inner();
         let audience = need(written.resource, (&at, "resource", "resource = \"https://mcp.example.com/mcp\""), problems);
@@ -231,7 +182,7 @@ impl Trust<'_> {
         }
     }
 
-    fn issuer(&self, written: Spanned<WrittenIssuer>, problems: &mut Problems) -> Option<Issuer> {
+    fn issuer(&self, written: Spanned<written::Issuer>, problems: &mut Problems) -> Option<Issuer> {
         let at = written.span();
         let written = written.into_inner();
         let name = need(written.issuer, (&at, "issuer", "issuer = \"https://login.example.com\""), problems)?;
@@ -253,7 +204,7 @@ impl Trust<'_> {
         Some(Issuer { name, label, algorithms, jwks, max_age, introspection, subject, groups, network })
     }
 
-    fn introspection(&self, written: Spanned<WrittenIntrospection>, network: Network, problems: &mut Problems) -> Option<Introspection> {
+    fn introspection(&self, written: Spanned<written::Introspection>, network: Network, problems: &mut Problems) -> Option<Introspection> {
         let at = written.span();
         let written = written.into_inner();
         let endpoint = need(written.url, (&at, "url", "url = \"https://login.example.com/token/introspection\""), problems);
@@ -278,7 +229,7 @@ impl Trust<'_> {
         resolved.map_err(|what| problems.add(Some(written.span()), what, "")).ok()
     }
 
-    fn scopes(&self, written: BTreeMap<Spanned<String>, WrittenScope>, problems: &mut Problems) -> BTreeMap<String, Granted> {
+    fn scopes(&self, written: BTreeMap<Spanned<String>, written::Scope>, problems: &mut Problems) -> BTreeMap<String, Granted> {
         let mut scopes = BTreeMap::new();
         for (name, scope) in written {
             let servers = match scope.servers {

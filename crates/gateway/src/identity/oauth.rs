@@ -14,12 +14,12 @@ mod metadata;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use bartizan_monitor::case::Caller;
 use bartizan_monitor::reason::gateway::{
     IDENTITY_ALGORITHM, IDENTITY_EXPIRED, IDENTITY_INVALID, IDENTITY_ISSUER, IDENTITY_REVOKED, IDENTITY_UNAVAILABLE,
 };
 use bartizan_monitor::reason::{Reason, Refusal};
-use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::{Json, View};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -75,6 +75,13 @@ pub(super) fn foreign<'h>(authorization: &[&'h [u8]]) -> Option<&'h str> {
     is_foreign.then_some(token)
 }
 
+/// What stands for a token: never the token itself, and made on every call.
+fn print_of(token: &str) -> Print {
+    let mut print = [0; SHA256_OUTPUT_LEN];
+    print.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    print
+}
+
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The maps are whole after every statement, so a panic elsewhere does not spoil them.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,7 +124,7 @@ impl OAuth {
         if token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Refusal::new(IDENTITY_INVALID, "the bearer token is too long, or not one word"));
         }
-        let print = *Digest::of_bytes(token.as_bytes()).bytes();
+        let print = print_of(token);
         if let Some(known) = self.remembered(&print, now_ms) {
             return known;
         }
