@@ -12,6 +12,7 @@ mod examples;
 mod http_edge;
 mod invariants;
 mod lifecycle;
+mod oauth;
 mod pinned;
 mod props_json;
 mod props_lock;

@@ -38,10 +38,7 @@ impl Served {
     /// When nobody listens.
     #[must_use]
     pub fn dial(&self) -> Wire {
-        let stream = TcpStream::connect(self.address).expect("the gateway listens");
-        stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).expect("a socket");
-        stream.set_nodelay(true).expect("a socket");
-        Wire { input: BufReader::new(stream) }
+        Wire::to(self.address)
     }
 
     /// A client with this credential, at `/mcp`.
@@ -140,6 +137,19 @@ impl Event {
 }
 
 impl Wire {
+    /// Opens a connection to whoever listens there.
+    ///
+    /// # Panics
+    ///
+    /// When nobody does.
+    #[must_use]
+    pub fn to(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("somebody listens");
+        stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).expect("a socket");
+        stream.set_nodelay(true).expect("a socket");
+        Self { input: BufReader::new(stream) }
+    }
+
     /// Sends bytes. A gateway that has hung up does not take them, which is its right.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.input.get_mut().write_all(bytes).is_ok()

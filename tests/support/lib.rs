@@ -7,4 +7,5 @@ pub mod http;
 pub mod journal;
 pub mod json;
 pub mod process;
+pub mod provider;
 pub mod script;

@@ -34,14 +34,15 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", what: "house rules", needs: &[], run: |_| done(crate::tidy::main(&[])) },
     Step { name: "clippy", what: "lints, warnings are errors", needs: &[], run: clippy },
     Step { name: "build", what: "the bartizan binary (debug)", needs: &[], run: build },
-    Step { name: "tests", what: "unit and integration tests", needs: &["build"], run: tests },
+    // Before the tests, which need a real authorization server of it.
+    Step { name: "install", what: "the real clients and servers of tests/real", needs: &[], run: install },
+    Step { name: "tests", what: "unit and integration tests", needs: &["build", "install"], run: tests },
     Step { name: "doctests", what: "examples in documentation", needs: &["build"], run: doctests },
     Step { name: "doc", what: "documentation builds, links resolve", needs: &[], run: doc },
     Step { name: "docs", what: "generated pages are up to date", needs: &["build"], run: |_| done(crate::docs::main(&["--check".into()])) },
     Step { name: "judge", what: "the detectors are as good as they were", needs: &["build"], run: judge },
     Step { name: "deny", what: "licences, bans, sources of dependencies", needs: &[], run: deny },
     Step { name: "fuzz", what: "every fuzz target, briefly", needs: &[], run: fuzz },
-    Step { name: "install", what: "the real clients and servers of tests/real", needs: &[], run: install },
     Step { name: "real", what: "real clients and servers through Bartizan", needs: &["build", "install"], run: real },
     Step {
         name: "reviews",

@@ -7,6 +7,7 @@ mod controls;
 mod credential;
 mod file;
 pub mod files;
+mod issuers;
 mod judge;
 pub mod places;
 mod problem;
@@ -16,6 +17,7 @@ mod server;
 mod settings;
 
 pub use allow::Allowed;
+pub use issuers::{Algorithm, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
 pub use places::{Places, PlacesArgs};
 pub use problem::{ConfigErrors, Problem};
@@ -34,6 +36,7 @@ use toml::de::DeTable;
 
 use controls::Material;
 use file::File;
+use issuers::Trust;
 use judge::PlainHttp;
 use problem::Problems;
 use secret::Lookup;
@@ -138,6 +141,7 @@ impl Judging<'_> {
         let floating = if file.dangerous.floating_versions { Floating::Accepted } else { Floating::Refused };
         let supply = Supply { floating, allowed, packages: self.places.state.join("packages") };
         let surroundings = Surroundings { base: &base, variables: self.variables, plain, supply };
+        let known = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
             judge::server_name(&name, &names.separator, problems);
             if written.get_ref().sampling {
@@ -145,12 +149,14 @@ impl Judging<'_> {
             }
             servers.extend(surroundings.server(name.get_ref(), written.into_inner(), name.span(), problems).map(Arc::new));
         }
+        let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers };
+        let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
-        let settings = Settings { environment, listen, names, servers, limits, places: self.places, policy_digest };
+        let settings = Settings { environment, listen, names, servers, limits, oauth, places: self.places, policy_digest };
         Some(Loaded { settings, monitor, weakenings })
     }
 
@@ -161,6 +167,7 @@ impl Judging<'_> {
             // One server, under its own names: nothing listens, and nothing is told apart.
             file.listen = file::Listen::default();
             file.names = file::Names::default();
+            file.oauth = None;
             let key = Spanned::new(0..0, name.clone());
             let mut server = file.servers.remove(&key).unwrap_or_else(|| Spanned::new(0..0, file::Server::default()));
             server.get_mut().given = Some(command.clone());
@@ -173,6 +180,11 @@ impl Judging<'_> {
         if file.dangerous.floating_versions {
             weakenings
                 .push("`dangerous.floating_versions`: servers whose version is not fixed start, whatever they have become".to_owned());
+        }
+        for issuer in &file.dangerous.private_issuers {
+            let name = issuer.get_ref();
+            weakenings
+                .push(format!("`dangerous.private_issuers`: the keys of {name:?} may be fetched from private addresses and this machine"));
         }
         for control in &file.dangerous.observe {
             weakenings.push(format!("`dangerous.observe`: the objections of `{}` are recorded and not enforced", control.get_ref()));

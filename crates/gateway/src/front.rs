@@ -6,8 +6,10 @@
 pub mod http;
 pub mod stdio;
 
+use std::borrow::Cow;
+
 use bartizan_monitor::case::ReplyForm;
-use bartizan_monitor::reason::gateway::UPSTREAM_CANCELLED;
+use bartizan_monitor::reason::gateway::{IDENTITY_SCOPE, UPSTREAM_CANCELLED};
 use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::stages::{Released, ReleasedKind};
 use bartizan_monitor::wire::json::{Json, View};
@@ -28,6 +30,8 @@ pub struct Reply {
     pub succeeded: bool,
     /// Why not, for a refusal.
     pub reason: Option<Reason>,
+    /// The scopes that would help, for a credential that lacks them.
+    pub scope: Option<String>,
     /// Whether the client waits for it on a transport without status: not for refused notifications.
     pub awaited: bool,
 }
@@ -48,10 +52,17 @@ pub(crate) fn reply(asked: &Asked, outcome: Result<Option<Released>, Refusal>) -
                 status: encoded.status,
                 succeeded: false,
                 reason: Some(refusal.reason),
+                scope: scope(&refusal),
                 awaited: asked.awaited,
             })
         }
     }
+}
+
+/// The scopes that a refusal names.
+pub(crate) fn scope(refusal: &Refusal) -> Option<String> {
+    let (member, scopes) = refusal.echo.as_deref()?;
+    (refusal.reason == IDENTITY_SCOPE && *member == "scope").then(|| scopes.view().as_str().map(Cow::into_owned)).flatten()
 }
 
 fn answer(asked: &Asked, released: &Released) -> Reply {
@@ -68,7 +79,14 @@ fn answer(asked: &Asked, released: &Released) -> Reply {
     } else {
         200
     };
-    Reply { message: message.bytes().clone(), status, succeeded: form == ReplyForm::Result, reason: None, awaited: asked.awaited }
+    Reply {
+        message: message.bytes().clone(),
+        status,
+        succeeded: form == ReplyForm::Result,
+        reason: None,
+        scope: None,
+        awaited: asked.awaited,
+    }
 }
 
 /// The era in which an error without a readable message is answered.

@@ -1,10 +1,12 @@
 //! Who is calling: from a credential to a [`Caller`], the proof that it was verified. The only module
 //! that may state so.
 
+mod oauth;
 mod store;
 mod token;
 mod used;
 
+pub use oauth::OAuth;
 pub use store::{Issued, Row, Standing, StoreError, Tokens, Wish};
 pub use token::{TokenId, random_id};
 pub use used::Used;
@@ -19,6 +21,7 @@ use bartizan_monitor::reason::gateway::{IDENTITY_EXPIRED, IDENTITY_INVALID, IDEN
 use bartizan_monitor::reason::{Reason, Refusal};
 use rustix::process::getuid;
 
+use crate::config;
 use crate::config::files::{self, Mark};
 use store::Rows;
 
@@ -29,6 +32,7 @@ pub struct Identity {
     path: PathBuf,
     environment: Option<String>,
     used: Used,
+    oauth: Option<Arc<OAuth>>,
     current: ArcSwap<Loaded>,
     // Held while reading, so that a change is read once and not by every waiting message.
     reading: Mutex<()>,
@@ -48,10 +52,31 @@ impl Identity {
     pub fn open(state: &Path, environment: Option<&str>) -> Self {
         let path = store::path(state);
         let current = ArcSwap::from_pointee(load(&path));
-        Self { path, environment: environment.map(ToOwned::to_owned), used: Used::of(state), current, reading: Mutex::new(()) }
+        Self { path, environment: environment.map(ToOwned::to_owned), used: Used::of(state), oauth: None, current, reading: Mutex::new(()) }
     }
 
-    /// Finds out who sent a request, from all values of its `Authorization` header.
+    /// The same, which also takes the access tokens of issuers.
+    #[must_use]
+    pub fn with_oauth(mut self, config: Option<Arc<config::OAuth>>) -> Self {
+        self.oauth = config.map(OAuth::new);
+        self
+    }
+
+    /// What clients are told of issuers, where any are trusted.
+    #[must_use]
+    pub fn oauth(&self) -> Option<&OAuth> {
+        self.oauth.as_deref()
+    }
+
+    /// Finds out who sent a request, whoever issued the credential: an issuer may have to be asked.
+    pub async fn admit(&self, authorization: &[&[u8]], now_ms: u64) -> Result<Caller, Refusal> {
+        match (&self.oauth, oauth::foreign(authorization)) {
+            (Some(oauth), Some(token)) => oauth.resolve(token, now_ms).await,
+            _ => self.resolve(authorization, now_ms),
+        }
+    }
+
+    /// Finds out who sent a request with a token of this gateway, from all values of its `Authorization` header.
     ///
     /// Refuses without a credential, with one that is not exactly one good bearer token, and with one
     /// that has expired or was revoked; only who holds the secret learns which of these it is.
@@ -77,6 +102,10 @@ impl Identity {
     pub fn still(&self, caller: &Caller, now_ms: u64) -> Result<(), Refusal> {
         match caller.means() {
             Means::LocalUser => return Ok(()),
+            Means::OAuth => {
+                let gone = || Refusal::new(IDENTITY_REVOKED, "no issuer is trusted any more");
+                return self.oauth.as_ref().ok_or_else(gone)?.still(caller, now_ms);
+            }
             Means::Token => {}
         }
         let gone = || Refusal::new(IDENTITY_REVOKED, format!("{} is no longer in the token store", caller.principal()));

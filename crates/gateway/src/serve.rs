@@ -130,6 +130,9 @@ fn open(house: &House, talk: &Talk, arrival: &Result<Parsed, Misread>) -> (Asked
         Err(misread) => Asked { id: misread.id.clone(), method: None, era: misread.era, call: ticket.id(), awaited: true },
     };
     ticket.note("principal", Json::string(talk.caller.principal()));
+    if let Some(application) = talk.caller.badge().and_then(|badge| badge.application.as_deref()) {
+        ticket.note("application", Json::string(application));
+    }
     ticket.note("session", Json::string(&talk.label));
     ticket.note("transport", Json::string(talk.transport));
     if let Some(method) = asked.method {

@@ -6,6 +6,7 @@
 
 mod desk;
 mod dial;
+mod fetch;
 mod http;
 mod open;
 mod probe;
@@ -14,6 +15,7 @@ mod shelf;
 mod stdio;
 mod survey;
 
+pub use fetch::{Fetcher, Form};
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
 pub use server::Server;
 pub use survey::{Surveyed, survey};

@@ -2,7 +2,7 @@
 
 mod caller;
 mod stops;
-pub use caller::{Caller, Means, Reach};
+pub use caller::{Badge, Caller, Means, Reach};
 pub use stops::{Stopped, Stops};
 
 use std::fmt;

@@ -194,6 +194,9 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
         ("policy", Json::string(&policy.to_string())),
         ("decision", Json::string(if admitted { "admitted" } else { "refused" })),
     ];
+    if let Some(application) = case.caller().badge().and_then(|badge| badge.application.as_deref()) {
+        members.push(("application", Json::string(application)));
+    }
     if let Some(server) = case.server() {
         members.push(("server", Json::string(server)));
     }

@@ -150,7 +150,7 @@ pub struct Refusal {
     pub detail: String,
     /// When trying again may succeed, for limits.
     pub retry_after_ms: Option<u64>,
-    /// A member of the error's data that the specification asks for: the caller's own word.
+    /// A member of the error's data that the specification asks for: the caller's own word, or scopes.
     pub echo: Option<Box<(&'static str, Json)>>,
 }
 
@@ -161,7 +161,7 @@ impl Refusal {
         Self { reason, detail: detail.into(), retry_after_ms: None, echo: None }
     }
 
-    /// Repeats a word of the caller where the specification asks for it.
+    /// Repeats a word of the caller, or names scopes, where the specification asks for it.
     #[must_use]
     pub fn echo(mut self, member: &'static str, word: Json) -> Self {
         self.echo = Some(Box::new((member, word)));
@@ -197,6 +197,26 @@ pub mod gateway {
             "The credential was revoked.",
             "An operator revoked the credential. Revocation works on the next message, in running sessions too.",
             "Ask the operator for a new credential.";
+        IDENTITY_ALGORITHM = "identity.algorithm", Class::Unauthenticated,
+            "The credential is not valid.",
+            "The access token is signed with an algorithm that is not allowed for its issuer. `none` and the HMAC family are never allowed, because they prove nothing here.",
+            "Let the issuer sign with one of `oauth.issuer.algorithms`, or allow its algorithm there.";
+        IDENTITY_AUDIENCE = "identity.audience", Class::Unauthenticated,
+            "The credential was issued for something else.",
+            "The access token does not name this gateway as its audience. A token that was issued for another service is not taken, because that service could replay it here.",
+            "Let the client ask its issuer for a token with `resource` set to `oauth.resource`, exactly as it is configured.";
+        IDENTITY_ISSUER = "identity.issuer", Class::Unauthenticated,
+            "The credential comes from somebody who is not trusted here.",
+            "The access token names an issuer that is not configured, or none at all.",
+            "Add the issuer as `[[oauth.issuer]]`, exactly as it writes itself, or let the client use one that is configured.";
+        IDENTITY_SCOPE = "identity.scope", Class::Http(403),
+            "The credential is not good for this. Ask for the scopes that the answer names.",
+            "The access token is valid and lacks a scope. The answer's `WWW-Authenticate` names all scopes that the operation needs.",
+            "The client asks its issuer for these scopes. If the issuer does not give them, change its grants, or `[oauth.scopes]`.";
+        IDENTITY_UNAVAILABLE = "identity.unavailable", Class::Http(503),
+            "The credential cannot be verified at the moment. Try again later.",
+            "The issuer's keys or its introspection endpoint could not be reached, or answered something else. What cannot be verified is not taken.",
+            "The log says what went wrong. Check that the issuer is up, and that the gateway may reach it; private addresses need `dangerous.private_issuers`.";
         SESSION_UNKNOWN = "session.unknown", Class::Session,
             "No such session. Initialize again.",
             "The session does not exist, has ended, or belongs to another principal; the answer is the same for all three.",

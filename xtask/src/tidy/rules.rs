@@ -78,7 +78,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("consult", &[]),
             row("config", &["clock"]),
             row("journal", &["clock", "config/files"]),
-            row("identity", &["clock", "config", "config/files"]),
+            // Keys of issuers are fetched through the one dialer.
+            row("identity", &["clock", "config", "config/files", "upstream"]),
             row("review", &["config/files"]),
             row("stops", &["config/files"]),
             // What is started is looked at just before, so the way to a server leads through it.

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::clock;
 
+use super::issuers;
 use super::problem::Problems;
 
 /// Everything but `[controls]`, which the controls read themselves.
@@ -33,6 +34,8 @@ pub(super) struct File {
     pub(super) limits: Limits,
     /// Who may do what.
     pub(super) policy: Policy,
+    /// Whose access tokens are taken, beside the gateway's own.
+    pub(super) oauth: Option<Spanned<issuers::written::OAuth>>,
     /// What weakens the gateway. The only place where that can be asked for.
     pub(super) dangerous: Dangerous,
 }
@@ -135,6 +138,8 @@ pub(super) struct Dangerous {
     pub(super) plain_http_beyond_loopback: bool,
     /// Whether to start servers whose version is not fixed.
     pub(super) floating_versions: bool,
+    /// Issuers whose keys and introspection may be on private addresses and on this machine.
+    pub(super) private_issuers: Vec<Spanned<String>>,
 }
 
 /// A duration with its unit.
@@ -173,6 +178,10 @@ pub(super) fn salvage<T: DeserializeOwned + Default>(table: DeTable<'_>, problem
 pub(super) fn remove(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
     let inner = table.iter_mut().any(|(_, value)| match value.get_mut() {
         DeValue::Table(inner) => remove(inner, at),
+        DeValue::Array(items) => items.iter_mut().any(|item| match item.get_mut() {
+            DeValue::Table(inner) => remove(inner, at),
+            _ => false,
+        }),
         _ => false,
     });
     if inner {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bartizan_monitor::wire::canonical::Digest;
 
 use super::allow::Allowed;
+use super::issuers::OAuth;
 use super::places::Places;
 use super::secret::Secret;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub servers: Vec<Arc<ServerSettings>>,
     /// How much is taken.
     pub limits: Limits,
+    /// Whose access tokens are taken, beside the gateway's own.
+    pub oauth: Option<Arc<OAuth>>,
     /// Where things are.
     pub places: Places,
     /// The digest of everything that the controls were built from.

@@ -324,3 +324,101 @@ fn broken_files_are_refused_and_never_panic() {
         }
     }
 }
+
+const OAUTH: &str = r#"
+[servers.files]
+url = "http://127.0.0.1:9100/mcp"
+[servers.db]
+url = "http://127.0.0.1:9101/mcp"
+[oauth]
+resource = "https://mcp.example.com/mcp"
+required_scopes = ["mcp"]
+clock_skew = "10s"
+[[oauth.issuer]]
+issuer = "https://login.example.com/tenant"
+algorithms = ["ES256"]
+claims = { subject = "oid", groups = "roles" }
+introspection = { url = "https://login.example.com/introspect", client_id = "gateway", client_secret = "${env:API_KEY}", cache = "5s" }
+[[oauth.issuer]]
+issuer = "http://127.0.0.1:9200"
+jwks_uri = "http://127.0.0.1:9200/jwks"
+jwks_max_age = "60s"
+[oauth.scopes]
+read = { effect = "read" }
+admin = { servers = ["db"] }
+[dangerous]
+private_issuers = ["http://127.0.0.1:9200"]
+"#;
+
+#[test]
+fn issuers_are_read() {
+    use bartizan_monitor::case::Effect;
+    let Loaded { settings, weakenings, .. } = Bench::new().load(OAUTH).expect("good");
+    let oauth = settings.oauth.expect("issuers");
+    let [tenant, own] = oauth.issuers.as_slice() else { panic!("two issuers") };
+    assert_eq!((oauth.audience.as_str(), oauth.skew), ("https://mcp.example.com/mcp", Duration::from_secs(10)));
+    assert_eq!((tenant.label.as_str(), tenant.network, own.network), ("login.example.com/tenant", Network::Public, Network::Private));
+    assert_eq!(tenant.algorithms, [Algorithm::Es256].into());
+    assert_eq!(own.algorithms, [Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa].into());
+    assert_eq!((tenant.subject.as_str(), tenant.groups.as_deref(), own.subject.as_str()), ("oid", Some("roles"), "sub"));
+    assert_eq!(
+        tenant.introspection.as_ref().map(|asked| (asked.client_secret.expose(), asked.cache)),
+        Some(("k3y", Duration::from_secs(5)))
+    );
+    let step = |server: &str, effect| oauth.steps.get(&(server.to_owned(), effect)).map(String::as_str);
+    assert_eq!((step("files", Effect::Read), step("files", Effect::Write)), (Some("mcp read"), None));
+    assert_eq!((step("db", Effect::Read), step("db", Effect::Destructive)), (Some("mcp read"), Some("admin mcp")));
+    assert!(weakenings.iter().any(|weakening| weakening.contains("private_issuers")), "{weakenings:?}");
+}
+
+#[test]
+fn what_is_wrong_with_issuers_is_told_all_at_once() {
+    let text = r#"
+[oauth]
+resource = "http://mcp.example.com/mcp#x"
+required_scopes = ["a b"]
+clock_skew = "121s"
+[oauth.scopes]
+read = { servers = ["nobody"], effect = "read" }
+[[oauth.issuer]]
+issuer = "http://login.example.com"
+algorithms = ["HS256", "none", "ES256"]
+[[oauth.issuer]]
+issuer = "https://one.example.com"
+jwks_uri = "http://127.0.0.1/jwks"
+introspection = { url = "https://a:b@one.example.com/i", client_id = "x", client_secret = "hunter2hunter2" }
+[[oauth.issuer]]
+algorithms = []
+[dangerous]
+private_issuers = ["https://nobody.example.com"]
+"#;
+    let bench = Bench::new();
+    let problems = bench.problems(text);
+    for (line, what) in [
+        (3, "a resource is the https address"),
+        (4, "a scope is a word"),
+        (5, "not between"),
+        (7, "no server \"nobody\""),
+        (9, "in clear text"),
+        (10, "\"HS256\" is not an algorithm"),
+        (10, "\"none\" is not an algorithm"),
+        (13, "in clear text"),
+        (14, "holds what looks like a credential"),
+        (14, "holds no secrets"),
+        (15, "`issuer` is missing"),
+        (18, "no issuer \"https://nobody.example.com\""),
+    ] {
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(&format!("{line}: ")) && problem.contains(what)),
+            "{line}: {what}\n{problems:#?}"
+        );
+    }
+    let shown = format!("{:?}", bench.load(text).expect_err("problems"));
+    assert!(!shown.contains("hunter2"), "a secret is not shown with the problem");
+    let rest = "[[oauth.issuer]]\nissuer = \"https://a.example\"\nintrospection = { url = \"https://a.example/i\", client_id = \"x\", client_secret = \"${env:API_KEY}\" }\n";
+    let twice = format!("[oauth]\nresource = \"https://mcp.example.com\"\n{rest}{}", rest.replace("a.example", "b.example"));
+    assert!(bench.problems(&twice).iter().any(|problem| problem.contains("only one issuer can have `introspection`")));
+    let same = "[oauth]\nresource = \"https://mcp.example.com\"\n[[oauth.issuer]]\nissuer = \"https://a.example\"\n[[oauth.issuer]]\nissuer = \"https://a.example\"\n";
+    assert!(bench.problems(same).iter().any(|problem| problem.contains("configured twice")));
+    assert!(bench.problems("[oauth]\nresource = \"https://mcp.example.com\"\n").iter().any(|problem| problem.contains("no issuer")));
+}

@@ -1,6 +1,7 @@
 //! Clients over Streamable HTTP: both eras on one endpoint.
 
 mod body;
+mod challenge;
 mod door;
 mod flood;
 mod sessions;
@@ -9,21 +10,21 @@ mod tape;
 use std::sync::Arc;
 
 use bartizan_monitor::case::Caller;
+use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SESSION_LIMIT, SESSION_UNKNOWN};
-use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::wire::envelope::{self, Arrival, Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::refusal::{self, Refused};
 use bartizan_monitor::wire::{HTTP, HTTP_METHOD, MEDIA_TYPE, NOT_ACCEPTABLE};
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Reply, UNREAD, stdio};
+use super::{Reply, UNREAD, scope, stdio};
 use crate::clock;
 use crate::identity;
 use crate::serve::{House, Visit, handle};
@@ -83,7 +84,10 @@ impl Front {
         let answered = async {
             door::place(&self.house.settings.listen, &parts)?;
             identity::misplaced(parts.uri.query())?;
-            let caller = self.house.identity.resolve(&door::credentials(&parts.headers), clock::now_ms())?;
+            if let Some(metadata) = self.metadata(&parts) {
+                return Ok(metadata);
+            }
+            let caller = self.house.identity.admit(&door::credentials(&parts.headers), clock::now_ms()).await?;
             let endpoint = door::endpoint(parts.uri.path(), &self.merged, &self.single, &caller)?;
             match parts.method {
                 HttpMethod::POST => {
@@ -96,10 +100,14 @@ impl Front {
                 _ => Err(Refusal::new(HTTP_METHOD, parts.method.to_string())),
             }
         };
-        match answered.await {
-            Ok(answer) => answer,
-            Err(refusal) => self.refuse(&refusal),
-        }
+        let answer = answered.await.unwrap_or_else(|refusal| self.refuse(&refusal));
+        challenge::add(answer, self.house.identity.oauth())
+    }
+
+    /// How to get a credential: said to everybody, because nobody has one before.
+    fn metadata(&self, parts: &http::request::Parts) -> Option<Answer> {
+        let document = self.house.identity.oauth()?.metadata(parts.uri.path())?;
+        (parts.method == HttpMethod::GET).then(|| json(200, document.bytes().clone()))
     }
 
     /// Answers what did not become a message, and records it.
@@ -108,7 +116,7 @@ impl Front {
         let encoded = refusal::encode(refusal, refused);
         tracing::info!(reason = %refusal.reason, detail = %refusal.detail, "refused");
         let mut answer = json(encoded.status, encoded.message.bytes().clone());
-        label(&mut answer, refusal.reason);
+        challenge::label(&mut answer, (refusal.reason, scope(refusal)));
         answer
     }
 
@@ -158,10 +166,8 @@ impl Front {
         if door::is_modern(headers) {
             return Ok(None);
         }
-        let session = self
-            .sessions
-            .find(id)
-            .filter(|session| session.talk.caller.principal() == caller.principal() && Arc::ptr_eq(&session.talk.endpoint, endpoint));
+        let session =
+            self.sessions.find(id).filter(|session| session.talk.caller == *caller && Arc::ptr_eq(&session.talk.endpoint, endpoint));
         session.map(Some).ok_or_else(|| Refusal::new(SESSION_UNKNOWN, "not a session of this caller at this endpoint"))
     }
 
@@ -332,7 +338,7 @@ fn plain(reply: Option<Reply>) -> Answer {
     let Some(reply) = reply else { return plain_status(StatusCode::ACCEPTED) };
     let mut answer = json(reply.status, reply.message);
     if let Some(reason) = reply.reason {
-        label(&mut answer, reason);
+        challenge::label(&mut answer, (reason, reply.scope));
     }
     answer
 }
@@ -350,22 +356,4 @@ fn stream(body: Body) -> Answer {
     headers.insert("cache-control", HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     answer
-}
-
-/// Headers that say what a client can do about a refusal.
-fn label(answer: &mut Answer, reason: Reason) {
-    use bartizan_monitor::reason::Class;
-    let headers = answer.headers_mut();
-    match reason.class() {
-        Class::Unauthenticated => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"bartizan\""));
-        }
-        Class::Draining => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        Class::Http(405) => {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
-        }
-        _ => {}
-    }
 }

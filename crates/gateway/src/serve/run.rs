@@ -65,7 +65,7 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     }
     let current = Current::open(monitor, &settings.places.lock, &settings.names.separator)?;
     let journal = Journal::open(&settings.places.state)?;
-    let identity = Identity::open(&settings.places.state, settings.environment.as_deref());
+    let identity = Identity::open(&settings.places.state, settings.environment.as_deref()).with_oauth(settings.oauth.clone());
     let house = House::new(settings, current, identity, journal);
     let limits = &house.settings.limits;
     let gate = Gate::Locked(house.clone());

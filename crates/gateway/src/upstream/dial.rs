@@ -3,8 +3,11 @@
 //! Redirects are never followed. TLS by rustls with the platform's roots; there is no way to switch
 //! its verification off.
 
+mod address;
+
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -22,22 +25,24 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::config::Network;
+
 /// The gateway's HTTP client: keeps connections and reuses them.
 pub(super) type Client = hyper_util::client::legacy::Client<Dialer, Full<Bytes>>;
 
 /// How long a connection may take to come about.
 const DIAL: Duration = Duration::from_secs(10);
 
-/// Makes a client.
-pub(super) fn client() -> Client {
+/// Makes a client that reaches these addresses and no others.
+pub(super) fn client(network: Network) -> Client {
     #[expect(clippy::disallowed_methods, reason = "the one HTTP client, over the one dialer")]
     let mut builder = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
-    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(50)).pool_max_idle_per_host(256).build(Dialer)
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(50)).pool_max_idle_per_host(256).build(Dialer(network))
 }
 
 /// Opens connections.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Dialer;
+pub(super) struct Dialer(Network);
 
 impl tower_service::Service<Uri> for Dialer {
     type Response = Line;
@@ -49,20 +54,20 @@ impl tower_service::Service<Uri> for Dialer {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        let network = self.0;
         Box::pin(async move {
-            let dialled = tokio::time::timeout(DIAL, dial(uri)).await;
+            let dialled = tokio::time::timeout(DIAL, dial(uri, network)).await;
             dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         })
     }
 }
 
-async fn dial(uri: Uri) -> io::Result<Line> {
+async fn dial(uri: Uri, network: Network) -> io::Result<Line> {
     let host = uri.host().ok_or_else(|| io::Error::other("the URL has no host"))?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let secure = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    #[expect(clippy::disallowed_methods, reason = "the one place that opens connections")]
-    let plain = TcpStream::connect((bare, port)).await?;
+    let plain = connect(bare, port, network).await?;
     plain.set_nodelay(true)?;
     if !secure {
         return Ok(Line::Plain(TokioIo::new(plain)));
@@ -70,6 +75,19 @@ async fn dial(uri: Uri) -> io::Result<Line> {
     let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
     let stream = TlsConnector::from(tls()?).connect(name, plain).await?;
     Ok(Line::Tls(Box::new(TokioIo::new(stream))))
+}
+
+/// Connects to the very addresses that were judged: a name that is resolved again could mean another one.
+async fn connect(host: &str, port: u16, network: Network) -> io::Result<TcpStream> {
+    #[expect(clippy::disallowed_methods, reason = "names are resolved where their addresses are judged")]
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    // One bad address is enough: who answers for the name may mix them to be let through by chance.
+    if let Some(bad) = found.iter().find(|found| !address::allows(network, found.ip())) {
+        let what = format!("{host} is at {}, an address that may not be reached from here", bad.ip());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    #[expect(clippy::disallowed_methods, reason = "the one place that opens connections")]
+    TcpStream::connect(found.as_slice()).await
 }
 
 fn tls() -> io::Result<Arc<rustls::ClientConfig>> {

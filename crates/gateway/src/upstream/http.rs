@@ -23,7 +23,8 @@ use hyper::body::Incoming;
 use super::desk::Slot;
 use super::{Hearing, Link, Outgoing, Pulse, Server, request};
 use crate::config::How;
-use stream::{MAX_RETRY, RETRY, Stream, chain};
+pub(super) use stream::chain;
+use stream::{MAX_RETRY, RETRY, Stream};
 
 const BOTH: &str = "application/json, text/event-stream";
 const STREAM: &str = "text/event-stream";

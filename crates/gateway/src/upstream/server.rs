@@ -10,7 +10,7 @@ use bartizan_monitor::wire::version::Version;
 use super::desk::Desk;
 use super::{Pipe, dial, stdio};
 use crate::artefact::Gate;
-use crate::config::ServerSettings;
+use crate::config::{Network, ServerSettings};
 
 /// A configured server and what is known about it across all links.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Server {
             modern: AtomicU8::new(UNKNOWN),
             children: Arc::new(tokio::sync::Semaphore::new(children)),
             spare: Mutex::default(),
-            http: dial::client(),
+            http: dial::client(Network::Any),
             backoff: stdio::Backoff::default(),
         })
     }

@@ -1,6 +1,7 @@
 //! Who calls, and what the credential is good for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::{Effect, Item};
@@ -10,8 +11,22 @@ use super::{Effect, Item};
 pub enum Means {
     /// A bearer token that this gateway issued.
     Token,
+    /// An access token of an OAuth issuer.
+    OAuth,
     /// The operating-system user at the other end of standard input.
     LocalUser,
+}
+
+impl Means {
+    /// The name in policies and records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::OAuth => "oauth",
+            Self::LocalUser => "local-user",
+        }
+    }
 }
 
 /// Somebody whose credential was verified. Its existence is the proof.
@@ -20,6 +35,20 @@ pub struct Caller {
     principal: Arc<str>,
     means: Means,
     reach: Reach,
+    badge: Option<Arc<Badge>>,
+}
+
+/// What an issuer says of a caller beside its name, and what the operator's scopes make of that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Badge {
+    /// The application that acts for the caller.
+    pub application: Option<String>,
+    /// The groups that the caller belongs to.
+    pub groups: BTreeSet<String>,
+    /// The gravest effect at each server; a server without an entry is narrowed by the reach only.
+    pub most: BTreeMap<String, Effect>,
+    /// The scopes that would do for an effect at a server, as a challenge names them.
+    pub steps: Arc<BTreeMap<(String, Effect), String>>,
 }
 
 /// What a credential is good for. It only narrows: policy decides what of it is allowed.
@@ -39,12 +68,32 @@ impl Reach {
     }
 }
 
+// Equal callers have equal principals, and that is enough to tell most others apart cheaply.
+impl Hash for Caller {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.principal.hash(state);
+    }
+}
+
 impl Caller {
     /// States that a credential was verified, and what it is good for. Called in the gateway's
     /// `identity` only (tidy checks).
     #[must_use]
     pub fn assertion(principal: &str, means: Means, reach: Reach) -> Self {
-        Self { principal: principal.into(), means, reach }
+        Self { principal: principal.into(), means, reach, badge: None }
+    }
+
+    /// The same with what its issuer says of it.
+    #[must_use]
+    pub fn with_badge(mut self, badge: Badge) -> Self {
+        self.badge = Some(Arc::new(badge));
+        self
+    }
+
+    /// What its issuer says of it, where it has one.
+    #[must_use]
+    pub fn badge(&self) -> Option<&Badge> {
+        self.badge.as_deref()
     }
 
     /// The stable name of who calls.
@@ -68,6 +117,13 @@ impl Caller {
     /// Whether the credential is good for this approved thing: its server, and what it can do.
     #[must_use]
     pub fn may_use(&self, item: &Item) -> bool {
-        self.may_see(&item.server) && item.pin.effect <= self.reach.most
+        let most = self.badge().and_then(|badge| badge.most.get(&*item.server)).map_or(self.reach.most, |most| self.reach.most.min(*most));
+        self.may_see(&item.server) && item.pin.effect <= most
+    }
+
+    /// The scopes that would make the credential good for an effect at a server, where there are such.
+    #[must_use]
+    pub fn step_up(&self, server: &str, effect: Effect) -> Option<&str> {
+        self.badge()?.steps.get(&(server.to_owned(), effect)).map(String::as_str)
     }
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator};
 
-use crate::case::{Case, Item, Kind, Means};
+use crate::case::{Case, Item, Kind};
 use crate::control::{Control, Fault, Judged, Verdict};
 use crate::lock::Confirm;
 use crate::reason::{Class, Refusal, reasons};
@@ -120,11 +120,13 @@ fn text(value: &str) -> RestrictedExpression {
 
 impl Policy {
     fn entities(&self, case: &Case, item: &Item, principal: &EntityUid, resource: &EntityUid) -> Result<Entities, Fault> {
-        let means = match case.caller().means() {
-            Means::Token => "token",
-            Means::LocalUser => "local-user",
-        };
-        let client = HashMap::from([("means".to_owned(), text(means))]);
+        let badge = case.caller().badge();
+        let groups = badge.into_iter().flat_map(|badge| &badge.groups).map(|group| text(group));
+        let groups = RestrictedExpression::new_set(groups);
+        let mut client = HashMap::from([("means".to_owned(), text(case.caller().means().name())), ("groups".to_owned(), groups)]);
+        if let Some(application) = badge.and_then(|badge| badge.application.as_deref()) {
+            client.insert("application".to_owned(), text(application));
+        }
         let target = HashMap::from([
             ("server".to_owned(), text(&item.server)),
             ("name".to_owned(), text(&item.pin.name)),

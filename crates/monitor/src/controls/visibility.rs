@@ -5,6 +5,7 @@
 
 use crate::case::{Caller, Case, Event, Item};
 use crate::control::{Control, Judged, Verdict};
+use crate::reason::gateway::IDENTITY_SCOPE;
 use crate::reason::{Class, Refusal, reasons};
 use crate::wire::envelope::Message;
 use crate::wire::json::Json;
@@ -45,7 +46,10 @@ fn judge_item(caller: &Caller, item: &Item) -> Judged {
         return judge(caller, Some(&item.server));
     }
     let detail = format!("{} may not use {}/{}, which is {}", caller.principal(), item.server, item.pin.name, item.pin.effect);
-    Ok(Verdict::Deny(Refusal::new(HIDDEN, detail)))
+    Ok(Verdict::Deny(match caller.step_up(&item.server, item.pin.effect) {
+        Some(scopes) => Refusal::new(IDENTITY_SCOPE, detail).echo("scope", Json::string(scopes)),
+        None => Refusal::new(HIDDEN, detail),
+    }))
 }
 
 fn uri(case: &Case) -> Option<Json> {
@@ -61,12 +65,16 @@ impl Control for Visibility {
         };
         Ok(match (verdict, uri(case)) {
             // A resource that does not exist is named in the error, so a hidden one is named, too.
-            (Verdict::Deny(refusal), Some(uri)) => Verdict::Deny(refusal.echo("uri", uri)),
+            (Verdict::Deny(refusal), Some(uri)) if refusal.reason == HIDDEN => Verdict::Deny(refusal.echo("uri", uri)),
             (verdict, _) => verdict,
         })
     }
 
     fn on_list(&self, caller: &Caller, item: &Item) -> Judged {
+        // What the caller's issuer could allow is listed: nobody asks for more rights to something unseen.
+        if caller.may_see(&item.server) && caller.step_up(&item.server, item.pin.effect).is_some() {
+            return Ok(Verdict::Pass);
+        }
         judge_item(caller, item)
     }
 

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use bartizan_monitor::case::Caller;
+use bartizan_monitor::case::{Caller, Effect};
 use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::IDENTITY_SCOPE;
+use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::mirror::{Header, Mirror};
 use bartizan_monitor::wire::version::{Era, Version};
 use bartizan_monitor::wire::{HTTP, NOT_FOUND, ORIGIN, SIZE};
@@ -75,8 +77,13 @@ pub(super) fn endpoint(path: &str, merged: &Arc<Endpoint>, single: &[Arc<Endpoin
         return Ok(merged.clone());
     }
     let name = path.strip_prefix("/mcp/").ok_or_else(unknown)?;
-    let found = single.iter().find(|endpoint| endpoint.name.as_deref() == Some(name) && caller.may_see(name));
-    found.cloned().ok_or_else(unknown)
+    let found = single.iter().find(|endpoint| endpoint.name.as_deref() == Some(name)).ok_or_else(unknown)?;
+    if caller.may_see(name) {
+        return Ok(found.clone());
+    }
+    // Its issuer could let the caller in: it is told what to ask for.
+    let scopes = caller.step_up(name, Effect::Read).ok_or_else(unknown)?;
+    Err(Refusal::new(IDENTITY_SCOPE, format!("{} may not see {name}", caller.principal())).echo("scope", Json::string(scopes)))
 }
 
 /// A header that may be given once.

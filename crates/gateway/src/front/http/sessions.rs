@@ -82,7 +82,8 @@ impl Session {
     }
 }
 
-type Standing = HashMap<(Arc<str>, Option<Arc<str>>), Arc<Talk>>;
+// By the whole caller: another token of the same principal may be good for less, or for more.
+type Standing = HashMap<(Caller, Option<Arc<str>>), Arc<Talk>>;
 
 /// All conversations of the HTTP front.
 #[derive(Debug)]
@@ -136,7 +137,7 @@ impl Sessions {
 
     /// The talk of everything that a principal says at an endpoint outside of sessions.
     pub(super) fn standing(&self, caller: &Caller, endpoint: &Arc<Endpoint>) -> Arc<Talk> {
-        let key = (caller.principal().clone(), endpoint.name.clone());
+        let key = (caller.clone(), endpoint.name.clone());
         let begin = || {
             Talk::begin(Opening {
                 caller: caller.clone(),

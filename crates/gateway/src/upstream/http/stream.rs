@@ -58,7 +58,7 @@ impl Stream {
 }
 
 /// An error with its causes: hyper's own text is only the outermost.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(in crate::upstream) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
