@@ -118,6 +118,6 @@ pub(crate) fn survey(loaded: &Loaded, wanted: &[Target]) -> Result<Survey, Exit>
 
 /// Asks one server what it offers.
 pub(crate) async fn ask(loaded: &Loaded, settings: &Arc<ServerSettings>) -> Result<Surveyed, Refusal> {
-    let server = Server::new(settings.clone(), loaded.settings.limits.message_bytes, 4);
+    let server = Server::new(settings.clone(), &loaded.settings.limits);
     upstream::survey(&server).await
 }

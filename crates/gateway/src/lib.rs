@@ -11,5 +11,6 @@ pub mod journal;
 pub mod review;
 pub mod serve;
 pub mod session;
+pub mod share;
 pub mod snapshot;
 pub mod upstream;

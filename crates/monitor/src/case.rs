@@ -89,6 +89,12 @@ impl Caller {
     pub fn may_see(&self, server: &str) -> bool {
         self.servers.as_ref().is_none_or(|servers| servers.contains(server))
     }
+
+    /// Whether it may see no other servers than these; `None` is all of them.
+    #[must_use]
+    pub fn is_within(&self, servers: Option<&BTreeSet<String>>) -> bool {
+        servers.is_none_or(|servers| self.servers.as_ref().is_some_and(|own| own.is_subset(servers)))
+    }
 }
 
 /// What kind of definition a server offers.

@@ -53,16 +53,17 @@ pub(crate) const IMPORTS: &[Imports] = &[
             // The life of a call is told in one place, which therefore sees everything.
             row("serve", &["*"]),
             row("clock", &[]),
+            row("share", &[]),
             row("snapshot", &[]),
             row("consult", &[]),
             row("config", &["clock"]),
             row("journal", &["clock", "config/files"]),
             row("identity", &["clock", "config", "config/files"]),
             row("review", &["config/files"]),
-            row("upstream", &["clock", "config"]),
-            row("session", &["clock", "snapshot", "upstream", "serve"]),
+            row("upstream", &["clock", "config", "share"]),
+            row("session", &["clock", "share", "snapshot", "upstream", "serve"]),
             // A front speaks for a conversation, and hands every message to the life of a call.
-            row("front", &["clock", "config", "identity", "session", "serve", "upstream"]),
+            row("front", &["clock", "config", "identity", "session", "serve", "share", "upstream"]),
         ],
     },
 ];

@@ -98,6 +98,9 @@ impl Desk {
     /// Brings a message of a pipe that all calls share to whom it concerns.
     pub(super) fn deliver(&self, message: Message) {
         let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if link.as_ref().is_some_and(|link| !link.admits(&message)) {
+            return;
+        }
         match self.sort(message) {
             Sorted::Delivered => {}
             Sorted::Stray(refusal) => self.garbage(&refusal),

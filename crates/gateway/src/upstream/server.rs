@@ -9,7 +9,8 @@ use bartizan_monitor::wire::version::Version;
 
 use super::desk::Desk;
 use super::{Pipe, dial, stdio};
-use crate::config::ServerSettings;
+use crate::config::{Limits, ServerSettings};
+use crate::share::Shares;
 
 /// A configured server and what is known about it across all links.
 #[derive(Debug)]
@@ -19,7 +20,8 @@ pub struct Server {
     /// How large one of its messages may be.
     pub message_bytes: usize,
     pub(super) modern: AtomicU8,
-    pub(super) children: Arc<tokio::sync::Semaphore>,
+    /// Its processes, by the principal for whom they run.
+    pub(super) children: Arc<Shares<Arc<str>>>,
     /// A process that was only asked whether it speaks the modern era, and does not.
     pub(super) spare: Mutex<Option<(Pipe, Arc<Desk>)>>,
     pub(super) http: dial::Client,
@@ -32,12 +34,12 @@ pub(super) const NO: u8 = 2;
 impl Server {
     /// A server that nobody has talked to yet.
     #[must_use]
-    pub fn new(settings: Arc<ServerSettings>, message_bytes: usize, children: usize) -> Arc<Self> {
+    pub fn new(settings: Arc<ServerSettings>, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             settings,
-            message_bytes,
+            message_bytes: limits.message_bytes,
             modern: AtomicU8::new(UNKNOWN),
-            children: Arc::new(tokio::sync::Semaphore::new(children)),
+            children: Shares::new(limits.children_per_server, limits.children_per_principal),
             spare: Mutex::default(),
             http: dial::client(),
             backoff: stdio::Backoff::default(),
