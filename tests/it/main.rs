@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cases;
+mod chatter;
 mod compile_fail;
 mod corpora_json;
 mod corpora_messages;
@@ -11,5 +12,6 @@ mod http_edge;
 mod invariants;
 mod lifecycle;
 mod props_json;
+mod resources;
 mod rmcp;
 mod strangers;
