@@ -185,15 +185,15 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut_to_the_rate_and_told_twice() {
-        let bucket = Bucket::new((10, 5));
+        let bucket = Bucket::new((10, 4));
         let mut level = Level { filled: 0, since: Stopwatch::start(), dropped: 0 };
         let taken: Vec<_> = (0..100).map(|_| bucket.fill(&mut level, 0)).collect();
         assert_eq!(taken.iter().filter(|(passes, _)| *passes).count(), 10);
         assert_eq!(taken.iter().filter_map(|(_, told)| told.as_ref()).collect::<Vec<_>>(), [&Told::Begins]);
-        // One second later there is room for five, which is not yet the end of the flood.
+        // One second later there is room for four, which is not yet the end of the flood.
         let taken: Vec<_> = (0..10).map(|at| bucket.fill(&mut level, if at == 0 { 1000 } else { 0 })).collect();
-        assert_eq!(taken.iter().filter(|(passes, _)| *passes).count(), 5);
-        assert_eq!(bucket.fill(&mut level, 10_000), (true, Some(Told::Ends(95))));
+        assert_eq!(taken.iter().filter(|(passes, _)| *passes).count(), 4);
+        assert_eq!(bucket.fill(&mut level, 10_000), (true, Some(Told::Ends(96))));
         assert_eq!(bucket.fill(&mut level, 0), (true, None));
     }
 }
