@@ -211,7 +211,7 @@ fn play(acts: Vec<Act>, look: impl FnOnce(&Stage, &mut Client, Value)) {
 /// The reason that the record of the last call of a tool gives.
 fn closing_reason(stage: &Stage) -> Option<String> {
     let journal = stage.journal();
-    let closed = journal.of("closed").filter(|closed| journal.whole(closed)["method"] == "tools/call").next_back().expect("a record");
+    let closed = journal.of("closed").rfind(|closed| journal.whole(closed)["method"] == "tools/call").expect("a record");
     closed["reason"].as_str().map(str::to_owned)
 }
 

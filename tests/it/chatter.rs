@@ -80,6 +80,25 @@ fn a_flood_of_log_messages_and_progress_is_cut_to_a_rate_and_the_answer_comes() 
     }
 }
 
+/// Few, and large: what waits for the client is bounded in bytes, too.
+#[test]
+fn large_notifications_count_for_many() {
+    let data = "x".repeat(1 << 20);
+    let line = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": data}}).to_string();
+    let flood = Act::Repeat { line, times: 100 };
+    let script = Script::with_tools(["bad"]).on("tools/call bad", vec![flood, Act::Answer(script::text("done"))]);
+    let stage = Stage::with_server("files", &script);
+    let mut client = stage.run("files");
+    client.initialize();
+    let started = Instant::now();
+    assert_eq!(text(&client.call("bad", &json!({}))), "done");
+    let most = 15 + 4 * usize::try_from(started.elapsed().as_secs() + 1).expect("small");
+    let heard = client.so_far().len();
+    assert!((1..=most).contains(&heard), "{heard} in {:?}", started.elapsed());
+    assert!(client.leave().success());
+    stage.verify();
+}
+
 /// A server that says so again and again, and whenever its list is read, and a client that looks every time.
 #[test]
 fn a_list_that_changes_all_the_time_is_read_at_a_rate() {

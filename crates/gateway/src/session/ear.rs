@@ -201,7 +201,7 @@ impl Ear {
             // Taken back already when the client has gone in this very moment.
             false => talk.asks.take(own).map_or(Ok(()), |ask| Err((ask, "the client does not hear it"))),
         });
-        house.heard(talk, link, method, asked.as_ref().map(|()| ()).map_err(|(_, why)| *why));
+        house.heard(talk, link, method, asked.as_ref().copied().map_err(|(_, why)| *why));
         if let Err((ask, why)) = asked {
             ask.refuse(why);
         }

@@ -26,6 +26,9 @@ const NOTICES: (u64, u64) = (1000, 200);
 /// Requests at once, and per second: more than any person or model answers.
 const QUESTIONS: (u64, u64) = (100, 10);
 
+/// So many bytes weigh as much as another message: what waits for a slow client is bounded in bytes, too.
+const HEAVY: usize = 16 * 1024;
+
 /// What one link is allowed.
 #[derive(Debug)]
 pub(super) struct Patience {
@@ -71,13 +74,13 @@ impl Link {
 
     /// Whether a message of the server is heard, or is one too many.
     pub(super) fn admits(self: &Arc<Self>, message: &Message) -> bool {
-        let (bucket, what) = match message {
+        let (bucket, what, params) = match message {
             Message::Response { .. } => return true,
             Message::Notification { method, .. } if is_coalesced(*method) => return true,
-            Message::Notification { .. } => (&self.patience.notices, "notifications"),
-            Message::Request { .. } => (&self.patience.questions, "requests"),
+            Message::Notification { params, .. } => (&self.patience.notices, "notifications", params),
+            Message::Request { params, .. } => (&self.patience.questions, "requests", params),
         };
-        let (passes, told) = bucket.take();
+        let (passes, told) = bucket.take(weight(params.as_ref()));
         match told {
             Some(Told::Begins) => tracing::warn!(server = %self.server.name(), "too many {what} at once: more of them are dropped"),
             Some(Told::Ends(count)) => tracing::warn!(server = %self.server.name(), count, "so many {what} were dropped"),
@@ -118,6 +121,12 @@ impl Link {
     }
 }
 
+/// In thousandths of a message.
+fn weight(params: Option<&Json>) -> u64 {
+    let more = params.map_or(0, |params| params.bytes().len()) / HEAVY;
+    u64::try_from(more).unwrap_or(u64::MAX).saturating_add(1).saturating_mul(1000)
+}
+
 fn refused(why: &str) -> Outcome {
     let message = Json::string(&format!("refused by the gateway: {why}"));
     Outcome::Error(Json::object([("code", Json::of(&-32600)), ("message", message)]))
@@ -153,7 +162,7 @@ impl Bucket {
         Self { size, rate, level: Mutex::new(Level { filled: 0, since: Stopwatch::start(), dropped: 0 }) }
     }
 
-    fn take(&self) -> (bool, Option<Told>) {
+    fn take(&self, weight: u64) -> (bool, Option<Told>) {
         // Three numbers are whole whatever panics elsewhere.
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = level.since.elapsed();
@@ -161,20 +170,20 @@ impl Bucket {
         if elapsed >= Duration::from_millis(1) {
             level.since = Stopwatch::start();
         }
-        self.fill(&mut level, millis(elapsed))
+        self.fill(&mut level, millis(elapsed), weight)
     }
 
-    fn fill(&self, level: &mut Level, elapsed_ms: u64) -> (bool, Option<Told>) {
+    fn fill(&self, level: &mut Level, elapsed_ms: u64, weight: u64) -> (bool, Option<Told>) {
         level.filled = level.filled.saturating_sub(elapsed_ms.saturating_mul(self.rate));
         let size = self.size.saturating_mul(1000);
         // A flood is over when half of the bucket is free again: the log has two lines for one, not for every drop.
         let over = level.dropped > 0 && level.filled.saturating_mul(2) <= size;
         let ended = over.then(|| Told::Ends(std::mem::take(&mut level.dropped)));
-        if level.filled.saturating_add(1000) > size {
+        if level.filled.saturating_add(weight) > size {
             level.dropped = level.dropped.saturating_add(1);
             return (false, (level.dropped == 1).then_some(Told::Begins));
         }
-        level.filled = level.filled.saturating_add(1000);
+        level.filled = level.filled.saturating_add(weight);
         (true, ended)
     }
 }
@@ -187,13 +196,13 @@ mod tests {
     fn a_flood_is_cut_to_the_rate_and_told_twice() {
         let bucket = Bucket::new((10, 4));
         let mut level = Level { filled: 0, since: Stopwatch::start(), dropped: 0 };
-        let taken: Vec<_> = (0..100).map(|_| bucket.fill(&mut level, 0)).collect();
+        let taken: Vec<_> = (0..100).map(|_| bucket.fill(&mut level, 0, 1000)).collect();
         assert_eq!(taken.iter().filter(|(passes, _)| *passes).count(), 10);
         assert_eq!(taken.iter().filter_map(|(_, told)| told.as_ref()).collect::<Vec<_>>(), [&Told::Begins]);
         // One second later there is room for four, which is not yet the end of the flood.
-        let taken: Vec<_> = (0..10).map(|at| bucket.fill(&mut level, if at == 0 { 1000 } else { 0 })).collect();
+        let taken: Vec<_> = (0..10).map(|at| bucket.fill(&mut level, if at == 0 { 1000 } else { 0 }, 1000)).collect();
         assert_eq!(taken.iter().filter(|(passes, _)| *passes).count(), 4);
-        assert_eq!(bucket.fill(&mut level, 10_000), (true, Some(Told::Ends(96))));
-        assert_eq!(bucket.fill(&mut level, 0), (true, None));
+        assert_eq!(bucket.fill(&mut level, 10_000, 1000), (true, Some(Told::Ends(96))));
+        assert_eq!(bucket.fill(&mut level, 0, 1000), (true, None));
     }
 }
