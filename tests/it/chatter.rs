@@ -123,16 +123,22 @@ fn a_list_that_changes_all_the_time_is_read_at_a_rate() {
 /// Many who ask at the same time share what is read, however often the list is said to change meanwhile.
 #[test]
 fn many_changes_within_a_moment_cause_at_most_two_readings() {
-    let storm = Act::Repeat { line: CHANGED.to_owned(), times: 1000 };
-    let script = Script::with_tools(["bad", "a"]).on("tools/call bad", vec![storm, Act::Answer(script::text("done"))]);
+    // All the while, and not so fast that nothing else gets done.
+    let storm = (0..600).flat_map(|_| [Act::Line(CHANGED.to_owned()), Act::Wait(5)]);
+    let acts = [Act::Answer(script::text("done"))].into_iter().chain(storm).collect();
+    let script = Script::with_tools(["bad", "a"]).on("tools/call bad", acts);
     let stage = Stage::with_server("files", &script);
     let mut client = stage.run("files");
     client.initialize();
     assert_eq!(text(&client.call("bad", &json!({}))), "done");
+    client.heard("notifications/tools/list_changed");
     stage.forget_log("files");
+    let started = Instant::now();
     let ids: Vec<Value> = (0..20).map(|_| client.ask("tools/call", &json!({"name": "a"}))).collect();
     ids.iter().for_each(|id| assert!(reason(&client.answer(id)).is_none()));
-    assert!((1..=2).contains(&count(&stage, "tools/list")), "read {} times", count(&stage, "tools/list"));
+    // One for the first who asks, one for all others; more only when asking itself takes longer than what lies between.
+    let most = 2 + usize::try_from(started.elapsed().as_millis() / 200).expect("small");
+    assert!((1..=most).contains(&count(&stage, "tools/list")), "read {} times", count(&stage, "tools/list"));
     let told = client.so_far().iter().filter(|message| message["method"] == "notifications/tools/list_changed").count();
     assert!(told <= 3, "told {told} times");
     assert!(client.leave().success());
@@ -175,7 +181,8 @@ fn a_session_that_ends_leaves_no_stream_of_its_server_open() {
 /// Who says without end what fits nothing is cut off, over HTTP as elsewhere.
 #[test]
 fn a_server_that_is_cut_off_is_not_read_any_more() {
-    let noise = Act::Repeat { line: r#"{"jsonrpc":"2.0","id":4711,"result":{}}"#.to_owned(), times: 2000 };
+    let noise = Act::Repeat { line: r#"{"jsonrpc":"2.0","id":4711,"result":{}}"#.to_owned(), times: 1001 };
+    // The last line is the one too many: nothing comes after it that could wake who reads.
     let script = Script::with_tools(["a"]).on("GET", vec![noise, Act::HungUp("gone".to_owned())]);
     let stage = Stage::new("");
     let server = stage.http_server("files", &script);

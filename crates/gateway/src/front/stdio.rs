@@ -27,7 +27,7 @@ pub struct Lines {
 const BACKLOG: usize = 1024;
 const BACKLOG_BYTES: u32 = 32 * 1024 * 1024;
 /// How many messages may be in the works beside calls: refusals, notifications, answers to servers' questions.
-const BESIDE: usize = 64;
+const BESIDE: usize = 16;
 
 impl Lines {
     /// Starts writing to `output`.
