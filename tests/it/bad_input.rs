@@ -198,6 +198,7 @@ fn play(acts: Vec<Act>, look: impl FnOnce(&Stage, &mut Client, Value)) {
     let mut client = stage.run("files");
     client.initialize_as("2025-11-25", &json!({"elicitation": {}, "roots": {}}));
     let answer = client.call("bad", &json!({"text": "x"}));
+    assert_eq!(closing_reason(&stage), reason(&answer).map(str::to_owned), "the record says something else than the client was told");
     look(&stage, &mut client, answer);
     let good = client.call("a", &json!({"text": "afterwards"}));
     assert_eq!(text(&good), r#"{"text":"afterwards"}"#, "{good}");
@@ -205,6 +206,13 @@ fn play(acts: Vec<Act>, look: impl FnOnce(&Stage, &mut Client, Value)) {
     assert!(!client.said.text().contains(['\u{1b}', '\u{7}', '\u{9b}']), "control characters reach the terminal");
     assert!(client.leave().success());
     stage.verify();
+}
+
+/// The reason that the record of the last call of a tool gives.
+fn closing_reason(stage: &Stage) -> Option<String> {
+    let journal = stage.journal();
+    let closed = journal.of("closed").rfind(|closed| journal.whole(closed)["method"] == "tools/call").expect("a record");
+    closed["reason"].as_str().map(str::to_owned)
 }
 
 /// The reasons of the messages of the server that were dropped.
@@ -561,6 +569,7 @@ fn what_a_server_says_badly_over_http_fails_its_call_only() {
     for (name, (what, _, expected)) in names.iter().zip(&rows) {
         let answer = session.request("tools/call", &json!({"name": name})).json();
         assert_eq!(reason(&answer), *expected, "{what}: {answer}");
+        assert_eq!(closing_reason(&stage).as_deref(), *expected, "{what}: the record says something else");
         if expected.is_none() {
             assert_eq!(text(&answer), "done", "{what}");
         }
@@ -569,6 +578,63 @@ fn what_a_server_says_badly_over_http_fails_its_call_only() {
     assert!(peak_memory(gateway.pid()) < MEMORY, "{} MiB", peak_memory(gateway.pid()) >> 20);
     stage.verify();
     drop(server);
+}
+
+/// Many programs greet whoever starts them, on standard output: before there is a conversation, it is noted, too.
+#[test]
+fn what_a_server_prints_when_it_starts_is_noted_and_does_no_harm() {
+    for (times, noted) in [(3, 3), (100_000, 100)] {
+        let banner = Act::Repeat { line: "Server is starting...".to_owned(), times };
+        let stage = Stage::with_server("files", &Script::with_tools(["a"]).on("start", vec![banner]));
+        let mut client = stage.run("files");
+        client.initialize();
+        assert!(reason(&client.call("a", &json!({}))).is_none());
+        await_strays(&stage, &vec!["wire.json"; noted]);
+        let said = client.said.text().lines().filter(|line| line.contains("was dropped")).count();
+        assert!(said <= noted, "{said} lines in the log");
+        assert!(peak_memory(client.pid()) < MEMORY);
+        assert!(client.leave().success());
+        stage.verify();
+    }
+}
+
+/// A grandchild that holds the server's standard output open does not make a dead server look alive.
+#[test]
+fn a_server_that_dies_and_leaves_a_grandchild_is_gone() {
+    let script = misbehaving(vec![Act::Exit(1)]);
+    let stage = Stage::with_server("files", &script);
+    let shell = ["sh", "-c", "sleep 600 & echo $! >> orphan.pid; exec \"$@\"", "sh"];
+    let words = ["run", "--name", "files", "--"].into_iter().chain(shell).map(str::to_owned).chain(stage.command("files"));
+    let mut client = Client::start(&mut stage.bartizan(&words.collect::<Vec<_>>()));
+    client.initialize();
+    let started = Instant::now();
+    assert_eq!(reason(&client.call("bad", &json!({}))), Some("upstream.unreachable"));
+    assert!(started.elapsed() < Duration::from_secs(20), "noticed only by the deadline of the call: {:?}", started.elapsed());
+    assert_eq!(closing_reason(&stage).as_deref(), Some("upstream.unreachable"));
+    let orphan = std::fs::read_to_string(stage.path("orphan.pid")).expect("it was started");
+    let orphan: u32 = orphan.lines().next().and_then(|pid| pid.parse().ok()).expect("a number");
+    eventually("the grandchild is gone", || !runs(orphan));
+    assert!(reason(&client.call("a", &json!({}))).is_none(), "it is not started again");
+    assert!(client.leave().success());
+    stage.verify();
+}
+
+/// Over HTTP versions are said in a header, too: one that is not spoken here, or not that of the session.
+#[test]
+fn a_version_that_is_not_spoken_is_refused_whatever_says_it() {
+    let stage = Stage::with_server("files", &Script::with_tools(["a"]));
+    let token = stage.token("t", &[]).text;
+    let gateway = stage.serve();
+    let session = gateway.visitor(&token).at("/mcp/files").initialize();
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a"}});
+    for version in ["1999-01-01", "2025-11-25x", "banana", ""] {
+        let refused = session.clone().with("MCP-Protocol-Version", version).post(&call);
+        assert_eq!((refused.status(), reason(&refused.json())), (400, Some("wire.version")), "{version:?}: {refused:?}");
+        assert_eq!(refusals(&stage).last().map(String::as_str), Some("wire.version"), "{version:?}");
+    }
+    assert_eq!(stage.reached("files"), Vec::<String>::new());
+    assert!(reason(&session.post(&call).json()).is_none());
+    stage.verify();
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn i3_an_unreadable_lock_file_approves_nothing() {
 }
 
 /// Starts `run` so that no file of it can grow beyond some KiB: a journal that cannot be written, soon.
-fn with_small_disk(stage: &Stage, kib: u32) -> Client {
+pub(crate) fn with_small_disk(stage: &Stage, kib: u32) -> Client {
     let words: Vec<String> = ["run", "--name", "files", "--"].into_iter().map(str::to_owned).chain(stage.command("files")).collect();
     let gateway = stage.bartizan(&words);
     let mut limited = std::process::Command::new("bash");

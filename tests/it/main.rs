@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cases;
+mod chatter;
 mod compile_fail;
 mod corpora_drift;
 mod corpora_json;
@@ -17,6 +18,7 @@ mod pinned;
 mod props_json;
 mod props_lock;
 mod props_uri;
+mod resources;
 mod review;
 mod rmcp;
 mod strangers;

@@ -155,6 +155,16 @@ impl Wire {
         self.input.get_mut().write_all(bytes).is_ok()
     }
 
+    /// The port at this end.
+    ///
+    /// # Panics
+    ///
+    /// When the socket has none.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.input.get_ref().local_addr().expect("a socket").port()
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) {
         let _ = self.input.get_ref().shutdown(Shutdown::Write);

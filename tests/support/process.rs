@@ -50,6 +50,22 @@ pub fn peak_memory(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
+/// Whether a connection between two ports of this machine stands, as seen from the first.
+///
+/// # Panics
+///
+/// When the kernel does not show its connections.
+#[must_use]
+pub fn connected(here: u16, there: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel shows connections");
+    let port = |address: &str| address.rsplit_once(':').and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
+    table.lines().skip(1).any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // 01 is ESTABLISHED (include/net/tcp_states.h).
+        fields.len() > 3 && port(fields[1]) == Some(here) && port(fields[2]) == Some(there) && fields[3] == "01"
+    })
+}
+
 /// Sends a signal.
 ///
 /// # Panics

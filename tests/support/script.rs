@@ -57,6 +57,8 @@ pub enum Act {
     Exit(i32),
     /// Ends the conversation: over HTTP the connection, else the process.
     Close,
+    /// Over HTTP: waits until the gateway hangs up, then makes a file of this name beside the script.
+    HungUp(String),
     /// Over HTTP: the whole response, as it stands.
     Http(String),
 }

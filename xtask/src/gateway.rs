@@ -15,6 +15,10 @@ pub(crate) const NO_LIMITS: &str = "
 [limits]
 sessions = 10000
 sessions_per_principal = 10000
+calls_per_principal = 1024
+calls_per_session = 1024
+children_per_principal = 64
+connections_per_address = 4096
 
 [controls.quota]
 read_per_minute = 60000000

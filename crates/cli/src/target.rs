@@ -149,6 +149,6 @@ pub(crate) fn survey(loaded: &Loaded, made: Made) -> Result<Survey, Exit> {
 
 /// Asks one server what it offers.
 pub(crate) async fn ask(loaded: &Loaded, settings: &Arc<ServerSettings>, artefacts: Vec<Artefact>) -> Result<Surveyed, Refusal> {
-    let server = Server::new(settings.clone(), loaded.settings.limits.message_bytes, 4, Gate::Shown(artefacts.into()));
+    let server = Server::new(settings.clone(), &loaded.settings.limits, Gate::Shown(artefacts.into()));
     upstream::survey(&server).await
 }

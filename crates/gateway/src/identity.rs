@@ -98,7 +98,8 @@ impl Identity {
         Ok(Caller::assertion(&principal(row), Means::Token, row.reach.clone()))
     }
 
-    /// Whether the credential of a running session still holds.
+    /// Whether the credential of a running session still holds, and is still good for every server that the session
+    /// was let in for.
     pub fn still(&self, caller: &Caller, now_ms: u64) -> Result<(), Refusal> {
         match caller.means() {
             Means::LocalUser => return Ok(()),
@@ -112,7 +113,11 @@ impl Identity {
         let id = caller.principal().rsplit_once('#').and_then(|(_, id)| TokenId::read(id)).ok_or_else(gone)?;
         let current = self.current();
         let row = rows(&current)?.get(&id).filter(|row| principal(row) == **caller.principal()).ok_or_else(gone)?;
-        self.good(row, now_ms)
+        self.good(row, now_ms)?;
+        if caller.is_within(&row.reach) {
+            return Ok(());
+        }
+        Err(Refusal::new(IDENTITY_REVOKED, format!("token {id}: no longer good for all that it was good for before")))
     }
 
     fn good(&self, row: &Row, now_ms: u64) -> Result<(), Refusal> {

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod review;
 pub mod serve;
 pub mod session;
+pub mod share;
 pub mod snapshot;
 pub mod stops;
 pub mod upstream;

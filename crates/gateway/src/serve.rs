@@ -2,16 +2,18 @@
 //! server or a client.
 
 mod local;
+mod place;
 mod run;
+pub(crate) use place::no_room;
 pub use run::{ServeError, run_http, run_stdio};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_monitor::case::{Case, Effect, Facts, ReplyForm};
-use bartizan_monitor::catalog::{Menu, Owner, Place, is_list};
+use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list};
 use bartizan_monitor::journal::{Ticket, call_name};
-use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
+use bartizan_monitor::reason::gateway::{SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released, ReleasedKind};
 use bartizan_monitor::wire::UNSOLICITED;
@@ -19,7 +21,6 @@ use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
 use bartizan_monitor::wire::json::{Json, View};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::Era;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::artefact::{Approvals, Approved};
@@ -33,6 +34,7 @@ use crate::session::{Ask, Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot};
 use crate::stops::{Enlisted, Watched};
 use crate::upstream::{Link, Listener};
+use place::{Place, Places};
 
 /// How old a server's list may be when a client asks for lists.
 const FRESH: Duration = Duration::from_secs(1);
@@ -55,7 +57,8 @@ pub struct House {
     pub journal: Arc<Journal>,
     /// What the operator has stopped.
     pub stops: Watched,
-    places: Arc<Semaphore>,
+    /// Room for calls, streams and bodies.
+    pub places: Places,
     draining: CancellationToken,
 }
 
@@ -92,7 +95,7 @@ async fn live(
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still(&talk.caller, clock::now_ms()), ticket)?;
     let facts = facts(house, talk, &ticket);
-    let place = Place { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
+    let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let (case, ticket) = closing(snapshot.catalog.case(parsed, &talk.caller, place, facts), ticket)?; // 4
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
     let admitted = consult::ask(ruling)?; // 6
@@ -180,7 +183,7 @@ struct Guest {
     owner: Option<Owner>,
     ask: Option<Ask>,
     running: Option<Running>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Approvals for House {
@@ -195,8 +198,7 @@ impl House {
     /// Puts everything that serves together.
     #[must_use]
     pub fn new(settings: Settings, current: Current, identity: Identity, journal: Arc<Journal>) -> Arc<Self> {
-        let places = Arc::new(Semaphore::new(settings.limits.concurrent_calls));
-        let stops = Watched::open(&settings.places.state);
+        let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         Arc::new(Self { settings, current, identity, journal, stops, places, draining: CancellationToken::new() })
     }
 
@@ -218,28 +220,26 @@ impl House {
 
     /// Waits until all running calls have ended.
     pub async fn empty(&self) {
-        let all = u32::try_from(self.settings.limits.concurrent_calls).unwrap_or(u32::MAX);
-        // Fails only when the semaphore is closed, and nobody closes it.
-        let _ = self.places.acquire_many(all).await;
+        self.places.empty().await;
     }
 
     /// Lets a message in: the credential still holds, there is room, and it says who it belongs to.
     fn enter(&self, talk: &Arc<Talk>, parsed: &Parsed) -> Result<Guest, Refusal> {
         talk.touch();
         self.identity.still(&talk.caller, clock::now_ms())?;
-        if self.draining.is_cancelled() {
+        // What running calls wait for (answers to servers' questions, cancellations) is taken to the end.
+        if self.draining.is_cancelled() && matches!(parsed.message(), Message::Request { .. }) {
             return Err(Refusal::new(SERVE_DRAINING, ""));
         }
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::new(SERVE_BUSY, "").retry_after(1000))?;
-        let mut guest = Guest { owner: None, ask: None, running: None, _place: place };
+        let mut guest = Guest { owner: None, ask: None, running: None, _place: self.places.take(talk, parsed.method(), parsed.id())? };
         match parsed.message() {
             Message::Request { id, method, params } => {
                 guest.running = Some(talk.start(id)?);
                 guest.owner = task_owner(talk, *method, params.as_ref());
             }
             Message::Response { id, .. } => {
-                let ask = talk.answered(id).ok_or_else(|| Refusal::new(UNSOLICITED, "no server waits for it"))?;
-                guest.owner = ask.link.upgrade().map(|link| Owner { server: link.server().name().clone(), tool: None });
+                let ask = talk.asks.answered(id).ok_or_else(|| Refusal::new(UNSOLICITED, "no server waits for it"))?;
+                guest.owner = ask.link().map(|link| Owner { server: link.server().name().clone(), tool: None });
                 guest.ask = Some(ask);
             }
             Message::Notification { .. } => {}
@@ -335,7 +335,7 @@ async fn send(
     visit: &Visit<'_>,
     (snapshot, menus): (&Snapshot, &[Menu]),
     recorded: Recorded,
-    guest: Guest,
+    mut guest: Guest,
 ) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
     let Some(name) = recorded.case().server().cloned() else {
@@ -343,7 +343,7 @@ async fn send(
         return local::answer(house, visit, (snapshot, menus), recorded, &cancel).await;
     };
     let link = match (&guest.ask, talk.endpoint.server(&name)) {
-        (Some(ask), _) => ask.link.upgrade().ok_or_else(|| Refusal::new(UNSOLICITED, "the server that asked is gone")),
+        (Some(ask), _) => ask.link().ok_or_else(|| Refusal::new(UNSOLICITED, "the server that asked is gone")),
         (None, Some(server)) => talk.link(house, server, recorded.case().version().era()).await,
         (None, None) => Err(Refusal::new(UNSOLICITED, "no such server at this endpoint")),
     };
@@ -351,12 +351,18 @@ async fn send(
         Ok(link) => link,
         Err(refusal) => return Err(recorded.failed(refusal)),
     };
-    match (&guest.ask, &guest.running) {
-        (Some(ask), _) => link.reply(recorded, &ask.id).await.map(|()| None),
+    match (&mut guest.ask, &guest.running) {
+        (Some(ask), _) => {
+            link.reply(recorded, ask.id()).await?;
+            ask.settle();
+            Ok(None)
+        }
         (None, Some(running)) => {
             let ear: Ear = Ear::for_request(house, talk, visit.interim.clone());
             let enlisted = house.stops.enlist(recorded.case());
-            link.send(recorded, &ear as &dyn Listener, ended(running, &enlisted)).await.map(Some)
+            let answer = link.send(recorded, &ear as &dyn Listener, ended(running, &enlisted)).await?;
+            ear.finish();
+            Ok(Some(answer))
         }
         (None, None) => Err(recorded.failed(Refusal::new(UNSOLICITED, "nothing to send"))),
     }

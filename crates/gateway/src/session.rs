@@ -4,12 +4,14 @@
 //! one principal says at one endpoint. Links to servers belong to a talk, so that nothing that a
 //! server says to one client can reach another.
 
+mod asks;
 mod ear;
+pub use asks::{Ask, Asks};
 pub use ear::{Ear, Interim, InterimSender, ListenEar};
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_monitor::case::Caller;
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::artefact;
 use crate::clock;
 use crate::serve::House;
+use crate::share::Shares;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Capabilities, Hello, Link, Listener, Server};
 
@@ -74,8 +77,11 @@ impl Endpoint {
 
 /// Takes messages for the client that belong to no request of its.
 pub trait Outbox: Send + Sync {
-    /// Takes one message, or drops it where nobody listens.
-    fn post(&self, message: Bytes);
+    /// Takes one message, or drops it where nobody listens and nobody will: then it says false.
+    fn post(&self, message: Bytes) -> bool;
+
+    /// Whether somebody reads what is posted, as far as can be known.
+    fn is_read(&self) -> bool;
 }
 
 /// What `initialize` settled.
@@ -96,17 +102,6 @@ pub enum Ids {
     Shared,
 }
 
-/// A request of a server that the client has not answered.
-#[derive(Debug)]
-pub struct Ask {
-    /// Who asked.
-    pub link: Weak<Link>,
-    /// Under which id.
-    pub id: Id,
-}
-
-/// How many requests of servers may wait for one client.
-const MAX_ASKS: usize = 64;
 /// How many tasks are remembered for one client.
 const MAX_TASKS: usize = 1024;
 
@@ -126,6 +121,8 @@ pub struct Opening {
     pub ids: Ids,
     /// Where messages go that belong to no request.
     pub outbox: Box<dyn Outbox>,
+    /// How many calls may run in it at the same time.
+    pub calls: usize,
 }
 
 /// One conversation.
@@ -143,8 +140,11 @@ pub struct Talk {
     negotiated: Mutex<Option<Negotiated>>,
     links: Mutex<HashMap<(Arc<str>, Era), LinkCell>>,
     running: Mutex<HashMap<String, CancellationToken>>,
-    asks: Mutex<HashMap<u64, Ask>>,
-    next_ask: AtomicU64,
+    /// What servers ask the client.
+    pub asks: Asks,
+    /// How many calls run in it.
+    pub calls: Arc<Shares<()>>,
+    next_own: AtomicU64,
     tasks: Mutex<VecDeque<(String, Owner)>>,
     last_used: AtomicU64,
     looks: AtomicU64,
@@ -165,7 +165,7 @@ impl Talk {
     /// Begins a conversation.
     #[must_use]
     pub fn begin(opening: Opening) -> Arc<Self> {
-        let Opening { caller, endpoint, transport, label, ids, outbox } = opening;
+        let Opening { caller, endpoint, transport, label, ids, outbox, calls } = opening;
         Arc::new(Self {
             caller,
             endpoint,
@@ -176,8 +176,9 @@ impl Talk {
             negotiated: Mutex::default(),
             links: Mutex::default(),
             running: Mutex::default(),
-            asks: Mutex::default(),
-            next_ask: AtomicU64::new(1),
+            asks: Asks::default(),
+            calls: Shares::new(calls, calls),
+            next_own: AtomicU64::new(1),
             tasks: Mutex::default(),
             last_used: AtomicU64::new(clock::now_ms()),
             looks: AtomicU64::new(1),
@@ -209,9 +210,15 @@ impl Talk {
         *held(&self.negotiated) = Some(negotiated);
     }
 
-    /// Posts a message that belongs to no request.
-    pub fn post(&self, message: Bytes) {
-        self.outbox.post(message);
+    /// Posts a message that belongs to no request; false when nobody gets it.
+    pub fn post(&self, message: Bytes) -> bool {
+        self.outbox.post(message)
+    }
+
+    /// Whether somebody reads what is posted.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.outbox.is_read()
     }
 
     /// The link to a server, opened when it is needed, opened anew when it died.
@@ -223,7 +230,7 @@ impl Talk {
                 Era::Legacy => self.legacy_hello(),
             };
             let listener: Arc<dyn Listener> = Arc::new(Ear::of(house, self));
-            async move { Link::open(server, &hello, listener).await }
+            async move { Link::open(server, &hello, listener, self.caller.principal()).await }
         };
         cell.get_or_try_init(open).await.cloned()
     }
@@ -301,7 +308,7 @@ impl Talk {
     /// Notes that a request is running; one id runs once.
     pub fn start(self: &Arc<Self>, id: &Id) -> Result<Running, Refusal> {
         let own = self.ids == Ids::Own;
-        let key = if own { id.key() } else { format!("shared {}", self.next_ask.fetch_add(1, Ordering::Relaxed)) };
+        let key = if own { id.key() } else { format!("shared {}", self.next_own.fetch_add(1, Ordering::Relaxed)) };
         let mut running = held(&self.running);
         if running.contains_key(&key) {
             return Err(Refusal::new(ID_IN_USE, "the id of a running request"));
@@ -317,29 +324,6 @@ impl Talk {
         if let Some(cancel) = held(&self.running).get(&key) {
             cancel.cancel();
         }
-    }
-
-    /// Notes a request of a server; returns the id under which the client sees it.
-    pub fn ask(&self, ask: Ask) -> Option<u64> {
-        let mut asks = held(&self.asks);
-        asks.retain(|_, ask| ask.link.strong_count() > 0);
-        if asks.len() >= MAX_ASKS {
-            return None;
-        }
-        let id = self.next_ask.fetch_add(1, Ordering::Relaxed);
-        asks.insert(id, ask);
-        Some(id)
-    }
-
-    /// Takes the request that a client's response answers: each is answered once.
-    pub fn answered(&self, id: &Id) -> Option<Ask> {
-        held(&self.asks).remove(&id.as_number()?)
-    }
-
-    /// The id under which the client sees a request of a server.
-    pub fn asked_as(&self, link: &Arc<Link>, id: View<'_>) -> Option<u64> {
-        let same = |ask: &Ask| std::ptr::eq(ask.link.as_ptr(), Arc::as_ptr(link)) && ask.id.json().view().text() == id.text();
-        held(&self.asks).iter().find(|(_, ask)| same(ask)).map(|(id, _)| *id)
     }
 
     /// Remembers whose task it is.
@@ -360,6 +344,7 @@ impl Talk {
     /// Ends it: running requests are given up, servers are told.
     pub async fn end(&self) {
         held(&self.running).values().for_each(CancellationToken::cancel);
+        self.asks.close().await;
         let cells: Vec<LinkCell> = held(&self.links).drain().map(|(_, cell)| cell).collect();
         let links: Vec<Arc<Link>> = cells.iter().filter_map(|cell| cell.get().cloned()).collect();
         futures_util::future::join_all(links.iter().map(|link| link.end())).await;

@@ -9,6 +9,7 @@ mod dial;
 mod fetch;
 mod http;
 mod open;
+mod patience;
 mod probe;
 mod server;
 mod shelf;
@@ -21,7 +22,6 @@ pub use server::Server;
 pub use survey::{Surveyed, survey};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bartizan_monitor::case::Target;
@@ -111,12 +111,8 @@ pub struct Link {
     hello: Json,
     shelf: shelf::Shelf,
     listener: Arc<dyn Listener>,
-    offences: AtomicU32,
+    patience: patience::Patience,
 }
-
-/// How many messages of one link may fit nothing before the server is cut off. Each is recorded, and
-/// a server must not be able to fill the disk.
-const MAX_OFFENCES: u32 = 1000;
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -156,19 +152,6 @@ impl Link {
             Pipe::Stdio(pipe) => pipe.is_alive(),
             Pipe::Http(pipe) => pipe.is_alive(),
         }
-    }
-
-    /// Counts a message that fits nothing or was refused; false when there were too many, which ends
-    /// the conversation.
-    pub fn tolerates(&self) -> bool {
-        let tolerable = self.offences.fetch_add(1, Ordering::Relaxed) < MAX_OFFENCES;
-        if !tolerable {
-            match &self.pipe {
-                Pipe::Stdio(pipe) => pipe.cut(),
-                Pipe::Http(pipe) => pipe.cut(),
-            }
-        }
-        tolerable
     }
 
     /// Ends the conversation.
@@ -273,11 +256,6 @@ impl Link {
         }
     }
 
-    /// Answers a server's `ping`.
-    pub async fn pong(&self, id: &Id) -> Result<(), Refusal> {
-        self.pass(&Message::Response { id: id.clone(), outcome: Outcome::Result(Json::empty_object()) }).await
-    }
-
     async fn pass(&self, message: &Message) -> Result<(), Refusal> {
         let text = encode(message);
         let passed = async {
@@ -314,11 +292,6 @@ impl Link {
     /// Tells the server something on the gateway's own account.
     pub async fn tell(&self, probe: &Probe) -> Result<(), Refusal> {
         self.pass(&Message::Notification { method: probe.method(), params: probe.params(self.era) }).await
-    }
-
-    /// Answers a request of the server with a refusal.
-    pub async fn refuse(&self, id: &Id, error: Json) -> Result<(), Refusal> {
-        self.pass(&Message::Response { id: id.clone(), outcome: Outcome::Error(error) }).await
     }
 }
 

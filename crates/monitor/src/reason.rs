@@ -281,6 +281,10 @@ pub mod gateway {
             "Too many calls at once.",
             "As many calls are running as are allowed at the same time.",
             "Wait for running calls, or raise `limits.concurrent_calls`.";
+        SERVE_SHARE = "serve.share", Class::Limit,
+            "Too much at once for one client.",
+            "The session or the principal has as many calls, streams, bodies or server processes as one may have; the rest is for others.",
+            "Wait for running calls, close what is not used, or raise the limit that the record names.";
         MONITOR_JOURNAL = "monitor.journal", Class::Fault,
             "The gateway could not record the call, so it did not make it.",
             "No record, no call: the journal could not be written.",

@@ -43,6 +43,8 @@ trait Out {
     fn line(&mut self, text: &str);
     fn bytes(&mut self, bytes: &[u8]);
     fn close(&mut self);
+    /// Waits until the other side is gone; at once where that cannot be seen.
+    fn await_end(&mut self);
 }
 
 /// A message as far as the server reads one.
@@ -193,6 +195,10 @@ impl Server {
                 Act::Exit(code) => std::process::exit(*code),
                 Act::Close => out.close(),
                 Act::Http(text) => out.bytes(text.as_bytes()),
+                Act::HungUp(name) => {
+                    out.await_end();
+                    drop(File::create(self.beside(name)).expect("a mark"));
+                }
             }
         }
     }
@@ -258,6 +264,8 @@ impl Out for Pipe {
     fn close(&mut self) {
         std::process::exit(0);
     }
+
+    fn await_end(&mut self) {}
 }
 
 fn converse(server: &Arc<Server>) {
@@ -335,6 +343,11 @@ impl Out for Line {
     fn close(&mut self) {
         self.begun = true;
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+
+    fn await_end(&mut self) {
+        let mut rest = [0; 1024];
+        while self.stream.read(&mut rest).is_ok_and(|length| length > 0) {}
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             // The life of a call is told in one place, which therefore sees everything.
             row("serve", &["*"]),
             row("clock", &[]),
+            row("share", &[]),
             row("snapshot", &[]),
             row("consult", &[]),
             row("config", &["clock"]),
@@ -84,10 +85,10 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("stops", &["config/files"]),
             // What is started is looked at just before, so the way to a server leads through it.
             row("artefact", &["config", "config/files"]),
-            row("upstream", &["artefact", "clock", "config"]),
-            row("session", &["artefact", "clock", "snapshot", "upstream", "serve"]),
+            row("upstream", &["artefact", "clock", "config", "share"]),
+            row("session", &["artefact", "clock", "share", "snapshot", "upstream", "serve"]),
             // A front speaks for a conversation, and hands every message to the life of a call.
-            row("front", &["clock", "config", "identity", "session", "serve", "upstream"]),
+            row("front", &["clock", "config", "identity", "session", "serve", "share", "upstream"]),
         ],
     },
 ];

@@ -96,14 +96,28 @@ pub(super) struct Limits {
     pub(super) session_idle: Option<Spanned<Length>>,
     /// Calls that run at the same time.
     pub(super) concurrent_calls: Option<Spanned<usize>>,
+    /// Of these, calls of one principal; a quarter when nothing is said.
+    pub(super) calls_per_principal: Option<Spanned<usize>>,
+    /// Of these, calls of one session; half of what one principal may run when nothing is said.
+    pub(super) calls_per_session: Option<Spanned<usize>>,
+    /// Open streams of one principal: what it listens to, beside its calls.
+    pub(super) streams_per_principal: Option<Spanned<usize>>,
     /// How long running calls may take to end when the gateway stops.
     pub(super) drain: Option<Spanned<Length>>,
     /// Processes of one server.
     pub(super) children_per_server: Option<Spanned<usize>>,
+    /// Of these, processes that run for one principal; half when nothing is said.
+    pub(super) children_per_principal: Option<Spanned<usize>>,
+    /// Open connections from one address; behind a proxy all clients have one.
+    pub(super) connections_per_address: Option<Spanned<usize>>,
+    /// Bytes of all request bodies that are in the house at the same time.
+    pub(super) body_bytes: Option<Spanned<usize>>,
     /// How long a client may take to send a request's headers.
     pub(super) header_timeout: Option<Spanned<Length>>,
     /// How long a client may take to send a request's body.
     pub(super) body_timeout: Option<Spanned<Length>>,
+    /// How long a client may read nothing of what is written to it.
+    pub(super) write_timeout: Option<Spanned<Length>>,
 }
 
 #[derive(Default, Deserialize)]

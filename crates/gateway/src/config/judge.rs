@@ -140,17 +140,27 @@ pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
     let sessions = count(written.sessions, usual.sessions, 1, 1_000_000);
     let sessions_per_principal = count(written.sessions_per_principal, usual.sessions_per_principal, 1, 1_000_000);
     let concurrent_calls = count(written.concurrent_calls, usual.concurrent_calls, 1, 1_000_000);
+    // What one may take follows from what there is: nobody can take all of it unless somebody wrote so.
+    let calls_per_principal = count(written.calls_per_principal, concurrent_calls.div_ceil(4), 1, 1_000_000);
+    let calls_per_session = count(written.calls_per_session, calls_per_principal.div_ceil(2), 1, 1_000_000);
     let children_per_server = count(written.children_per_server, usual.children_per_server, 1, 100_000);
     Limits {
         message_bytes,
         sessions,
         sessions_per_principal,
         concurrent_calls,
+        calls_per_principal,
+        calls_per_session,
         children_per_server,
+        children_per_principal: count(written.children_per_principal, children_per_server.div_ceil(2), 1, 100_000),
+        streams_per_principal: count(written.streams_per_principal, usual.streams_per_principal, 1, 1_000_000),
+        connections_per_address: count(written.connections_per_address, usual.connections_per_address, 1, 1_000_000),
+        body_bytes: count(written.body_bytes, usual.body_bytes, 1024, 1 << 40).max(message_bytes),
         session_idle: time(written.session_idle, usual.session_idle, problems),
         drain: time(written.drain, usual.drain, problems),
         header_timeout: time(written.header_timeout, usual.header_timeout, problems),
         body_timeout: time(written.body_timeout, usual.body_timeout, problems),
+        write_timeout: time(written.write_timeout, usual.write_timeout, problems),
     }
 }
 

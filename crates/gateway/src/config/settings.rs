@@ -128,14 +128,29 @@ pub struct Limits {
     pub session_idle: Duration,
     /// Calls that run at the same time.
     pub concurrent_calls: usize,
+    /// Of these, calls of one principal.
+    pub calls_per_principal: usize,
+    /// Of these, calls of one session.
+    pub calls_per_session: usize,
+    /// Open streams of one principal: what it listens to, beside its calls.
+    pub streams_per_principal: usize,
     /// How long running calls may take to end when the gateway stops.
     pub drain: Duration,
     /// Processes of one server.
     pub children_per_server: usize,
+    /// Of these, processes that run for one principal.
+    pub children_per_principal: usize,
+    /// Open connections from one address.
+    pub connections_per_address: usize,
+    /// Bytes of all request bodies that are in the house at the same time; one principal gets a quarter of them, and
+    /// never less than one message.
+    pub body_bytes: usize,
     /// How long a client may take to send a request's headers.
     pub header_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
+    /// How long a client may read nothing of what is written to it.
+    pub write_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -146,10 +161,17 @@ impl Default for Limits {
             sessions_per_principal: 100,
             session_idle: Duration::from_secs(30 * 60),
             concurrent_calls: 1024,
+            calls_per_principal: 256,
+            calls_per_session: 128,
+            streams_per_principal: 256,
             drain: Duration::from_secs(10),
             children_per_server: 64,
+            children_per_principal: 32,
+            connections_per_address: 1024,
+            body_bytes: 256 * 1024 * 1024,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
         }
     }
 }

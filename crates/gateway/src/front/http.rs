@@ -5,6 +5,7 @@ mod challenge;
 mod door;
 mod flood;
 mod sessions;
+mod stall;
 mod tape;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::upstream::Pulse;
 use body::Body;
 use flood::{Entry, Flood};
 use sessions::{Session, Sessions};
+pub use stall::Stall;
 use tape::Tape;
 
 const SESSION: &str = "mcp-session-id";
@@ -92,7 +94,9 @@ impl Front {
             match parts.method {
                 HttpMethod::POST => {
                     postable(&parts.headers)?;
-                    let body = door::collect(body, &self.house.settings.limits).await?;
+                    // Held until there is an answer: as long as that, the body may be in memory.
+                    let mut room = door::room(&self.house, &caller, &body)?;
+                    let body = door::collect(body, &self.house.settings.limits, &mut room).await?;
                     self.post(&caller, &endpoint, &parts.headers, body).await
                 }
                 HttpMethod::GET => self.get(&caller, &endpoint, &parts.headers),
@@ -166,8 +170,11 @@ impl Front {
         if door::is_modern(headers) {
             return Ok(None);
         }
-        let session =
-            self.sessions.find(id).filter(|session| session.talk.caller == *caller && Arc::ptr_eq(&session.talk.endpoint, endpoint));
+        let session = self
+            .sessions
+            .find(id)
+            // Equal in the servers that the credential is good for, too: one that was changed needs a new session.
+            .filter(|session| session.talk.caller == *caller && Arc::ptr_eq(&session.talk.endpoint, endpoint));
         session.map(Some).ok_or_else(|| Refusal::new(SESSION_UNKNOWN, "not a session of this caller at this endpoint"))
     }
 
@@ -212,7 +219,8 @@ impl Front {
         tokio::spawn(async move { run_within(&house, &session, message, decided).await });
         match decision.await {
             Ok(Decision::Reply(reply)) => plain(reply),
-            Ok(Decision::Stream(events)) => stream(Body::Tape(events)),
+            // The call has a place of its own, as long as it runs.
+            Ok(Decision::Stream(events)) => stream(Body::Tape(events, None)),
             // The task panicked; its ticket has closed the record.
             Err(_) => plain_status(StatusCode::INTERNAL_SERVER_ERROR),
         }
@@ -236,8 +244,14 @@ impl Front {
         // What comes early in a batch has no stream of its own: it goes where unsolicited messages go.
         let forward = async {
             while let Some(item) = early.recv().await {
-                if let Interim::Message(message) = item {
-                    talk.post(message);
+                match item {
+                    Interim::Message(message) => drop(talk.post(message)),
+                    Interim::Ask(own, message) => {
+                        if !talk.post(message) {
+                            drop(talk.asks.take(own));
+                        }
+                    }
+                    Interim::Pulse(_) => {}
                 }
             }
         };
@@ -254,7 +268,8 @@ impl Front {
         }
         session.talk.touch();
         let last = door::once(headers, LAST_EVENT).map_err(|what| Refusal::new(SESSION_UNKNOWN, what))?;
-        Ok(stream(Body::Tape(session.resume(last))))
+        let share = self.house.places.stream(caller.principal())?;
+        Ok(stream(Body::Tape(session.resume(last), Some(share))))
     }
 
     async fn delete(&self, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Result<Answer, Refusal> {
@@ -307,7 +322,7 @@ async fn run_within(house: &Arc<House>, session: &Arc<Session>, message: Result<
 
 fn play(tape: &Tape, item: Interim) {
     match item {
-        Interim::Message(message) => tape.push(message),
+        Interim::Message(message) | Interim::Ask(_, message) => tape.push(message),
         Interim::Pulse(Pulse::Primed { retry_ms }) => tape.prime(retry_ms),
         Interim::Pulse(Pulse::HungUp) => tape.hang_up(),
     }

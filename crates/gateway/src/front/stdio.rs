@@ -8,7 +8,7 @@ use bartizan_monitor::wire::envelope::{self, Arrival, Misread, Parsed};
 use bartizan_monitor::wire::mirror::Mirror;
 use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::{Reply, UNREAD};
@@ -17,18 +17,25 @@ use crate::session::{Interim, Outbox, Talk};
 
 /// Lines for the client, written whole and in order.
 #[derive(Debug, Clone)]
-pub struct Lines(mpsc::Sender<Bytes>);
+pub struct Lines {
+    sender: mpsc::Sender<(Bytes, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+}
 
-/// How many lines wait for a client that does not read. Then notifications are dropped and answers
-/// wait.
+/// How many lines wait for a client that does not read, and how many bytes of them. Then notifications are dropped,
+/// answers wait, and in the end nothing is read from the client either.
 const BACKLOG: usize = 1024;
+const BACKLOG_BYTES: u32 = 32 * 1024 * 1024;
+/// How many messages may be in the works beside calls: refusals, notifications, answers to servers' questions.
+const BESIDE: usize = 16;
 
 impl Lines {
     /// Starts writing to `output`.
     pub fn to<W: AsyncWrite + Unpin + Send + 'static>(mut output: W) -> (Self, tokio::task::JoinHandle<()>) {
-        let (sender, mut lines) = mpsc::channel::<Bytes>(BACKLOG);
+        let (sender, mut lines) = mpsc::channel::<(Bytes, OwnedSemaphorePermit)>(BACKLOG);
         let writer = tokio::spawn(async move {
-            while let Some(line) = lines.recv().await {
+            // The room of a line is free again when it is written.
+            while let Some((line, _room)) = lines.recv().await {
                 let mut text: Vec<u8> = line.to_vec();
                 // Strict JSON has line ends only between tokens, where a space says the same.
                 text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
@@ -38,18 +45,30 @@ impl Lines {
                 }
             }
         });
-        (Self(sender), writer)
+        (Self { sender, room: Arc::new(Semaphore::new(BACKLOG_BYTES as usize)) }, writer)
     }
 
     async fn write(&self, line: Bytes) {
-        // The client is gone: nobody is left to tell.
-        let _ = self.0.send(line).await;
+        // Neither fails unless the client is gone: then nobody is left to tell.
+        if let Ok(room) = self.room.clone().acquire_many_owned(weight(&line)).await {
+            let _ = self.sender.send((line, room)).await;
+        }
     }
 }
 
+/// The room that a line takes: one that is larger than all of it waits until everything before it is written.
+fn weight(line: &Bytes) -> u32 {
+    u32::try_from(line.len()).unwrap_or(u32::MAX).clamp(1, BACKLOG_BYTES)
+}
+
 impl Outbox for Lines {
-    fn post(&self, message: Bytes) {
-        let _ = self.0.try_send(message);
+    fn post(&self, message: Bytes) -> bool {
+        let room = self.room.clone().try_acquire_many_owned(weight(&message));
+        room.is_ok_and(|room| self.sender.try_send((message, room)).is_ok())
+    }
+
+    fn is_read(&self) -> bool {
+        !self.sender.is_closed()
     }
 }
 
@@ -58,39 +77,61 @@ pub async fn serve<R: AsyncRead + Unpin>(house: &Arc<House>, talk: &Arc<Talk>, i
     let most = house.settings.limits.message_bytes;
     let mut input = BufReader::with_capacity(64 * 1024, input);
     let mut running = JoinSet::new();
+    // A client that writes and does not read is not read either, before what it is owed fills the memory. Calls alone
+    // never take all the slots: what they may wait for is always read.
+    let slots = Arc::new(Semaphore::new(house.settings.limits.calls_per_session.saturating_add(BESIDE)));
     loop {
         while running.try_join_next().is_some() {}
-        let line = tokio::select! {
-            line = next_line(&mut input, most) => line?,
+        let (slot, line) = tokio::select! {
+            next = async { (slots.clone().acquire_owned().await, next_line(&mut input, most).await) } => next,
             () = house.drained() => break,
         };
+        let (Ok(slot), line) = (slot, line?) else { break };
         let Some(line) = line else { break };
         let arrival = match line {
             Line::Blank => continue,
             Line::Whole(bytes) => envelope::parse(bytes, &Mirror::none(), talk.negotiated().map(|settled| settled.version)),
             Line::TooLong => too_long(most),
         };
-        accept(house, talk, lines, arrival, &mut running).await;
+        let client = Client { house: house.clone(), talk: talk.clone(), lines: lines.clone(), _slot: slot };
+        let settled = accept(client, arrival, &mut running);
+        tokio::select! {
+            // Its end is that of the task, however it ends.
+            _ = settled => {}
+            () = house.drained() => break,
+        }
     }
     // The client is gone or is asked to wait: what runs gets until the deadline, and is then dropped.
     let _ = tokio::time::timeout(house.settings.limits.drain, async { while running.join_next().await.is_some() {} }).await;
     Ok(())
 }
 
-async fn accept(house: &Arc<House>, talk: &Arc<Talk>, lines: &Lines, arrival: Arrival, running: &mut JoinSet<()>) {
+/// Everything that is needed to handle a message and to write what comes of it.
+struct Client {
+    house: Arc<House>,
+    talk: Arc<Talk>,
+    lines: Lines,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// Starts handling what came. Returns when the next line may be read: what must be known before that is handled
+/// before that.
+fn accept(client: Client, arrival: Arrival, running: &mut JoinSet<()>) -> oneshot::Receiver<()> {
+    let (done, settled) = oneshot::channel();
     match arrival {
         Arrival::One(message) => {
-            // What must be known before the next line is read is handled before it is read.
-            if is_settling(&message) {
-                one(house.clone(), talk.clone(), lines.clone(), *message).await;
-            } else {
-                running.spawn(one(house.clone(), talk.clone(), lines.clone(), *message));
-            }
+            let hold = is_settling(&message).then_some(done);
+            running.spawn(async move {
+                client.one(*message).await;
+                drop(hold);
+            });
         }
         Arrival::Batch(messages) => {
-            running.spawn(batch(house.clone(), talk.clone(), lines.clone(), messages));
+            drop(done);
+            running.spawn(async move { client.batch(messages).await });
         }
     }
+    settled
 }
 
 /// Whether the meaning of later messages depends on this one: the handshake settles the version, and
@@ -101,16 +142,34 @@ fn is_settling(message: &Result<Parsed, Misread>) -> bool {
         .is_ok_and(|parsed| parsed.id().is_none() || parsed.method() == Some(bartizan_monitor::wire::method::Method::Initialize))
 }
 
-async fn one(house: Arc<House>, talk: Arc<Talk>, lines: Lines, message: Result<Parsed, Misread>) {
-    if let Some(reply) = run(&house, &talk, &lines, message).await.filter(|reply| reply.awaited) {
-        lines.write(reply.message).await;
+impl Client {
+    async fn one(&self, message: Result<Parsed, Misread>) {
+        if let Some(reply) = self.run(message).await.filter(|reply| reply.awaited) {
+            self.lines.write(reply.message).await;
+        }
     }
-}
 
-async fn batch(house: Arc<House>, talk: Arc<Talk>, lines: Lines, messages: Vec<Result<Parsed, Misread>>) {
-    let replies = futures_util::future::join_all(messages.into_iter().map(|message| run(&house, &talk, &lines, message))).await;
-    if let Some(array) = array(replies) {
-        lines.write(array).await;
+    async fn batch(&self, messages: Vec<Result<Parsed, Misread>>) {
+        let replies = futures_util::future::join_all(messages.into_iter().map(|message| self.run(message))).await;
+        if let Some(array) = array(replies) {
+            self.lines.write(array).await;
+        }
+    }
+
+    /// Handles one message; what comes before its answer is written as it comes.
+    async fn run(&self, message: Result<Parsed, Misread>) -> Option<Reply> {
+        let (interim, mut early) = mpsc::channel(256);
+        let handled = handle(&self.house, Visit { talk: &self.talk, interim }, message);
+        let forward = async {
+            while let Some(item) = early.recv().await {
+                if let Interim::Message(message) | Interim::Ask(_, message) = item {
+                    self.lines.write(message).await;
+                }
+            }
+        };
+        // The channel closes when the visit ends, so both end; what was said before comes first.
+        let (reply, ()) = tokio::join!(handled, forward);
+        reply
     }
 }
 
@@ -123,22 +182,6 @@ pub(super) fn array(replies: Vec<Option<Reply>>) -> Option<Bytes> {
         out.push(b']');
         Bytes::from(out)
     })
-}
-
-/// Handles one message; what comes before its answer is written as it comes.
-async fn run(house: &Arc<House>, talk: &Arc<Talk>, lines: &Lines, message: Result<Parsed, Misread>) -> Option<Reply> {
-    let (interim, mut early) = mpsc::channel(256);
-    let handled = handle(house, Visit { talk, interim }, message);
-    let forward = async {
-        while let Some(item) = early.recv().await {
-            if let Interim::Message(message) = item {
-                lines.write(message).await;
-            }
-        }
-    };
-    // The channel closes when the visit ends, so both end; what was said before comes first.
-    let (reply, ()) = tokio::join!(handled, forward);
-    reply
 }
 
 enum Line {

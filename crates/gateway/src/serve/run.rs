@@ -19,11 +19,12 @@ use super::House;
 use crate::artefact::Gate;
 use crate::config::Loaded;
 use crate::front;
-use crate::front::http::Front;
+use crate::front::http::{Front, Stall};
 use crate::front::stdio::Lines;
 use crate::identity::{Identity, local_user};
 use crate::journal::{Journal, JournalError};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
+use crate::share::Shares;
 use crate::snapshot::{Current, OpenError};
 use crate::upstream::Server;
 
@@ -69,7 +70,7 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     let house = House::new(settings, current, identity, journal);
     let limits = &house.settings.limits;
     let gate = Gate::Locked(house.clone());
-    let made = |server: &Arc<_>| Server::new(Arc::clone(server), limits.message_bytes, limits.children_per_server, gate.clone());
+    let made = |server: &Arc<_>| Server::new(Arc::clone(server), limits, gate.clone());
     let servers = house.settings.servers.iter().map(made).collect();
     house.journal.note(&Json::object([
         ("event", Json::string("start")),
@@ -152,10 +153,11 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
         label: format!("pid {}", std::process::id()).into(),
         ids: Ids::Own,
         outbox: Box::new(lines.clone()),
+        calls: house.settings.limits.calls_per_session,
     };
     let talk = Talk::begin(opening);
     let outbox = lines.clone();
-    let watching = [watch_lock(&house, move || announce(|told| outbox.post(told))), watch_stops(&house)];
+    let watching = [watch_lock(&house, move || announce(|told| _ = outbox.post(told))), watch_stops(&house)];
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines).await.map_err(ServeError::Pipe);
     drain(&house).await;
@@ -216,11 +218,13 @@ async fn accept(house: &Arc<House>, front: &Arc<Front>, listener: &TcpListener) 
     let mut connections = JoinSet::new();
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(house.settings.limits.header_timeout).max_buf_size(64 * 1024);
+    let limits = &house.settings.limits;
+    let each = Shares::new(MAX_CONNECTIONS, limits.connections_per_address);
     loop {
         while connections.try_join_next().is_some() {}
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, mostly: wait for some to come back instead of spinning.
                     tracing::error!(%error, "cannot accept a connection");
@@ -230,10 +234,10 @@ async fn accept(house: &Arc<House>, front: &Arc<Front>, listener: &TcpListener) 
             },
             () = house.drained() => return connections,
         };
-        if connections.len() >= MAX_CONNECTIONS {
-            tracing::warn!("too many connections: one was closed unread");
+        let Ok(share) = each.take(&peer.ip(), 1) else {
+            tracing::warn!(address = %peer.ip(), "too many connections: one was closed unread");
             continue;
-        }
+        };
         // Answers are small and written whole; waiting to fill a segment only adds latency.
         let _ = stream.set_nodelay(true);
         let front = front.clone();
@@ -241,10 +245,11 @@ async fn accept(house: &Arc<House>, front: &Arc<Front>, listener: &TcpListener) 
             let front = front.clone();
             async move { Ok::<_, std::convert::Infallible>(front.answer(request).await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = builder.serve_connection(Stall::new(TokioIo::new(stream), limits.write_timeout), service);
         connections.spawn(async move {
             // A connection that breaks is the client's business.
             let _ = connection.await;
+            drop(share);
         });
     }
 }

@@ -1,20 +1,21 @@
 //! What servers say on their own: judged, renumbered, and brought to the client that it is for.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use bartizan_monitor::case::Event;
 use bartizan_monitor::catalog::UNAPPROVED;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Heard, Recorded};
-use bartizan_monitor::wire::envelope::{Id, Message};
+use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
 use bartizan_monitor::wire::json::{Edits, Json, View};
 use bartizan_monitor::wire::method::Method;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Ask, Talk};
-use crate::clock;
+use super::{Ask, Talk, held};
+use crate::clock::{self, Stopwatch};
 use crate::serve::House;
 use crate::upstream::{Link, Listener, Pulse};
 
@@ -23,6 +24,8 @@ use crate::upstream::{Link, Listener, Pulse};
 pub enum Interim {
     /// A message.
     Message(Bytes),
+    /// A request of a server, under the id that the client sees.
+    Ask(u64, Bytes),
     /// A sign of life of the stream.
     Pulse(Pulse),
 }
@@ -38,7 +41,44 @@ pub struct Ear {
     house: Weak<House>,
     talk: Weak<Talk>,
     interim: Option<InterimSender>,
-    told: [AtomicU64; LISTS.len()],
+    told: Arc<[Mutex<Told>; LISTS.len()]>,
+    /// What was asked in the course of the request.
+    asked: Mutex<Vec<u64>>,
+    finished: AtomicBool,
+}
+
+/// How much time lies between two notices that the same list changed. One that comes sooner is told later.
+const SPACING: Duration = Duration::from_millis(200);
+/// How often it is looked whether somebody reads where a question lies; the second time that nobody does, it is refused.
+const UNREAD: Duration = Duration::from_secs(3);
+
+/// What a client was told of one list.
+#[derive(Debug, Default)]
+struct Told {
+    /// How often it had looked then.
+    looks: u64,
+    when: Option<Stopwatch>,
+    /// Whether it will be told again.
+    pending: bool,
+}
+
+impl Told {
+    /// How long to wait before telling it now; nothing when it is not told at all.
+    fn due(&mut self, looks: u64) -> Option<Duration> {
+        if self.pending || self.looks == looks {
+            return None;
+        }
+        let wait = self.when.map_or(Duration::ZERO, |when| SPACING.saturating_sub(when.elapsed()));
+        self.pending = !wait.is_zero();
+        if wait.is_zero() {
+            self.now(looks);
+        }
+        Some(wait)
+    }
+
+    fn now(&mut self, looks: u64) {
+        *self = Self { looks, when: Some(Stopwatch::start()), pending: false };
+    }
 }
 
 /// What is said when a list changes. A client that has been told, and has not looked since, learns nothing from
@@ -49,39 +89,94 @@ impl Ear {
     /// For what belongs to no request.
     #[must_use]
     pub fn of(house: &Arc<House>, talk: &Arc<Talk>) -> Self {
-        Self { house: Arc::downgrade(house), talk: Arc::downgrade(talk), interim: None, told: Default::default() }
+        Self {
+            house: Arc::downgrade(house),
+            talk: Arc::downgrade(talk),
+            interim: None,
+            told: Arc::default(),
+            asked: Mutex::default(),
+            finished: AtomicBool::new(false),
+        }
     }
 
     /// For one request.
     #[must_use]
     pub fn for_request(house: &Arc<House>, talk: &Arc<Talk>, interim: InterimSender) -> Self {
-        Self { interim: Some(interim), ..Self::of(house, talk) }
+        let mut ear = Self::of(house, talk);
+        ear.interim = Some(interim);
+        ear
     }
 
+    /// The request was answered: what was asked in its course is for the client to answer, now or later.
+    pub fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+    }
+
+    /// A client that does not read loses notifications, not memory of the gateway.
     fn deliver(&self, talk: &Talk, message: &Json) {
+        let bytes = message.bytes().clone();
+        match &self.interim {
+            Some(interim) => drop(interim.try_send(Interim::Message(bytes))),
+            None => drop(talk.post(bytes)),
+        }
+    }
+
+    /// Tells that a list changed when some time has passed, unless the request or the conversation is over then.
+    fn deliver_later(&self, at: usize, wait: Duration, message: &Json) {
+        let (talk, told, bytes) = (self.talk.clone(), self.told.clone(), message.bytes().clone());
+        // Weak: the request must be able to end meanwhile.
+        let interim = self.interim.as_ref().map(mpsc::Sender::downgrade);
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let (Some(talk), Some(told)) = (talk.upgrade(), told.get(at)) else { return };
+            held(told).now(talk.looks());
+            match interim {
+                Some(interim) => drop(interim.upgrade().map(|interim| interim.try_send(Interim::Message(bytes)))),
+                None => drop(talk.post(bytes)),
+            }
+        });
+    }
+
+    /// Brings a request to the client, or says that it does not get there.
+    fn put(&self, talk: &Arc<Talk>, own: u64, message: &Json) -> bool {
+        let bytes = message.bytes().clone();
         match &self.interim {
             Some(interim) => {
-                let _ = interim.try_send(Interim::Message(message.bytes().clone()));
+                held(&self.asked).push(own);
+                interim.try_send(Interim::Ask(own, bytes)).is_ok()
             }
-            None => talk.post(message.bytes().clone()),
+            None => {
+                let posted = talk.post(bytes);
+                if posted {
+                    tokio::spawn(await_reader(Arc::downgrade(talk), own));
+                }
+                posted
+            }
         }
     }
 
     fn notify(&self, house: &House, talk: &Arc<Talk>, link: &Arc<Link>, call: Option<&Recorded>, (method, params): (Method, Option<Json>)) {
-        let list = LISTS.iter().position(|list| *list == method).and_then(|at| self.told.get(at));
-        if let Some(told) = list {
+        let list = LISTS.iter().position(|list| *list == method);
+        let mut wait = Duration::ZERO;
+        if let Some(told) = list.and_then(|at| self.told.get(at)) {
             link.stale();
-            let looks = talk.looks();
-            if told.swap(looks, Ordering::AcqRel) == looks {
-                return;
-            }
+            let Some(due) = held(told).due(talk.looks()) else { return };
+            wait = due;
         }
         let Some(params) = own_names(talk, link, method, params, house) else {
             return house.heard(talk, link, method, Err("it names something that is not known or not approved"));
         };
         match judged(house, talk, link, call, (method, params)) {
-            Ok(params) => self.deliver(talk, &notification(method, params)),
-            Err(refusal) => house.heard(talk, link, method, Err(refusal.reason.code())),
+            Ok(params) => match list.filter(|_| !wait.is_zero()) {
+                Some(at) => self.deliver_later(at, wait, &notification(method, params)),
+                None => self.deliver(talk, &notification(method, params)),
+            },
+            Err(refusal) => {
+                if let Some(told) = list.and_then(|at| self.told.get(at)) {
+                    held(told).pending = false;
+                }
+                house.heard(talk, link, method, Err(refusal.reason.code()));
+            }
         }
     }
 
@@ -94,23 +189,46 @@ impl Ear {
         (id, method, params): (Id, Method, Option<Json>),
     ) {
         if method == Method::Ping {
-            let link = link.clone();
-            tokio::spawn(async move { link.pong(&id).await });
-            return;
+            return link.answer_soon(&id, Outcome::Result(Json::empty_object()));
         }
-        let asked = judged(house, talk, link, call, (method, params)).map_err(|refusal| refusal.reason.code()).and_then(|params| {
-            let ask = Ask { link: Arc::downgrade(link), id: id.clone() };
-            talk.ask(ask).map(|own| (own, params)).ok_or("too many requests wait for the client")
+        let ask = Ask::of(link, id);
+        let asked = match judged(house, talk, link, call, (method, params)) {
+            Ok(params) => talk.asks.note(ask).map(|own| (own, params)).map_err(|ask| (ask, "too many requests wait for the client")),
+            Err(refusal) => Err((ask, refusal.reason.code())),
+        };
+        let asked = asked.and_then(|(own, params)| match self.put(talk, own, &request(own, method, params)) {
+            true => Ok(()),
+            // Taken back already when the client has gone in this very moment.
+            false => talk.asks.take(own).map_or(Ok(()), |ask| Err((ask, "the client does not hear it"))),
         });
-        house.heard(talk, link, method, asked.as_ref().map(|_| ()).map_err(|why| *why));
-        match asked {
-            Ok((own, params)) => self.deliver(talk, &request(own, method, params)),
-            Err(why) => {
-                let link = link.clone();
-                let error =
-                    Json::object([("code", Json::of(&-32600)), ("message", Json::string(&format!("refused by the gateway: {why}")))]);
-                tokio::spawn(async move { link.refuse(&id, error).await });
+        house.heard(talk, link, method, asked.as_ref().copied().map_err(|(_, why)| *why));
+        if let Err((ask, why)) = asked {
+            ask.refuse(why);
+        }
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        // The client gave the request up, or was given up: it will not answer what was asked in its course.
+        let (Some(talk), false) = (self.talk.upgrade(), self.finished.load(Ordering::Acquire)) else { return };
+        held(&self.asked).drain(..).for_each(|own| drop(talk.asks.take(own)));
+    }
+}
+
+/// Gives a question up that lies where nobody reads: nobody came, or who read has gone and did not come back.
+async fn await_reader(talk: Weak<Talk>, own: u64) {
+    let mut unread = false;
+    loop {
+        tokio::time::sleep(UNREAD).await;
+        let Some(talk) = talk.upgrade().filter(|talk| talk.asks.waits(own)) else { return };
+        if talk.is_read() {
+            unread = false;
+        } else if std::mem::replace(&mut unread, true) {
+            if let Some(ask) = talk.asks.take(own) {
+                ask.refuse("the client does not read");
             }
+            return;
         }
     }
 }
@@ -185,7 +303,7 @@ fn own_names(talk: &Talk, link: &Arc<Link>, method: Method, params: Option<Json>
         Method::Cancelled => {
             let params = params.as_ref()?;
             let id = params.view().get("requestId")?;
-            let own = talk.asked_as(link, id)?;
+            let own = talk.asks.withdrawn(link, id)?;
             let mut edits = Edits::of(params);
             edits.replace(id, &Json::number(own));
             Some(Some(edits.apply()))

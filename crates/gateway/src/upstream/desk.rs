@@ -47,7 +47,13 @@ pub(super) struct Desk {
     next: AtomicU64,
     waiting: Mutex<HashMap<u64, Waiting>>,
     link: Mutex<Weak<Link>>,
+    /// What fitted nothing before there was a link, for whoever hears it.
+    early: Mutex<Vec<Refusal>>,
 }
+
+/// How much of what fits nothing is kept before there is somebody to hear it; what a server prints when it starts is
+/// less.
+const MAX_EARLY: usize = 100;
 
 /// A place at the desk; leaving it is dropping it.
 #[derive(Debug)]
@@ -79,6 +85,8 @@ impl Desk {
     /// Says whose desk it is.
     pub(super) fn attend(&self, link: &Arc<Link>) {
         *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(link);
+        let early = std::mem::take(&mut *self.early.lock().unwrap_or_else(PoisonError::into_inner));
+        early.iter().for_each(|refusal| link.listener.stray(link, refusal));
     }
 
     /// Takes a place under a fresh number; `token` is the client's progress token.
@@ -98,6 +106,9 @@ impl Desk {
     /// Brings a message of a pipe that all calls share to whom it concerns.
     pub(super) fn deliver(&self, message: Message) {
         let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if link.as_ref().is_some_and(|link| !link.admits(&message)) {
+            return;
+        }
         match self.sort(message) {
             Sorted::Delivered => {}
             Sorted::Stray(refusal) => self.garbage(&refusal),
@@ -114,7 +125,12 @@ impl Desk {
         let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         match link {
             Some(link) => link.listener.stray(&link, refusal),
-            None => tracing::warn!(reason = %refusal.reason, detail = %refusal.detail, "a server's message was dropped"),
+            None => {
+                let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+                if early.len() < MAX_EARLY {
+                    early.push(refusal.clone());
+                }
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! Servers that are reached over Streamable HTTP.
 
+mod standalone;
 mod stream;
 
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,12 +21,14 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method as HttpMethod, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::desk::Slot;
 use super::{Hearing, Link, Outgoing, Pulse, Server, request};
 use crate::config::How;
+use stream::Stream;
 pub(super) use stream::chain;
-use stream::{MAX_RETRY, RETRY, Stream};
 
 const BOTH: &str = "application/json, text/event-stream";
 const STREAM: &str = "text/event-stream";
@@ -36,6 +40,16 @@ pub(super) struct Pipe {
     era: Era,
     session: Mutex<Option<HeaderValue>>,
     alive: AtomicBool,
+    /// Cancelled when the conversation is over: nothing of it may wait for the server any more.
+    over: CancellationToken,
+    /// Who reads the standalone stream.
+    ear: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
 }
 
 /// What the headers of a request say beside the body.
@@ -48,7 +62,14 @@ struct Labels<'a> {
 
 impl Pipe {
     pub(super) fn new(server: &Arc<Server>, era: Era) -> Self {
-        Self { server: server.clone(), era, session: Mutex::new(None), alive: AtomicBool::new(true) }
+        Self {
+            server: server.clone(),
+            era,
+            session: Mutex::new(None),
+            alive: AtomicBool::new(true),
+            over: CancellationToken::new(),
+            ear: Mutex::default(),
+        }
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -58,6 +79,16 @@ impl Pipe {
     /// Has nothing more to do with a server that misbehaves.
     pub(super) fn cut(&self) {
         self.alive.store(false, Ordering::Release);
+        self.over.cancel();
+    }
+
+    /// Waits for the server as long as there is a conversation with it.
+    async fn unless_over<T>(&self, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.over.cancelled() => Err(self.server.unreachable("the conversation with it is over")),
+        }
     }
 
     fn session(&self) -> Option<HeaderValue> {
@@ -66,6 +97,10 @@ impl Pipe {
 
     /// Asks on the gateway's own account.
     pub(super) async fn ask(&self, method: Method, params: Option<&Json>, slot: Slot) -> Result<Outcome, Refusal> {
+        self.unless_over(self.put(method, params, slot)).await
+    }
+
+    async fn put(&self, method: Method, params: Option<&Json>, slot: Slot) -> Result<Outcome, Refusal> {
         let spoken = match (self.era, method) {
             (Era::Modern, _) => Some(Version::NEWEST),
             // `initialize` is what negotiates the version; probes after it are within a session.
@@ -89,8 +124,12 @@ impl Pipe {
             params: outgoing.params.map(Json::view),
             declared: outgoing.declared,
         };
-        let response = self.post(&request(slot.id(), outgoing.method, outgoing.params), &labels).await?;
-        self.outcome(response, slot.id(), version, Some(&hearing)).await
+        let text = request(slot.id(), outgoing.method, outgoing.params);
+        self.unless_over(async {
+            let response = self.post(&text, &labels).await?;
+            self.outcome(response, slot.id(), version, Some(&hearing)).await
+        })
+        .await
     }
 
     /// Sends a message that has no answer.
@@ -100,7 +139,7 @@ impl Pipe {
             Message::Request { .. } | Message::Response { .. } => (Method::Ping, None),
         };
         let labels = Labels { version: Some(link.version()), method, params, declared: &[] };
-        let response = self.post(text, &labels).await?;
+        let response = self.unless_over(self.post(text, &labels)).await?;
         if response.status().is_success() {
             Ok(())
         } else {
@@ -108,9 +147,14 @@ impl Pipe {
         }
     }
 
-    /// Ends the session at the server, where there is one.
+    /// Ends the session at the server, where there is one. Afterwards nothing reads from the server.
     pub(super) async fn end(&self) {
-        self.alive.store(false, Ordering::Release);
+        self.cut();
+        let ear = self.ear.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ear) = ear {
+            // It ends at the next thing that it waits for; one that panicked has ended, too.
+            let _ = ear.await;
+        }
         let Some(session) = self.session() else { return };
         if let Ok(mut request) = self.request(HttpMethod::DELETE, Bytes::new()) {
             request.headers_mut().insert("mcp-session-id", session);
@@ -147,7 +191,7 @@ impl Pipe {
         }
         let response = self.server.http.request(request).await.map_err(|error| self.server.unreachable(chain(&error)))?;
         if response.status() == StatusCode::NOT_FOUND && self.session().is_some() {
-            self.alive.store(false, Ordering::Release);
+            self.cut();
             return Err(self.server.unreachable("it ended the session"));
         }
         Ok(response)
@@ -281,59 +325,24 @@ impl Pipe {
     /// Hears what the server says outside of calls, on the standalone stream of a legacy session.
     pub(super) fn listen(&self, link: &Arc<Link>) {
         if self.era == Era::Legacy && self.session().is_some() {
-            tokio::spawn(listen(Arc::downgrade(link)));
-        }
-    }
-}
-
-async fn listen(link: std::sync::Weak<Link>) {
-    let mut last = None;
-    let mut retry = RETRY;
-    loop {
-        let Some(strong) = link.upgrade().filter(|link| link.is_alive()) else { return };
-        let super::Pipe::Http(pipe) = &strong.pipe else { return };
-        let (server, version) = (pipe.server.clone(), strong.version());
-        match pipe.get(last.as_deref(), version).await {
-            Ok(response) if response.status().is_success() => {
-                // The link must be able to end while its stream is idle.
-                drop(strong);
-                let mut stream = Stream::new(response, server.message_bytes);
-                while let Ok(Some(event)) = stream.next(&server).await {
-                    let Some(link) = link.upgrade().filter(|link| link.is_alive()) else { return };
-                    if !event.data.is_empty() {
-                        hear(&link, event.data, version);
-                    }
+            let (over, weak) = (self.over.clone(), Arc::downgrade(link));
+            let reading = async move {
+                tokio::select! {
+                    () = over.cancelled() => {}
+                    () = standalone::listen(weak) => {}
                 }
-                last = stream.last.take().or(last);
-                retry = stream.retry;
-            }
-            // No such stream here (405), or none any more: what the server says comes with answers only.
-            Ok(_) => return,
-            Err(_) => retry = retry.saturating_mul(2).min(MAX_RETRY),
+            };
+            *self.ear.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(reading));
         }
-        tokio::time::sleep(retry).await;
-    }
-}
-
-fn hear(link: &Arc<Link>, data: Bytes, version: Version) {
-    match envelope::parse_server(data, version) {
-        Ok(messages) => {
-            for message in messages {
-                match message {
-                    Message::Response { .. } => {
-                        link.listener.stray(link, &Refusal::new(UNSOLICITED, "a response on the standalone stream"))
-                    }
-                    other => link.listener.hear(link, None, other),
-                }
-            }
-        }
-        Err(refusal) => link.listener.stray(link, &refusal),
     }
 }
 
 impl Hearing<'_> {
     /// Passes on what is said in the course of the call. Progress must be for this call's token.
     fn hear(&self, message: Message) {
+        if !self.link.admits(&message) {
+            return;
+        }
         if let Message::Notification { method: Method::Progress, params } = &message {
             let said = params.as_ref().and_then(|params| params.get("progressToken"));
             if said.is_none() || said != self.token() {

@@ -1,6 +1,6 @@
 //! How a link comes about: the introduction, in either era.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use bartizan_monitor::wire::version::{Era, Version};
 
 use super::desk::Desk;
 use super::server::NO;
-use super::{Capabilities, Hello, Link, Listener, Pipe, Probe, Server, http, shelf, stdio};
+use super::{Capabilities, Hello, Link, Listener, Pipe, Probe, Server, http, patience, shelf, stdio};
 use crate::config::How;
 
 impl Link {
-    /// Opens a link: starts or reaches the server and introduces the gateway.
-    pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>) -> Result<Arc<Self>, Refusal> {
+    /// Opens a link for `holder`, a principal: starts or reaches the server and introduces the gateway.
+    pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Arc<str>) -> Result<Arc<Self>, Refusal> {
         server.gate.prepare(&server.settings).await?;
         let limit = server.settings.start_timeout;
-        let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener)).await;
+        let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener, holder)).await;
         opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))))
     }
 
-    async fn introduce(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>) -> Result<Arc<Self>, Refusal> {
+    async fn introduce(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Arc<str>) -> Result<Arc<Self>, Refusal> {
         if matches!(hello, Hello::Modern) && server.modern.load(Ordering::Relaxed) == NO {
             return Err(server.legacy_only());
         }
@@ -37,7 +37,7 @@ impl Link {
         }
         let desk = Arc::new(Desk::default());
         let pipe = match &server.settings.how {
-            How::Stdio { .. } => Pipe::Stdio(stdio::Pipe::start(server, &desk, Self::newest(hello)).await?),
+            How::Stdio { .. } => Pipe::Stdio(stdio::Pipe::start(server, &desk, Self::newest(hello), holder).await?),
             How::Http { .. } => Pipe::Http(http::Pipe::new(server, hello.era())),
         };
         Self::greet(Self::draft(server, hello, pipe, desk, listener), hello).await
@@ -56,7 +56,7 @@ impl Link {
             hello: Json::null(),
             shelf: shelf::Shelf::default(),
             listener,
-            offences: AtomicU32::new(0),
+            patience: patience::Patience::default(),
         }
     }
 

@@ -10,7 +10,8 @@ use bartizan_monitor::wire::version::Version;
 use super::desk::Desk;
 use super::{Pipe, dial, stdio};
 use crate::artefact::Gate;
-use crate::config::{Network, ServerSettings};
+use crate::config::{Limits, Network, ServerSettings};
+use crate::share::Shares;
 
 /// A configured server and what is known about it across all links.
 #[derive(Debug)]
@@ -22,7 +23,8 @@ pub struct Server {
     /// Through which it goes before it starts.
     pub(super) gate: Gate,
     pub(super) modern: AtomicU8,
-    pub(super) children: Arc<tokio::sync::Semaphore>,
+    /// Its processes, by the principal for whom they run.
+    pub(super) children: Arc<Shares<Arc<str>>>,
     /// A process that was only asked whether it speaks the modern era, and does not.
     pub(super) spare: Mutex<Option<(Pipe, Arc<Desk>)>>,
     pub(super) http: dial::Client,
@@ -35,13 +37,13 @@ pub(super) const NO: u8 = 2;
 impl Server {
     /// A server that nobody has talked to yet.
     #[must_use]
-    pub fn new(settings: Arc<ServerSettings>, message_bytes: usize, children: usize, gate: Gate) -> Arc<Self> {
+    pub fn new(settings: Arc<ServerSettings>, limits: &Limits, gate: Gate) -> Arc<Self> {
         Arc::new(Self {
             settings,
-            message_bytes,
+            message_bytes: limits.message_bytes,
             gate,
             modern: AtomicU8::new(UNKNOWN),
-            children: Arc::new(tokio::sync::Semaphore::new(children)),
+            children: Shares::new(limits.children_per_server, limits.children_per_principal),
             spare: Mutex::default(),
             http: dial::client(Network::Any),
             backoff: stdio::Backoff::default(),

@@ -14,6 +14,9 @@ use tokio::sync::Mutex;
 use super::{Link, Probe};
 use crate::clock::Stopwatch;
 
+/// How much time lies between two readings of what is said to have changed. A server that says so without end is not
+/// asked without end: who asks meanwhile waits, and all of them share one reading.
+const SPACING: Duration = Duration::from_millis(200);
 /// How many pages one list may have. A server that pages for ever is cut off.
 const MAX_PAGES: usize = 1000;
 /// How many definitions one server may offer.
@@ -37,11 +40,23 @@ impl Shelf {
     }
 
     pub(super) async fn offer(&self, link: &Link, age: Duration) -> Result<Arc<Offer>, Refusal> {
+        let asked = Stopwatch::start();
         let mut stock = self.stock.lock().await;
-        let stale = self.stale.swap(false, Ordering::AcqRel);
-        if let Some(stock) = stock.as_ref().filter(|stock| !stale && stock.read.elapsed() < age) {
-            return Ok(stock.offer.clone());
+        if let Some(stock) = stock.as_ref() {
+            // In this order: what was read before it was asked for must not seem to be read after it.
+            let waited = asked.elapsed();
+            let old = stock.read.elapsed();
+            let stale = self.stale.load(Ordering::Acquire);
+            // What was read after it was asked for is as good as read anew, whatever is said to change meanwhile.
+            if old <= waited || (!stale && old < age) {
+                return Ok(stock.offer.clone());
+            }
+            if stale {
+                tokio::time::sleep(SPACING.saturating_sub(old)).await;
+            }
         }
+        // Before reading: what changes from now on may be missing in what is read.
+        self.stale.store(false, Ordering::Release);
         let read = Stopwatch::start();
         // Taken before waiting: when reading fails or is given up, what was known is not known to hold any more.
         let old = stock.take();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::reason::gateway::UPSTREAM_TOO_LARGE;
+use bartizan_monitor::reason::gateway::{SERVE_SHARE, UPSTREAM_TOO_LARGE};
 use bartizan_monitor::wire::envelope::{self, Outcome};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
@@ -15,12 +15,13 @@ use bartizan_sandbox::{Launch, Process};
 use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::desk::{Desk, Frame, Slot};
 use super::{Hearing, Link, Outgoing, Probe, Server, request};
 use crate::clock::Stopwatch;
 use crate::config::How;
+use crate::share::{Full, Share};
 
 /// Environment variables that a server inherits: what programs need to start, and no secret.
 const INHERITED: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM", "SHELL"];
@@ -106,12 +107,11 @@ impl State {
 
 impl Pipe {
     /// Starts the server, after the pause that its failures ask for.
-    pub(super) async fn start(server: &Arc<Server>, desk: &Arc<Desk>, version: Version) -> Result<Self, Refusal> {
-        let permit = server
-            .children
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| server.unreachable("as many processes of it are running as may run"))?;
+    pub(super) async fn start(server: &Arc<Server>, desk: &Arc<Desk>, version: Version, holder: &Arc<str>) -> Result<Self, Refusal> {
+        let share = server.children.take(holder, 1).map_err(|full| match full {
+            Full::All => server.unreachable("as many processes of it are running as may run"),
+            Full::Own => Refusal::new(SERVE_SHARE, format!("limits.children_per_principal: {} for {holder}", server.name())),
+        })?;
         tokio::time::sleep(server.backoff.pause()).await;
         // Looked at as late as can be: what is started is what was looked at.
         let mut launch = launch(server)?;
@@ -139,7 +139,7 @@ impl Pipe {
         tokio::spawn(write_lines(stdin, lines, state.clone()));
         let log = tokio::spawn(log(server.name().clone(), stderr, state.clone()));
         tokio::spawn(settle(server.clone(), Arc::downgrade(&state)));
-        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _permit: permit };
+        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _share: share };
         tokio::spawn(reader.run(stdout));
         Ok(Self { server: server.clone(), inlet, state })
     }
@@ -248,7 +248,7 @@ struct Reader {
     desk: Arc<Desk>,
     state: Arc<State>,
     log: tokio::task::JoinHandle<()>,
-    _permit: OwnedSemaphorePermit,
+    _share: Share<Arc<str>>,
 }
 
 impl Reader {

@@ -27,10 +27,11 @@ pub struct Surveyed {
 pub async fn survey(server: &Arc<Server>) -> Result<Surveyed, Refusal> {
     let listener: Arc<dyn Listener> = Arc::new(Deaf);
     let legacy = Hello::Legacy(Version::NEWEST_LEGACY, Capabilities::all());
-    let link = match Link::open(server, &Hello::Modern, listener.clone()).await {
+    let holder: Arc<str> = "review".into();
+    let link = match Link::open(server, &Hello::Modern, listener.clone(), &holder).await {
         Ok(link) => link,
         // Whatever the reason was: the older way is tried before giving up.
-        Err(_) => Link::open(server, &legacy, listener).await?,
+        Err(_) => Link::open(server, &legacy, listener, &holder).await?,
     };
     let offer = link.offer(Duration::ZERO).await;
     let surveyed = offer.map(|offer| Surveyed { offer, hello: link.hello().clone(), version: link.version() });
@@ -44,9 +45,7 @@ struct Deaf;
 impl Listener for Deaf {
     fn hear(&self, link: &Arc<Link>, _: Option<&Recorded>, message: Message) {
         if let Message::Request { id, .. } = message {
-            let link = link.clone();
-            let error = Json::object([("code", Json::of(&-32600)), ("message", Json::string("this is a review: nobody is at the client"))]);
-            tokio::spawn(async move { link.refuse(&id, error).await });
+            link.refuse_soon(&id, "this is a review: nobody is at the client");
         }
     }
     fn stray(&self, link: &Link, refusal: &Refusal) {

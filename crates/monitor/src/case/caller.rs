@@ -114,6 +114,14 @@ impl Caller {
         self.reach.servers.as_ref().is_none_or(|servers| servers.contains(server))
     }
 
+    /// Whether a credential of this reach is good for all that the caller was let in for.
+    #[must_use]
+    pub fn is_within(&self, reach: &Reach) -> bool {
+        let own = self.reach.servers.as_ref();
+        let servers = reach.servers.as_ref().is_none_or(|servers| own.is_some_and(|own| own.is_subset(servers)));
+        servers && self.reach.most <= reach.most
+    }
+
     /// Whether the credential is good for this approved thing: its server, and what it can do.
     #[must_use]
     pub fn may_use(&self, item: &Item) -> bool {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::time::Interval;
 
 use super::Reply;
 use crate::session::Interim;
+use crate::share::Share;
 
 /// A comment that keeps an idle stream from being cut on the way.
 const KEEP_ALIVE: &[u8] = b":\n\n";
@@ -31,8 +33,8 @@ pub enum Body {
     Full(Full<Bytes>),
     /// Works while it is read.
     Live(Box<Live>),
-    /// Played from a tape that can be resumed.
-    Tape(mpsc::Receiver<Bytes>),
+    /// Played from a tape that can be resumed; with the room that it takes when no call has taken it.
+    Tape(mpsc::Receiver<Bytes>, Option<Share<Arc<str>>>),
 }
 
 /// A stream that works while it is read, and stops working when nobody reads: in the modern era,
@@ -110,7 +112,9 @@ impl Live {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             match self.poll_item(cx) {
-                Poll::Ready(Some(Interim::Message(data))) => return Poll::Ready(Some(sse::encode(&Event { data, ..Event::default() }))),
+                Poll::Ready(Some(Interim::Message(data) | Interim::Ask(_, data))) => {
+                    return Poll::Ready(Some(sse::encode(&Event { data, ..Event::default() })));
+                }
                 // A stream that cannot be resumed has no use for pulses.
                 Poll::Ready(Some(Interim::Pulse(_))) => {}
                 Poll::Ready(None) => return Poll::Ready(None),
@@ -134,7 +138,7 @@ impl hyper::body::Body for Body {
         match self.get_mut() {
             Self::Full(full) => Pin::new(full).poll_frame(cx),
             Self::Live(live) => live.poll_bytes(cx).map(framed),
-            Self::Tape(events) => events.poll_recv(cx).map(framed),
+            Self::Tape(events, _) => events.poll_recv(cx).map(framed),
         }
     }
 
@@ -145,7 +149,7 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(full) => full.size_hint(),
-            Self::Live(_) | Self::Tape(_) => SizeHint::default(),
+            Self::Live(_) | Self::Tape(..) => SizeHint::default(),
         }
     }
 }

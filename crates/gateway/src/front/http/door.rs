@@ -18,7 +18,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::config::{Limits, Listen};
+use crate::serve::{House, no_room};
 use crate::session::Endpoint;
+use crate::share::Share;
 
 /// Checks `Host`, the request target and `Origin`: a page or a name that is not this gateway's may
 /// not speak to it (DNS rebinding; 2025-11-25, transports, security warning).
@@ -134,18 +136,22 @@ pub(super) fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(takes)
 }
 
+/// Room for a body: all of it when its length is said, and otherwise as it comes.
+pub(super) fn room(house: &House, caller: &Caller, body: &Incoming) -> Result<Share<Arc<str>>, Refusal> {
+    let most = house.settings.limits.message_bytes;
+    let declared = hyper::body::Body::size_hint(body).exact().unwrap_or_default();
+    let declared = usize::try_from(declared).ok().filter(|size| *size <= most);
+    let declared = declared.ok_or_else(|| Refusal::new(SIZE, format!("a body of more than {most} bytes")))?;
+    house.places.body(caller.principal(), declared)
+}
+
 /// Reads a body, as far as one may be long and as long as one may take.
-pub(super) async fn collect(body: Incoming, limits: &Limits) -> Result<Bytes, Refusal> {
-    let most = limits.message_bytes;
-    let declared = hyper::body::Body::size_hint(&body).exact();
-    if declared.is_some_and(|size| size > u64::try_from(most).unwrap_or(u64::MAX)) {
-        return Err(Refusal::new(SIZE, format!("a body of more than {most} bytes")));
-    }
-    let read = tokio::time::timeout(limits.body_timeout, frames(body, most)).await;
+pub(super) async fn collect(body: Incoming, limits: &Limits, room: &mut Share<Arc<str>>) -> Result<Bytes, Refusal> {
+    let read = tokio::time::timeout(limits.body_timeout, frames(body, limits.message_bytes, room)).await;
     read.unwrap_or_else(|_| Err(Refusal::new(HTTP, "the body took too long")))
 }
 
-async fn frames(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+async fn frames(mut body: Incoming, most: usize, room: &mut Share<Arc<str>>) -> Result<Bytes, Refusal> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Refusal::new(HTTP, error.to_string()))?;
@@ -153,6 +159,7 @@ async fn frames(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
         if whole.len().saturating_add(data.len()) > most {
             return Err(Refusal::new(SIZE, format!("a body of more than {most} bytes")));
         }
+        room.grow(whole.len().saturating_add(data.len())).map_err(no_room)?;
         whole.extend_from_slice(data);
     }
     Ok(whole.freeze())

@@ -30,15 +30,26 @@ pub(super) struct Session {
 struct ToTape(Arc<Tape>);
 
 impl Outbox for ToTape {
-    fn post(&self, message: Bytes) {
+    fn post(&self, message: Bytes) -> bool {
         self.0.push(message);
+        true
+    }
+
+    fn is_read(&self) -> bool {
+        self.0.is_read()
     }
 }
 
 struct Nowhere;
 
 impl Outbox for Nowhere {
-    fn post(&self, _: Bytes) {}
+    fn post(&self, _: Bytes) -> bool {
+        false
+    }
+
+    fn is_read(&self) -> bool {
+        false
+    }
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -47,7 +58,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    fn begin(caller: &Caller, endpoint: &Arc<Endpoint>, label: Arc<str>) -> Arc<Self> {
+    fn begin(caller: &Caller, endpoint: &Arc<Endpoint>, label: Arc<str>, calls: usize) -> Arc<Self> {
         let standalone = Arc::new(Tape::new(0));
         let opening = Opening {
             caller: caller.clone(),
@@ -56,6 +67,7 @@ impl Session {
             label,
             ids: Ids::Own,
             outbox: Box::new(ToTape(standalone.clone())),
+            calls,
         };
         Arc::new(Self { talk: Talk::begin(opening), standalone, tapes: Mutex::default(), next: AtomicU64::new(1) })
     }
@@ -90,6 +102,7 @@ type Standing = HashMap<(Caller, Option<Arc<str>>), Arc<Talk>>;
 pub(super) struct Sessions {
     most: usize,
     most_each: usize,
+    calls: usize,
     idle: Duration,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
     standing: Mutex<Standing>,
@@ -100,6 +113,7 @@ impl Sessions {
         Self {
             most: limits.sessions,
             most_each: limits.sessions_per_principal,
+            calls: limits.calls_per_session,
             idle: limits.session_idle,
             sessions: Mutex::default(),
             standing: Mutex::default(),
@@ -117,7 +131,7 @@ impl Sessions {
         // The record must not hold what would let its reader take part in the session.
         let digest = Digest::of_bytes(id.as_bytes()).to_string();
         let label: Arc<str> = digest.get(7..23).unwrap_or_default().into();
-        let session = Session::begin(caller, endpoint, label);
+        let session = Session::begin(caller, endpoint, label, self.calls);
         sessions.insert(id.clone(), session.clone());
         Some((id, session))
     }
@@ -146,15 +160,27 @@ impl Sessions {
                 label: "-".into(),
                 ids: Ids::Shared,
                 outbox: Box::new(Nowhere),
+                // Requests that stand alone are of no session: what one principal may run is their limit.
+                calls: usize::MAX,
             })
         };
-        held(&self.standing).entry(key).or_insert_with(begin).clone()
+        let mut standing = held(&self.standing);
+        let known = standing.get(&key).filter(|talk| talk.caller == *caller);
+        if let Some(talk) = known {
+            return talk.clone();
+        }
+        let fresh = begin();
+        if let Some(old) = standing.insert(key, fresh.clone()) {
+            // The credential is good for other servers now than when that talk began.
+            tokio::spawn(async move { old.end().await });
+        }
+        fresh
     }
 
     /// Tells all sessions something.
     pub(super) fn announce(&self, message: &Bytes) {
         let sessions: Vec<Arc<Session>> = held(&self.sessions).values().cloned().collect();
-        sessions.iter().for_each(|session| session.talk.post(message.clone()));
+        sessions.iter().for_each(|session| _ = session.talk.post(message.clone()));
     }
 
     /// Ends what nobody has used for long.

@@ -72,6 +72,11 @@ impl Tape {
         inner.play(count, encoded);
     }
 
+    /// Whether somebody reads it.
+    pub(super) fn is_read(&self) -> bool {
+        self.inner().reader.as_ref().is_some_and(|reader| !reader.is_closed())
+    }
+
     /// Lets the reader go; it will come back with the last id that it has seen.
     pub(super) fn hang_up(&self) {
         self.inner().reader = None;

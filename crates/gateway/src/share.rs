@@ -1,0 +1,129 @@
+//! Shares: so much of something for everybody together, and so much of it for each one. What is taken comes back
+//! by being dropped.
+//!
+//! Threat: one caller takes all there is (calls, streams, processes, memory), and everybody else is refused.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Something of which there is only so much.
+#[derive(Debug)]
+pub struct Shares<K> {
+    all: usize,
+    each: usize,
+    taken: Mutex<Taken<K>>,
+}
+
+#[derive(Debug)]
+struct Taken<K> {
+    all: usize,
+    by: HashMap<K, usize>,
+}
+
+/// Why nothing was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// Everybody together has all there is.
+    All,
+    /// The one who asks has as much as one may have.
+    Own,
+}
+
+impl<K: Eq + Hash + Clone> Shares<K> {
+    /// So much in all, and so much for each.
+    #[must_use]
+    pub fn new(all: usize, each: usize) -> Arc<Self> {
+        Arc::new(Self { all, each, taken: Mutex::new(Taken { all: 0, by: HashMap::new() }) })
+    }
+
+    /// Takes some for somebody.
+    pub fn take(self: &Arc<Self>, who: &K, amount: usize) -> Result<Share<K>, Full> {
+        self.add(who, amount)?;
+        Ok(Share { of: self.clone(), who: who.clone(), amount })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken<K>> {
+        // Nothing between the two counts can panic, so they are whole whatever panics elsewhere.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, who: &K, amount: usize) -> Result<(), Full> {
+        let mut taken = self.taken();
+        let all = taken.all.saturating_add(amount);
+        let own = taken.by.get(who).copied().unwrap_or_default().saturating_add(amount);
+        if all > self.all {
+            return Err(Full::All);
+        }
+        if own > self.each {
+            return Err(Full::Own);
+        }
+        taken.all = all;
+        taken.by.insert(who.clone(), own);
+        Ok(())
+    }
+
+    fn give_back(&self, who: &K, amount: usize) {
+        let mut taken = self.taken();
+        taken.all = taken.all.saturating_sub(amount);
+        let left = taken.by.get(who).copied().unwrap_or_default().saturating_sub(amount);
+        // Who has nothing is forgotten: the map is as large as there are holders.
+        if left == 0 {
+            taken.by.remove(who);
+        } else {
+            taken.by.insert(who.clone(), left);
+        }
+    }
+}
+
+/// What somebody has taken.
+#[derive(Debug)]
+pub struct Share<K: Eq + Hash + Clone> {
+    of: Arc<Shares<K>>,
+    who: K,
+    amount: usize,
+}
+
+impl<K: Eq + Hash + Clone> Share<K> {
+    /// Takes as much more as is missing to this amount.
+    pub fn grow(&mut self, amount: usize) -> Result<(), Full> {
+        let more = amount.saturating_sub(self.amount);
+        self.of.add(&self.who, more)?;
+        self.amount = self.amount.saturating_add(more);
+        Ok(())
+    }
+}
+
+impl<K: Eq + Hash + Clone> Drop for Share<K> {
+    fn drop(&mut self) {
+        self.of.give_back(&self.who, self.amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cannot_take_all_and_what_is_dropped_comes_back() {
+        let shares = Shares::new(3, 2);
+        let first = shares.take(&"a", 1).expect("room");
+        let second = shares.take(&"a", 1).expect("room");
+        assert_eq!(shares.take(&"a", 1).err(), Some(Full::Own));
+        let other = shares.take(&"b", 1).expect("room for somebody else");
+        assert_eq!(shares.take(&"b", 1).err(), Some(Full::All));
+        drop((first, other));
+        let _again = shares.take(&"b", 2).expect("room");
+        drop(second);
+        assert!(!shares.taken().by.contains_key("a"), "who has nothing is remembered");
+    }
+
+    #[test]
+    fn a_share_grows_within_its_bounds() {
+        let shares = Shares::new(10, 6);
+        let mut share = shares.take(&1, 2).expect("room");
+        assert_eq!((share.grow(6), share.grow(4), share.grow(7)), (Ok(()), Ok(()), Err(Full::Own)));
+        drop(share);
+        assert_eq!(shares.taken().all, 0);
+    }
+}
