@@ -6,7 +6,7 @@ use bartizan_gateway::upstream::{Link, Listener};
 use bartizan_monitor::wire::envelope::Parsed;
 
 async fn send(link: &Arc<Link>, parsed: Parsed, ear: &dyn Listener) {
-    let _ = link.send(parsed, ear, &Default::default()).await;
+    let _ = link.send(parsed, ear, std::future::pending()).await;
 }
 
 fn main() {}

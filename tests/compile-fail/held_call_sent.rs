@@ -6,7 +6,7 @@ use bartizan_gateway::upstream::{Link, Listener};
 use bartizan_monitor::stages::Held;
 
 async fn send(link: &Arc<Link>, held: Held, ear: &dyn Listener) {
-    let _ = link.send(held, ear, &Default::default()).await;
+    let _ = link.send(held, ear, std::future::pending()).await;
 }
 
 fn main() {}

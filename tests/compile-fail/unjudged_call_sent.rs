@@ -6,7 +6,7 @@ use bartizan_gateway::upstream::{Link, Listener};
 use bartizan_monitor::case::Case;
 
 async fn send(link: &Arc<Link>, case: Case, ear: &dyn Listener) {
-    let _ = link.send(case, ear, &Default::default()).await;
+    let _ = link.send(case, ear, std::future::pending()).await;
 }
 
 fn main() {}

@@ -6,7 +6,7 @@ use bartizan_gateway::upstream::{Link, Listener};
 use bartizan_monitor::stages::Admitted;
 
 async fn send(link: &Arc<Link>, admitted: Admitted, ear: &dyn Listener) {
-    let _ = link.send(admitted, ear, &Default::default()).await;
+    let _ = link.send(admitted, ear, std::future::pending()).await;
 }
 
 fn main() {}

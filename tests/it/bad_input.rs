@@ -604,8 +604,11 @@ fn a_server_that_dies_and_leaves_a_grandchild_is_gone() {
     let script = misbehaving(vec![Act::Exit(1)]);
     let stage = Stage::with_server("files", &script);
     let shell = ["sh", "-c", "sleep 600 & echo $! >> orphan.pid; exec \"$@\"", "sh"];
-    let words = ["run", "--name", "files", "--"].into_iter().chain(shell).map(str::to_owned).chain(stage.command("files"));
-    let mut client = Client::start(&mut stage.bartizan(&words.collect::<Vec<_>>()));
+    let command: Vec<String> = shell.into_iter().map(str::to_owned).chain(stage.command("files")).collect();
+    let words = |head: &[&str]| head.iter().map(|word| (*word).to_owned()).chain(command.clone()).collect::<Vec<_>>();
+    // What starts the server is part of what is approved.
+    stage.done(&words(&["approve", "files", "--all", "--yes", "--"]));
+    let mut client = Client::start(&mut stage.bartizan(&words(&["run", "--name", "files", "--"])));
     client.initialize();
     let started = Instant::now();
     assert_eq!(reason(&client.call("bad", &json!({}))), Some("upstream.unreachable"));

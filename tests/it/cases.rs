@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 const SERVER: &str = "files";
+const LOCK: &str = "bartizan.lock";
 const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":$CAPABILITIES}"#;
 
 /// One file.
@@ -202,6 +203,9 @@ fn play(case: &Case) {
     }
     let mut script = script(case);
     stage.server(SERVER, &script);
+    if let Some(text) = case.file.get(LOCK) {
+        std::fs::write(stage.path(LOCK), made_of(&stage, text)).expect("writable");
+    }
     let mut targets: Vec<String> = case.tool.iter().filter(|tool| tool.approve).map(|tool| format!("{SERVER}/{}", tool.name)).collect();
     let others = [(&case.prompt, "name"), (&case.resource, "uri"), (&case.template, "uriTemplate")];
     let named = others.iter().flat_map(|(all, key)| all.iter().filter_map(|one| one.get(*key)?.as_str()));
@@ -227,6 +231,17 @@ fn play(case: &Case) {
     }
     drop(gateway);
     stage.verify();
+}
+
+/// A lock file by other hands than the gateway's, completed by what the server is made of on this machine.
+fn made_of(stage: &Stage, text: &str) -> String {
+    std::fs::remove_file(stage.path(LOCK)).expect("it was written");
+    // What is left to review does not matter here.
+    stage.output(&["approve", SERVER, "--all", "--yes"]);
+    let written = std::fs::read_to_string(stage.path(LOCK)).expect("a lock file");
+    let artefacts: String =
+        written.split("\n\n").filter(|part| part.starts_with("[[artefact]]")).map(|part| format!("\n{part}\n")).collect();
+    text.replacen("version = 1\n", &format!("version = 1\n{artefacts}"), 1)
 }
 
 fn texts(words: &[String]) -> Vec<&str> {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use bartizan_gateway::config::PlacesArgs;
 use bartizan_gateway::review::grade::Grade;
-use bartizan_gateway::review::{self, Change, What};
+use bartizan_gateway::review::{self, Advice, Change, What};
 use bartizan_gateway::snapshot::read_lock;
 use bartizan_gateway::upstream::Surveyed;
 use bartizan_monitor::case::{Effect, Kind};
@@ -30,6 +30,9 @@ use decide::{Asking, Terms};
 /// Changes have a grade: `cosmetic` says and allows the same, `narrowing` asks more or allows less,
 /// `widening` allows more, `steering` may lead a model elsewhere. `--grade` takes what is no graver
 /// without asking; what steers is always asked. The same edit in many definitions is asked once.
+///
+/// Findings of the scanner are advice for whoever reviews. What they warn of most is not taken without
+/// a person, unless --despite-findings says so.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  bartizan approve files\n  bartizan approve files/read_file --effect read_file=read\n  bartizan approve --grade cosmetic\n  bartizan approve files/read_file --rollback\n  bartizan approve fs --all --yes -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
@@ -44,6 +47,9 @@ pub(crate) struct Args {
     /// Do not ask. Only together with names.
     #[arg(long, requires = "targets")]
     yes: bool,
+    /// With --yes: approve also what the scanner warns of most.
+    #[arg(long, requires = "yes")]
+    despite_findings: bool,
     /// Take changes up to this grade without asking. With --yes, take no other changes.
     #[arg(long, value_name = "GRADE", value_parser = grade)]
     grade: Option<Grade>,
@@ -102,7 +108,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let unasked = survey.exit;
     let offers = compared(args, &wanted, survey, &lock)?;
     for (name, changes) in &offers {
-        match decide::review(&Terms { args, asking }, (name, changes), &mut lock, &mut screen) {
+        match decide::review(&Terms { args, asking, advice: Advice::on(&lock, name, changes) }, (name, changes), &mut lock, &mut screen) {
             Ok(open) => left = left.saturating_add(open),
             Err(error) => {
                 // Nobody sees the questions any more. What was agreed to stands.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bartizan_gateway::config::{PlacesArgs, ServerSettings};
 use bartizan_gateway::review::grade::{Difference, parts};
-use bartizan_gateway::review::{self, Change, Group, Line, What};
+use bartizan_gateway::review::{self, Advice, Change, Finding, Group, Line, What};
 use bartizan_gateway::snapshot::read_lock;
 use bartizan_monitor::lock::artefact::Artefact;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::format::Format;
 use crate::paint::{Paint, show};
 use crate::target::{self, Target};
-use crate::words::{noted, told, was};
+use crate::words::{noted, noticed, told, was};
 
 /// Show how what servers offer differs from what was approved.
 ///
@@ -49,7 +49,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let wanted = Target::read_all(&args.servers);
     let loaded = target::load(&wanted, &args.command, places, config)?;
     let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
-    let mut all: Vec<(String, Vec<Change>)> = Vec::new();
+    let mut all: Vec<(String, Vec<Change>, Advice)> = Vec::new();
     let made = target::made(&loaded, &wanted)?;
     let other = |(settings, artefacts): &(Arc<ServerSettings>, Vec<Artefact>)| {
         let old = lock.artefacts(&settings.name);
@@ -63,22 +63,24 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let survey = target::survey(&loaded, made)?;
     for (name, surveyed) in survey.found {
         let changes = review::compare(&lock, &name, &surveyed.offer);
-        all.push((name, changes));
+        let advice = Advice::on(&lock, &name, &changes);
+        all.push((name, changes, advice));
     }
-    let changes = || all.iter().flat_map(|(_, changes)| changes);
+    let changes = || all.iter().flat_map(|(_, changes, _)| changes);
     let differs = |change: &Change| matches!(change.what, What::Changed(..) | What::Renamed(..) | What::Removed(_));
     let drifted = changes().any(differs) || parts.iter().any(|parts| !parts.is_new);
     let new = changes().any(|change| matches!(change.what, What::New(_))) || parts.iter().any(|parts| parts.is_new);
     let mut out = io::stdout().lock();
     let printed = match args.format {
         Format::Json => {
-            let rows = parts.iter().map(Parts::entry).chain(all.iter().flat_map(|(server, changes)| entries(server, changes)));
+            let rows =
+                parts.iter().map(Parts::entry).chain(all.iter().flat_map(|(server, changes, advice)| entries(server, changes, advice)));
             writeln!(out, "{}", Value::from(rows.collect::<Vec<_>>()))
         }
         Format::Text => parts
             .iter()
             .try_for_each(|parts| parts.print(&mut out))
-            .and_then(|()| all.iter().try_for_each(|(server, changes)| print(server, changes, &mut out))),
+            .and_then(|()| all.iter().try_for_each(|(server, changes, advice)| print(server, (changes, advice), &mut out))),
     };
     let equal = args.format == Format::Text && !drifted && !new && survey.exit == Exit::Done;
     let told = printed.and_then(|()| {
@@ -135,16 +137,16 @@ const fn word(change: &Change) -> &'static str {
 }
 
 /// One entry per change. Those of one `group` are the same edit.
-fn entries(server: &str, changes: &[Change]) -> Vec<Value> {
+fn entries(server: &str, changes: &[Change], advice: &Advice) -> Vec<Value> {
     let groups = review::groups(changes);
     let entries = groups
         .iter()
         .enumerate()
-        .flat_map(|(number, group)| group.changes.iter().map(move |change| entry(server, change, (number, group))));
+        .flat_map(|(number, group)| group.changes.iter().map(move |change| entry(server, (change, advice), (number, group))));
     entries.collect()
 }
 
-fn entry(server: &str, change: &Change, (number, group): (usize, &Group<'_>)) -> Value {
+fn entry(server: &str, (change, advice): (&Change, &Advice), (number, group): (usize, &Group<'_>)) -> Value {
     let mut entry = json!({"server": server, "kind": change.kind.name(), "name": change.name, "change": word(change), "effect": change.effect().name()});
     let Some(members) = entry.as_object_mut() else { return entry };
     if let What::Renamed(pin, _) = &change.what {
@@ -159,6 +161,9 @@ fn entry(server: &str, change: &Change, (number, group): (usize, &Group<'_>)) ->
         members.insert("group".to_owned(), json!(number));
         members.insert("differences".to_owned(), json!(differences));
     }
+    if !advice.about(change).is_empty() {
+        members.insert("findings".to_owned(), advice.about(change).iter().map(finding).collect());
+    }
     if change.is_open() {
         let parts: Vec<Value> = parts(change.pin().map(|pin| &pin.definition), change.offered().map(|definition| &definition.json))
             .into_iter()
@@ -169,12 +174,19 @@ fn entry(server: &str, change: &Change, (number, group): (usize, &Group<'_>)) ->
     entry
 }
 
+fn finding(finding: &Finding) -> Value {
+    json!({"class": finding.class.name(), "weight": finding.weight.name(), "place": finding.place, "what": finding.what(), "excerpt": finding.excerpt})
+}
+
 fn difference(difference: &Difference) -> Value {
     json!({"place": difference.place, "grade": difference.grade.name(), "words": difference.words})
 }
 
-fn print(server: &str, changes: &[Change], out: &mut impl Write) -> io::Result<()> {
+fn print(server: &str, (changes, advice): (&[Change], &Advice), out: &mut impl Write) -> io::Result<()> {
     let paint = Paint::for_stdout();
+    for line in noticed(&advice.together, "Over all definitions", &paint) {
+        writeln!(out, "{server}: {line}")?;
+    }
     for group in &review::groups(changes) {
         let shown = |change: &Change| change.is_open() || matches!(change.what, What::Rejected(_));
         for (number, change) in group.changes.iter().enumerate().filter(|(_, change)| shown(change)) {
@@ -182,9 +194,11 @@ fn print(server: &str, changes: &[Change], out: &mut impl Write) -> io::Result<(
             if let What::Rejected(why) = &change.what {
                 writeln!(out, "  {why}; it cannot be approved")?;
             }
-            // What a finding says of a change belongs here, beside its grade.
             let told = if number == 0 { told(group, &paint) } else { vec!["the same edit as above".to_owned()] };
-            told.iter().chain(&noted(change)).try_for_each(|line| writeln!(out, "  {line}"))?;
+            told.iter()
+                .chain(&noted(change))
+                .chain(&noticed(advice.about(change), "Noticed", &paint))
+                .try_for_each(|line| writeln!(out, "  {line}"))?;
             let lines = change.lines();
             let lines = lines.iter().filter(|line| number == 0 || !matches!(line, Line::Kept(_)));
             lines.into_iter().try_for_each(|line| writeln!(out, "  {}", show(line, &paint)))?;

@@ -1,7 +1,7 @@
 //! A change in words, for `diff` and `approve` alike.
 
 use bartizan_gateway::review::grade::Grade;
-use bartizan_gateway::review::{Change, Group, What};
+use bartizan_gateway::review::{Change, Finding, Group, Weight, What};
 
 use crate::paint::{Paint, visible};
 
@@ -37,6 +37,18 @@ pub(crate) fn told(group: &Group<'_>, paint: &Paint) -> Vec<String> {
         lines.push(format!("  and {more} more places"));
     }
     lines
+}
+
+/// What the scanner noticed, below a headline; nothing when there is nothing to say.
+pub(crate) fn noticed(findings: &[Finding], head: &str, paint: &Paint) -> Vec<String> {
+    let line = |finding: &Finding| {
+        let place = if finding.place.is_empty() { "the whole".to_owned() } else { finding.place.clone() };
+        let text =
+            format!("  {} ({}) at {place}: {} \u{201c}{}\u{201d}", finding.class, finding.weight.name(), finding.what(), finding.excerpt);
+        if finding.weight == Weight::Block { paint.bad(&text) } else { text }
+    };
+    let head = (!findings.is_empty()).then(|| format!("{head}:"));
+    head.into_iter().chain(findings.iter().map(line)).collect()
 }
 
 /// What the operator wrote of it for whoever reviews it.

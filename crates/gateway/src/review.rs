@@ -1,10 +1,13 @@
 //! Review: what a server offers now against what was approved, for a person to decide.
 
+mod advice;
 pub mod grade;
 mod group;
 mod lines;
 mod rename;
 pub mod scan;
+pub use advice::Advice;
+pub use bartizan_detect::{Finding, Weight};
 pub use group::{Group, groups, together};
 pub use lines::Line;
 

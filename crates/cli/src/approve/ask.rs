@@ -2,12 +2,12 @@
 
 use std::io::{self, BufRead as _, Write};
 
-use bartizan_gateway::review::{Change, Group, Line, What};
+use bartizan_gateway::review::{Change, Finding, Group, Line, What};
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::controls::schema;
 
 use crate::paint::{Paint, show, visible};
-use crate::words::{noted, told, was};
+use crate::words::{self, noted, told, was};
 
 /// What a person said to one change.
 #[derive(Debug, PartialEq, Eq)]
@@ -121,6 +121,11 @@ impl<W: Write> Screen<W> {
             writeln!(self.out, "  Text that came, over all definitions:")?;
         }
         texts.iter().try_for_each(|(name, text)| writeln!(self.out, "    {}: {}", visible(name), visible(text)))
+    }
+
+    /// What the scanner says.
+    pub(super) fn noticed(&mut self, findings: &[Finding], head: &str) -> io::Result<()> {
+        words::noticed(findings, head, &self.paint).iter().try_for_each(|line| writeln!(self.out, "    {line}"))
     }
 
     /// Asks about a group of the same edit.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bartizan_gateway::review::{self, Change, Group, What};
+use bartizan_gateway::review::{self, Advice, Change, Group, What};
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::lock::Lock;
 
@@ -26,6 +26,8 @@ pub(super) enum Asking {
 pub(super) struct Terms<'a> {
     pub(super) args: &'a Args,
     pub(super) asking: Asking,
+    /// What was noticed in the definitions.
+    pub(super) advice: Advice,
 }
 
 /// What becomes of a change without a person.
@@ -44,11 +46,13 @@ impl Terms<'_> {
         given.map_or_else(|| change.effect(), |(_, effect)| *effect)
     }
 
-    /// The one place where something is approved without a person. Findings about what a server says
-    /// belong here: a change that has one is `Left`, unless the command names that it is wanted all the same.
+    /// The one place where something is approved without a person.
     fn unasked(&self, group: &Group<'_>) -> Unasked {
         let light = self.args.grade.is_some_and(|most| group.grade.is_some_and(|grade| grade <= most));
+        let warned = !self.args.despite_findings && group.changes.iter().any(|change| self.advice.blocks(change));
         match self.asking {
+            Asking::Granted | Asking::Nobody if warned => Unasked::Left,
+            Asking::Each | Asking::Once if warned => Unasked::Asked,
             _ if light => Unasked::Taken,
             Asking::Granted if self.args.grade.is_none() => Unasked::Taken,
             Asking::Granted | Asking::Nobody => Unasked::Left,
@@ -77,6 +81,7 @@ pub(super) fn review<W: io::Write>(
     screen.say(&format!("{server}: {} definitions, {open} to review", changes.len()))?;
     let groups = review::groups(changes);
     screen.together(&review::together(&groups))?;
+    screen.noticed(&terms.advice.together, "Over all definitions")?;
     let mut decided = Decided::default();
     for group in &groups {
         consider(terms, server, group, (&mut decided, screen))?;
@@ -102,7 +107,10 @@ fn consider<'c, W: io::Write>(
     match &change.what {
         What::Same(pin) if effect == pin.effect => return Ok(()),
         What::Rejected(why) => return screen.rejected(change, why),
-        What::Same(_) | What::New(_) | What::Changed(..) | What::Renamed(..) | What::Removed(_) => screen.change(change, effect, group)?,
+        What::Same(_) | What::New(_) | What::Changed(..) | What::Renamed(..) | What::Removed(_) => {
+            screen.change(change, effect, group)?;
+            screen.noticed(terms.advice.about(change), "Noticed")?;
+        }
     }
     let others: Vec<(&Change, Effect)> = rest.iter().map(|change| (*change, terms.effect(server, change))).collect();
     screen.others(&others)?;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use bartizan_detect::{Facts, Finding, Names, Role, Text, scan};
+use bartizan_detect::{Facts, Finding, Names, Role, Text, scan, scan_together};
 use bartizan_monitor::case::Kind;
 use bartizan_monitor::wire::json::{Json, Kind as Shape, View};
 
@@ -28,6 +28,17 @@ pub fn findings(kind: Kind, definition: &Json, others: &Names) -> Vec<Finding> {
         others: Some(others),
     };
     scan(&texts, &facts)
+}
+
+/// What several tools say together that none of them says alone. Places begin with the tool's name.
+#[must_use]
+pub fn together(definitions: &[(&str, &Json)]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (name, definition) in definitions {
+        walk(definition.view(), Part::Top, &mut (*name).to_owned(), &mut found);
+    }
+    let texts: Vec<Text<'_>> = found.iter().map(|own| Text { place: &own.place, role: own.role, text: &own.text }).collect();
+    scan_together(&texts)
 }
 
 /// A string at a path, or nothing.
