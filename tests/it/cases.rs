@@ -403,14 +403,15 @@ fn change(step: &Step, stage: &Stage, script: &mut Script, gateway: &mut Gateway
         // Who has looked is told of the next change; who has not is told once.
         client.tools();
     }
-    let name = step.offers.as_ref().map(|tool| &tool.name).or(step.withdraws.as_ref()).expect("one of them");
-    let is_it = |tool: &Value| tool.get("name").and_then(Value::as_str) == Some(name);
-    match &step.offers {
-        Some(tool) => match script.tools.iter_mut().find(|other| is_it(other)) {
+    let named = |tool: &Value, name: &str| tool.get("name").and_then(Value::as_str) == Some(name);
+    if let Some(name) = &step.withdraws {
+        script.tools.retain(|tool| !named(tool, name));
+    }
+    if let Some(tool) = &step.offers {
+        match script.tools.iter_mut().find(|other| named(other, &tool.name)) {
             Some(other) => *other = definition(tool),
             None => script.tools.push(definition(tool)),
-        },
-        None => script.tools.retain(|tool| !is_it(tool)),
+        }
     }
     stage.script(SERVER, script);
     let number = (1..).find(|number| !stage.path(&format!("change-{number}")).exists()).expect("an end");

@@ -23,3 +23,4 @@ mod review;
 mod rmcp;
 mod strangers;
 mod supply;
+mod told;

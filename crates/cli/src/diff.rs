@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::format::Format;
 use crate::paint::{Paint, show};
 use crate::target::{self, Target};
-use crate::words::{noted, noticed, told, was};
+use crate::words::{near, noted, noticed, told, was};
 
 /// Show how what servers offer differs from what was approved.
 ///
@@ -161,6 +161,9 @@ fn entry(server: &str, (change, advice): (&Change, &Advice), (number, group): (u
         members.insert("group".to_owned(), json!(number));
         members.insert("differences".to_owned(), json!(differences));
     }
+    if !advice.near(change).is_empty() {
+        members.insert("near".to_owned(), json!(advice.near(change)));
+    }
     if !advice.about(change).is_empty() {
         members.insert("findings".to_owned(), advice.about(change).iter().map(finding).collect());
     }
@@ -197,6 +200,7 @@ fn print(server: &str, (changes, advice): (&[Change], &Advice), out: &mut impl W
             let told = if number == 0 { told(group, &paint) } else { vec!["the same edit as above".to_owned()] };
             told.iter()
                 .chain(&noted(change))
+                .chain(&near(advice.near(change)))
                 .chain(&noticed(advice.about(change), "Noticed", &paint))
                 .try_for_each(|line| writeln!(out, "  {line}"))?;
             let lines = change.lines();

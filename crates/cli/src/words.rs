@@ -51,6 +51,12 @@ pub(crate) fn noticed(findings: &[Finding], head: &str, paint: &Paint) -> Vec<St
     head.into_iter().chain(findings.iter().map(line)).collect()
 }
 
+/// Names of other servers that are the same, or nearly.
+pub(crate) fn near(names: &[String]) -> Option<String> {
+    let names: Vec<String> = names.iter().map(|name| visible(name)).collect();
+    (!names.is_empty()).then(|| format!("other servers have a tool of this name, too: {}", names.join(", ")))
+}
+
 /// What the operator wrote of it for whoever reviews it.
 pub(crate) fn noted(change: &Change) -> Option<String> {
     let contract = &change.pin()?.contract;

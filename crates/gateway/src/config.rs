@@ -9,6 +9,7 @@ mod file;
 pub mod files;
 mod issuers;
 mod judge;
+mod notices;
 pub mod places;
 mod problem;
 mod secret;
@@ -19,6 +20,7 @@ mod settings;
 pub use allow::Allowed;
 pub use issuers::{Algorithm, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
+pub use notices::Webhook;
 pub use places::{Places, PlacesArgs};
 pub use problem::{ConfigErrors, Problem};
 pub use secret::Secret;
@@ -110,12 +112,15 @@ fn parse<'t>(text: &'t str, problems: &mut Problems) -> Option<DeTable<'t>> {
     errors.is_empty().then_some(table)
 }
 
-/// Where values stand that may be secrets by mistake: all of `env` and `headers` but references.
+/// Where values stand that may be secrets by mistake: all of `env` and `headers`, and the webhook's secret, but
+/// references.
 fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let servers = table.get("servers").and_then(|servers| servers.get_ref().as_table());
     let servers = servers.into_iter().flat_map(DeTable::values).filter_map(|server| server.get_ref().as_table());
     let tables = servers.flat_map(|server| ["env", "headers"].into_iter().filter_map(|key| server.get(key)));
     let entries = tables.filter_map(|table| table.get_ref().as_table()).flat_map(DeTable::values);
+    let secret = table.get("webhook").and_then(|webhook| webhook.get_ref().as_table()?.get("secret"));
+    let entries = entries.chain(secret);
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
@@ -151,12 +156,15 @@ impl Judging<'_> {
         }
         let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
+        let probe_every = notices::probe_every(file.drift, problems);
+        let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
-        let settings = Settings { environment, listen, names, servers, limits, oauth, places: self.places, policy_digest };
+        let settings =
+            Settings { environment, listen, names, servers, limits, probe_every, webhook, oauth, places: self.places, policy_digest };
         Some(Loaded { settings, monitor, weakenings })
     }
 

@@ -27,6 +27,7 @@ use crate::artefact::{Approvals, Approved};
 use crate::clock;
 use crate::config::Settings;
 use crate::consult;
+use crate::drift::Drift;
 use crate::front::{self, Reply};
 use crate::identity::Identity;
 use crate::journal::{Durability, Journal};
@@ -34,6 +35,7 @@ use crate::session::{Ask, Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot};
 use crate::stops::{Enlisted, Watched};
 use crate::upstream::{Link, Listener};
+use crate::webhook::Hook;
 use place::{Place, Places};
 
 /// How old a server's list may be when a client asks for lists.
@@ -57,6 +59,8 @@ pub struct House {
     pub journal: Arc<Journal>,
     /// What the operator has stopped.
     pub stops: Watched,
+    /// Who tells of drift.
+    pub drift: Drift,
     /// Room for calls, streams and bodies.
     pub places: Places,
     draining: CancellationToken,
@@ -199,7 +203,8 @@ impl House {
     #[must_use]
     pub fn new(settings: Settings, current: Current, identity: Identity, journal: Arc<Journal>) -> Arc<Self> {
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
-        Arc::new(Self { settings, current, identity, journal, stops, places, draining: CancellationToken::new() })
+        let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start));
+        Arc::new(Self { settings, current, identity, journal, stops, drift, places, draining: CancellationToken::new() })
     }
 
     /// The snapshot of this moment.

@@ -46,6 +46,9 @@ pub trait Listener: Send + Sync {
 
     /// The stream of the call says how it will go on.
     fn pulse(&self, pulse: Pulse);
+
+    /// The server's lists were read.
+    fn offered(&self, _link: &Link, _offer: &Offer) {}
 }
 
 /// Signs of life on the stream of a call (SSE polling, 2025-11-25).

@@ -128,6 +128,11 @@ impl<W: Write> Screen<W> {
         words::noticed(findings, head, &self.paint).iter().try_for_each(|line| writeln!(self.out, "    {line}"))
     }
 
+    /// Names of other servers that are the same, or nearly.
+    pub(super) fn near(&mut self, names: &[String]) -> io::Result<()> {
+        words::near(names).iter().try_for_each(|line| writeln!(self.out, "    {line}"))
+    }
+
     /// Asks about a group of the same edit.
     pub(super) fn ask_group(&mut self, count: usize) -> io::Result<Word> {
         loop {

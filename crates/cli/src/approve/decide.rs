@@ -110,6 +110,7 @@ fn consider<'c, W: io::Write>(
         What::Same(_) | What::New(_) | What::Changed(..) | What::Renamed(..) | What::Removed(_) => {
             screen.change(change, effect, group)?;
             screen.noticed(terms.advice.about(change), "Noticed")?;
+            screen.near(terms.advice.near(change))?;
         }
     }
     let others: Vec<(&Change, Effect)> = rest.iter().map(|change| (*change, terms.effect(server, change))).collect();

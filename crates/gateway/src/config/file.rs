@@ -32,6 +32,10 @@ pub(super) struct File {
     pub(super) servers: BTreeMap<Spanned<String>, Spanned<Server>>,
     /// How much is taken.
     pub(super) limits: Limits,
+    /// How drift is looked for.
+    pub(super) drift: Drift,
+    /// Where events are posted to.
+    pub(super) webhook: Option<Spanned<Webhook>>,
     /// Who may do what.
     pub(super) policy: Policy,
     /// Whose access tokens are taken, beside the gateway's own.
@@ -118,6 +122,22 @@ pub(super) struct Limits {
     pub(super) body_timeout: Option<Spanned<Length>>,
     /// How long a client may read nothing of what is written to it.
     pub(super) write_timeout: Option<Spanned<Length>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Drift {
+    /// How often what servers offer is compared with the lock file when nobody asks.
+    pub(super) probe_every: Option<Spanned<Length>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Webhook {
+    /// The address.
+    pub(super) url: Option<Spanned<String>>,
+    /// What events are signed with, as a reference.
+    pub(super) secret: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -160,7 +160,7 @@ impl Surroundings<'_> {
         Some(path)
     }
 
-    fn url(&self, written: &Spanned<String>, problems: &mut Problems) -> Option<Url> {
+    pub(super) fn url(&self, written: &Spanned<String>, problems: &mut Problems) -> Option<Url> {
         let mut no = |what: &str, help: &str| {
             problems.add(Some(written.span()), what, help);
             None

@@ -9,6 +9,7 @@ use bartizan_monitor::wire::canonical::Digest;
 
 use super::allow::Allowed;
 use super::issuers::OAuth;
+use super::notices::Webhook;
 use super::places::Places;
 use super::secret::Secret;
 
@@ -25,6 +26,10 @@ pub struct Settings {
     pub servers: Vec<Arc<ServerSettings>>,
     /// How much is taken.
     pub limits: Limits,
+    /// How often what servers offer is compared with the lock file when nobody asks.
+    pub probe_every: Duration,
+    /// Where events are posted to.
+    pub webhook: Option<Arc<Webhook>>,
     /// Whose access tokens are taken, beside the gateway's own.
     pub oauth: Option<Arc<OAuth>>,
     /// Where things are.

@@ -422,3 +422,24 @@ private_issuers = ["https://nobody.example.com"]
     assert!(bench.problems(same).iter().any(|problem| problem.contains("configured twice")));
     assert!(bench.problems("[oauth]\nresource = \"https://mcp.example.com\"\n").iter().any(|problem| problem.contains("no issuer")));
 }
+
+#[test]
+fn a_webhook_has_an_address_and_a_secret_that_is_not_written_down() {
+    let bench = Bench::new();
+    let text = "[drift]\nprobe_every = \"1m\"\n[webhook]\nurl = \"https://a.example/x\"\nsecret = \"${env:API_KEY}\"";
+    let settings = bench.load(text).expect("fine").settings;
+    assert_eq!(settings.probe_every, Duration::from_secs(60));
+    assert_eq!(settings.webhook.as_ref().map(|hook| hook.url.as_str()), Some("https://a.example/x"));
+    assert!(!format!("{settings:?}").contains("k3y"), "the value is not shown");
+    for (text, what) in [
+        ("[webhook]\nurl = \"https://a.example/x\"", "an address and a secret"),
+        ("[webhook]\nsecret = \"${env:API_KEY}\"", "an address and a secret"),
+        ("[webhook]\nurl = \"https://a.example/x\"\nsecret = \"hunter2hunter2\"", "holds no secrets"),
+        ("[webhook]\nurl = \"http://a.example/x\"\nsecret = \"${env:API_KEY}\"", "in clear text"),
+        ("[webhook]\nurl = \"https://u:p@a.example/x\"\nsecret = \"${env:API_KEY}\"", "credential"),
+        ("[drift]\nprobe_every = \"1ms\"", "once a second at most"),
+    ] {
+        assert!(bench.problems(text).iter().any(|problem| problem.contains(what)), "{text}: {:?}", bench.problems(text));
+        assert!(!format!("{:?}", bench.load(text).expect_err("problems")).contains("hunter2"), "{text}");
+    }
+}

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use bartizan_detect::names::{Likeness, Name};
 use bartizan_detect::{Finding, Names, Weight};
 use bartizan_monitor::case::Kind;
 use bartizan_monitor::lock::Lock;
 use bartizan_monitor::wire::json::Json;
 
-use super::{Change, scan};
+use super::{Change, What, scan};
 
 /// What was noticed in what a server offers that is not what was approved.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Advice {
     of: BTreeMap<(Kind, String), Noticed>,
     /// What several tools say together that none of them says alone.
     pub together: Vec<Finding>,
+    /// Approved names of other servers that are the same, or differ in case and separators only.
+    near: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +46,15 @@ impl Advice {
         let offered = changes.iter().filter(|change| change.kind == Kind::Tool).filter_map(Change::offered);
         let definitions: Vec<(&str, &Json)> = offered.map(|definition| (definition.name.as_str(), &definition.json)).collect();
         advice.together = scan::together(&definitions);
+        advice.near = near(lock, server, changes);
         advice
+    }
+
+    /// Tools of other servers, as `server/name`, whose name a new tool has or nearly has. That is honest
+    /// and common: it decides which prefix a model has to choose, so the reviewer should know.
+    #[must_use]
+    pub fn near(&self, change: &Change) -> &[String] {
+        if change.kind == Kind::Tool { self.near.get(&change.name).map_or(&[], Vec::as_slice) } else { &[] }
     }
 
     /// What was noticed in what is offered under a name, the weightiest first.
@@ -58,6 +69,23 @@ impl Advice {
         let together = !self.together.is_empty() && change.kind == Kind::Tool && change.offered().is_some();
         together || self.of.get(&(change.kind, change.name.clone())).is_some_and(|noticed| noticed.blocks)
     }
+}
+
+fn near(lock: &Lock, server: &str, changes: &[Change]) -> BTreeMap<String, Vec<String>> {
+    let others = lock.servers().filter(|other| *other != server);
+    let others: Vec<(Name, String)> =
+        others.flat_map(|other| tools(lock, other).map(move |name| (Name::new(name), format!("{other}/{name}")))).collect();
+    let new = changes.iter().filter(|change| change.kind == Kind::Tool && matches!(change.what, What::New(_) | What::Renamed(..)));
+    let mut found = BTreeMap::new();
+    for change in new {
+        let name = Name::new(&change.name);
+        let like = others.iter().filter(|(other, _)| matches!(name.likeness(other), Likeness::Same | Likeness::Near));
+        let like: Vec<String> = like.map(|(_, shown)| shown.clone()).collect();
+        if !like.is_empty() {
+            found.insert(change.name.clone(), like);
+        }
+    }
+    found
 }
 
 fn tools<'l>(lock: &'l Lock, server: &str) -> impl Iterator<Item = &'l str> {
@@ -104,6 +132,19 @@ mod tests {
         let about = |name: &str| second.iter().find(|change| change.name == name).expect("offered");
         assert!(advice.blocks(about("plain")) && !advice.blocks(about("order")));
         assert!(!advice.about(about("order")).is_empty(), "it is still told");
+    }
+
+    #[test]
+    fn a_name_that_another_server_has_is_told_and_does_not_block() {
+        let mut lock = Lock::default();
+        compare(&lock, "a", &offer(&[("read_file", "Reads."), ("other", "t")]))
+            .iter()
+            .for_each(|change| change.accept(&mut lock, "a", Effect::Read));
+        let changes = compare(&lock, "b", &offer(&[("readFile", "Reads."), ("write_file", "Writes.")]));
+        let advice = Advice::on(&lock, "b", &changes);
+        let near: Vec<(&str, &[String])> = changes.iter().map(|change| (change.name.as_str(), advice.near(change))).collect();
+        assert_eq!(near, [("readFile", ["a/read_file".to_owned()].as_slice()), ("write_file", &[])]);
+        assert!(!changes.iter().any(|change| advice.blocks(change)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::House;
 use crate::artefact::Gate;
-use crate::config::Loaded;
+use crate::config::{How, Loaded};
 use crate::front;
 use crate::front::http::{Front, Stall};
 use crate::front::stdio::Lines;
@@ -26,7 +26,7 @@ use crate::journal::{Journal, JournalError};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
 use crate::share::Shares;
 use crate::snapshot::{Current, OpenError};
-use crate::upstream::Server;
+use crate::upstream::{self, Server};
 
 /// Why a gateway did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +111,39 @@ fn watch_stops(house: &Arc<House>) -> JoinHandle<()> {
     })
 }
 
+/// Looks for drift when nobody asks: over the links that are open, and at servers that run elsewhere. A server that
+/// would have to be started for it is looked at when somebody uses it.
+fn probe_drift(house: &Arc<House>, servers: Vec<Arc<Server>>) -> JoinHandle<()> {
+    let house = house.clone();
+    tokio::spawn(async move {
+        loop {
+            for server in &servers {
+                probe(&house, server).await;
+            }
+            tokio::time::sleep(house.settings.probe_every).await;
+        }
+    })
+}
+
+async fn probe(house: &Arc<House>, server: &Arc<Server>) {
+    let snapshot = house.snapshot();
+    let lock = snapshot.catalog.lock();
+    if lock.lacks(server.name()) {
+        return;
+    }
+    let links = server.links();
+    let looked = if links.is_empty() && matches!(server.settings.how, How::Http { .. }) {
+        upstream::survey(server).await.map(|surveyed| house.drift.look(lock, server.name(), &surveyed.offer))
+    } else {
+        // Reading tells whoever listens on the link, and that is who looks.
+        let read = links.iter().map(|link| link.offer(Duration::ZERO));
+        futures_util::future::join_all(read).await.into_iter().try_for_each(|offer| offer.map(drop))
+    };
+    if let Err(refusal) = looked {
+        tracing::warn!(server = %server.name(), reason = %refusal.reason, detail = %refusal.detail, "what the server offers cannot be compared with what was approved");
+    }
+}
+
 /// Stops taking calls when the process is asked to end; the front then finishes what runs.
 fn drain_when_asked(house: &Arc<House>) {
     let house = house.clone();
@@ -148,7 +181,7 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     let (lines, writer) = Lines::to(tokio::io::stdout());
     let opening = Opening {
         caller: local_user(),
-        endpoint: Endpoint::single(server),
+        endpoint: Endpoint::single(server.clone()),
         transport: "stdio",
         label: format!("pid {}", std::process::id()).into(),
         ids: Ids::Own,
@@ -157,7 +190,8 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     };
     let talk = Talk::begin(opening);
     let outbox = lines.clone();
-    let watching = [watch_lock(&house, move || announce(|told| _ = outbox.post(told))), watch_stops(&house)];
+    let watching =
+        [watch_lock(&house, move || announce(|told| _ = outbox.post(told))), watch_stops(&house), probe_drift(&house, vec![server])];
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines).await.map_err(ServeError::Pipe);
     drain(&house).await;
@@ -188,10 +222,11 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     let listener = TcpListener::bind(wanted).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let single = servers.iter().map(|server| Endpoint::single(server.clone())).collect();
-    let front = Front::new(house.clone(), Endpoint::merged(servers), single);
+    let front = Front::new(house.clone(), Endpoint::merged(servers.clone()), single);
     let told = front.clone();
     watch_lock(&house, move || announce(|message| told.announce(&message)));
     watch_stops(&house);
+    probe_drift(&house, servers.clone());
     let (sweeper, minder) = (front.clone(), house.clone());
     tokio::spawn(async move {
         loop {

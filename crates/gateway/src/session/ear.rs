@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bartizan_monitor::case::Event;
-use bartizan_monitor::catalog::UNAPPROVED;
+use bartizan_monitor::catalog::{Offer, UNAPPROVED};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Heard, Recorded};
 use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
@@ -247,6 +247,12 @@ impl Listener for Ear {
     fn stray(&self, link: &Link, refusal: &Refusal) {
         if let (Some(house), Some(talk)) = (self.house.upgrade(), self.talk.upgrade()) {
             house.stray(&talk, link, refusal);
+        }
+    }
+
+    fn offered(&self, link: &Link, offer: &Offer) {
+        if let Some(house) = self.house.upgrade() {
+            house.drift.look(house.snapshot().catalog.lock(), link.server().name(), offer);
         }
     }
 

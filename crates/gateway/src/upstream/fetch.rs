@@ -67,16 +67,37 @@ impl Fetcher {
         self.fetch(builder.body(Full::new(Bytes::from(fields.join("&")))), url, network).await
     }
 
+    /// Posts a document with these headers; whatever the answer says beside its status is not read. The
+    /// error is for the operator.
+    pub async fn deliver(&self, url: &Url, network: Network, headers: &[(&'static str, String)], body: Bytes) -> Result<(), String> {
+        let mut builder = request(url, Method::POST).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in headers {
+            builder = builder.header(*name, value);
+        }
+        let request = builder.body(Full::new(body)).map_err(|error| format!("{url}: {error}"))?;
+        let answered = tokio::time::timeout(LONGEST, self.client(network).request(request)).await;
+        match answered {
+            Err(_) => Err(format!("{url}: no answer within {LONGEST:?}")),
+            Ok(Err(error)) => Err(format!("{url}: {}", chain(&error))),
+            Ok(Ok(response)) if response.status().is_success() => Ok(()),
+            Ok(Ok(response)) => Err(format!("{url}: HTTP {}", response.status().as_u16())),
+        }
+    }
+
+    const fn client(&self, network: Network) -> &Client {
+        match network {
+            Network::Any => &self.any,
+            Network::Private => &self.private,
+            Network::Public => &self.public,
+        }
+    }
+
     async fn fetch(&self, request: http::Result<Request<Full<Bytes>>>, url: &Url, network: Network) -> Result<Bytes, String> {
         let named = |what: String| format!("{url}: {what}");
         if !network.allows(url) {
             return Err(named("only https may be fetched".to_owned()));
         }
-        let client = match network {
-            Network::Any => &self.any,
-            Network::Private => &self.private,
-            Network::Public => &self.public,
-        };
+        let client = self.client(network);
         let request = request.map_err(|error| named(error.to_string()))?;
         let fetched = tokio::time::timeout(LONGEST, whole(client, request)).await;
         fetched.unwrap_or_else(|_| Err(format!("no answer within {LONGEST:?}"))).map_err(named)

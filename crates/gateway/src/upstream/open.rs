@@ -21,7 +21,9 @@ impl Link {
         server.gate.prepare(&server.settings).await?;
         let limit = server.settings.start_timeout;
         let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener, holder)).await;
-        opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))))
+        let opened =
+            opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))));
+        opened.inspect(|link| server.linked(link))
     }
 
     async fn introduce(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Arc<str>) -> Result<Arc<Self>, Refusal> {

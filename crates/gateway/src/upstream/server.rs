@@ -1,14 +1,14 @@
 //! A server, whoever talks to it.
 
 use std::sync::atomic::AtomicU8;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM_UNREACHABLE};
 use bartizan_monitor::wire::version::Version;
 
 use super::desk::Desk;
-use super::{Pipe, dial, stdio};
+use super::{Link, Pipe, dial, stdio};
 use crate::artefact::Gate;
 use crate::config::{Limits, Network, ServerSettings};
 use crate::share::Shares;
@@ -29,6 +29,7 @@ pub struct Server {
     pub(super) spare: Mutex<Option<(Pipe, Arc<Desk>)>>,
     pub(super) http: dial::Client,
     pub(super) backoff: stdio::Backoff,
+    links: Mutex<Vec<Weak<Link>>>,
 }
 
 pub(super) const UNKNOWN: u8 = 0;
@@ -47,6 +48,7 @@ impl Server {
             spare: Mutex::default(),
             http: dial::client(Network::Any),
             backoff: stdio::Backoff::default(),
+            links: Mutex::default(),
         })
     }
 
@@ -54,6 +56,20 @@ impl Server {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.settings.name
+    }
+
+    /// The links to it that are open.
+    #[must_use]
+    pub fn links(&self) -> Vec<Arc<Link>> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|link| link.strong_count() > 0);
+        links.iter().filter_map(Weak::upgrade).filter(|link| link.is_alive()).collect()
+    }
+
+    pub(super) fn linked(&self, link: &Arc<Link>) {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|link| link.strong_count() > 0);
+        links.push(Arc::downgrade(link));
     }
 
     pub(super) fn spare(&self) -> Option<(Pipe, Arc<Desk>)> {

@@ -65,6 +65,7 @@ impl Shelf {
             Some(stock) if stock.pages == pages => stock.offer.clone(),
             _ => Arc::new(compose(link, &pages)),
         };
+        link.listener.offered(link, &offer);
         *stock = Some(Stock { pages, offer: offer.clone(), read });
         Ok(offer)
     }

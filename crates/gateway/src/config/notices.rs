@@ -1,0 +1,63 @@
+//! Who is told of what, beside the log and the journal.
+
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::problem::Problems;
+use super::server::Surroundings;
+use super::{Secret, file, secret};
+
+/// Where events are posted to.
+#[derive(Debug)]
+pub struct Webhook {
+    /// The address: `https`, or `http` on this machine.
+    pub url: url::Url,
+    /// What events are signed with.
+    pub secret: Secret,
+}
+
+/// How often what servers offer is compared with the lock file when nobody asks.
+const PROBE: Duration = Duration::from_secs(15 * 60);
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Judges `[drift]`.
+pub(super) fn probe_every(written: file::Drift, problems: &mut Problems) -> Duration {
+    let Some(every) = written.probe_every else { return PROBE };
+    if !(SHORTEST..=LONGEST).contains(&every.get_ref().0) {
+        problems.add(Some(every.span()), "the probe comes once a second at most, and once a day at least", "probe_every = \"15m\"");
+    }
+    every.into_inner().0
+}
+
+impl Surroundings<'_> {
+    /// Judges `[webhook]`.
+    pub(super) fn webhook(&self, written: Spanned<file::Webhook>, problems: &mut Problems) -> Option<Webhook> {
+        let at = written.span();
+        let file::Webhook { url, secret } = written.into_inner();
+        let mut need = |value: Option<Spanned<String>>, help: &str| {
+            if value.is_none() {
+                problems.add(Some(at.clone()), "a webhook has an address and a secret that events are signed with", help);
+            }
+            value
+        };
+        let url = need(url, "url = \"https://alerts.example.com/bartizan\"");
+        let written = need(secret, "secret = \"${env:WEBHOOK_SECRET}\"");
+        let url = url.and_then(|url| self.url(&url, problems));
+        let written = written?;
+        if !written.get_ref().contains("${") {
+            problems.blank(written.span());
+            let help = "write a reference, such as \"${env:WEBHOOK_SECRET}\" or \"${file:PATH}\"; if this was a real secret, replace it";
+            problems.add(Some(written.span()), "the configuration holds no secrets", help);
+            return None;
+        }
+        match secret::resolve(written.get_ref(), self.base, self.variables) {
+            Ok(secret) => Some(Webhook { url: url?, secret }),
+            Err(what) => {
+                problems.add(Some(written.span()), what, "");
+                None
+            }
+        }
+    }
+}
