@@ -5,8 +5,9 @@
 
 Every server of reviews.json is started directly and asked for its tools; then it is approved and asked again
 through `bartizan run`: the definitions must be the same. A server with a `before` is approved in that version
-first and then upgraded: exactly the tools that differ must be blocked, `bartizan diff` must name exactly them and
-exit with 10, and after the second approval the new list must come through whole.
+first and then upgraded: it must not start, because it is made of something else; `bartizan diff` must exit with 10
+and name exactly the tools that differ; and after the second approval the new list must come through whole. What
+the scanner warns of in an honest server stands in `warned`: only then is it approved despite findings.
 """
 
 import argparse
@@ -27,6 +28,7 @@ NODE = REAL / "npm/node_modules/.bin/node"
 PLACES = {"real": str(REAL), "node": str(NODE), "modules": str(REAL / "npm/node_modules"), "more": str(REAL / "more/node_modules")}
 SECONDS = 60
 # Some servers offer tools only to clients that can do something; a review declares everything.
+REFUSAL = "io.github.bartizan-security/refusal"
 CAPABILITIES = {"roots": {}, "sampling": {}, "elicitation": {"form": {}, "url": {}}}
 
 ENV = {
@@ -40,6 +42,10 @@ ENV = {
 
 class Wrong(Exception):
     """Something is not as it must be; the words say what."""
+
+
+class Refused(Wrong):
+    """The gateway refused; the words are its reason."""
 
 
 def fill(words):
@@ -91,7 +97,10 @@ class Session:
     def tools(self):
         found, cursor = [], None
         while True:
-            result = self.ask("tools/list", {"cursor": cursor} if cursor else {})["result"]
+            answer = self.ask("tools/list", {"cursor": cursor} if cursor else {})
+            if "error" in answer:
+                raise Refused(answer["error"].get("data", {}).get(REFUSAL, {}).get("reason") or json.dumps(answer["error"]))
+            result = answer["result"]
             found += result["tools"]
             cursor = result.get("nextCursor")
             if not cursor:
@@ -151,7 +160,11 @@ class Review:
         self.dir.joinpath("argv").write_text(json.dumps(argv))
 
     def approve(self):
-        self.say("approve", self.name, "--all", "--yes")
+        if self.described.get("warned"):
+            self.say("approve", self.name, "--all", "--yes", expect=11)
+            self.say("approve", self.name, "--all", "--yes", "--despite-findings")
+        else:
+            self.say("approve", self.name, "--all", "--yes")
 
     def play(self):
         before, argv = self.described.get("before"), self.described["argv"]
@@ -172,16 +185,20 @@ class Review:
 
     def upgrade(self, old, new, argv):
         self.offer(argv)
-        kept = {name for name in old.keys() & new.keys() if old[name] == new[name]}
         changed = {name for name in old.keys() & new.keys() if old[name] != new[name]}
         added, removed = new.keys() - old.keys(), old.keys() - new.keys()
-        same({name: new[name] for name in kept}, self.through(), "unchanged by the upgrade")
+        try:
+            raise Wrong(f"made of something else, it starts and offers {sorted(self.through())}")
+        except Refused as refused:
+            if str(refused) != "artefact.changed":
+                raise
         told = json.loads(self.say("diff", self.name, "--format", "json", expect=10))
         compare_diff(told, {"changed": changed, "new": added, "removed": removed})
         self.approve()
         same(new, self.through(), "approved after the upgrade")
         self.say("diff", self.name)
-        return f"{len(old)} -> {len(new)} tools: {len(kept)} kept, {len(changed)} changed, {len(added)} new, {len(removed)} removed"
+        kept = len(new) - len(changed) - len(added)
+        return f"{len(old)} -> {len(new)} tools: {kept} kept, {len(changed)} changed, {len(added)} new, {len(removed)} removed"
 
 
 def same(wanted, seen, what):
@@ -190,10 +207,18 @@ def same(wanted, seen, what):
         raise Wrong(f"{what}: the client must see {len(wanted)} tools and sees {len(seen)}; different: {', '.join(sorted(different))}")
 
 
+def told_as(row):
+    return "new" if row["change"] == "renamed" else row["change"]
+
+
 def compare_diff(told, wanted):
-    """What `diff` says of tools must be what two direct lists say."""
+    """What `diff` says of tools must be what two direct lists say, and that the server is made of something else."""
+    if not any(row["kind"] == "artefact" and row["change"] == "changed" for row in told):
+        raise Wrong("diff: does not say that the server is made of something else")
     for what, names in wanted.items():
-        seen = {row["name"] for row in told if row["kind"] == "tool" and row["change"] == what}
+        seen = {row["name"] for row in told if row["kind"] == "tool" and told_as(row) == what}
+        # A rename is a tool that is gone and one that is new.
+        seen |= {row["was"] for row in told if row["kind"] == "tool" and row["change"] == "renamed" and what == "removed"}
         if seen != set(names):
             raise Wrong(f"diff: {what} are {sorted(names)}, and it says {sorted(seen)}")
 

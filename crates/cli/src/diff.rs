@@ -1,5 +1,7 @@
 //! `bartizan diff`: the lock file against what servers offer now.
 
+mod sarif;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +15,7 @@ use bartizan_monitor::lock::artefact::Artefact;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::format::Format;
+use crate::format::Findings;
 use crate::paint::{Paint, show};
 use crate::target::{self, Target};
 use crate::words::{near, noted, noticed, told, was};
@@ -24,7 +26,7 @@ use crate::words::{near, noted, noticed, told, was};
 /// something new waits for approval. Each change has a grade (see `bartizan approve --help`).
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
+    after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff --format sarif > drift.sarif\n  bartizan diff fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
 )]
 pub(crate) struct Args {
     /// Servers; without any, all configured ones.
@@ -32,7 +34,7 @@ pub(crate) struct Args {
     servers: Vec<String>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: Findings,
     /// The command of a server that no configuration names yet.
     #[arg(last = true, value_name = "CMD ARG…")]
     command: Vec<String>,
@@ -72,17 +74,14 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let new = changes().any(|change| matches!(change.what, What::New(_))) || parts.iter().any(|parts| parts.is_new);
     let mut out = io::stdout().lock();
     let printed = match args.format {
-        Format::Json => {
-            let rows =
-                parts.iter().map(Parts::entry).chain(all.iter().flat_map(|(server, changes, advice)| entries(server, changes, advice)));
-            writeln!(out, "{}", Value::from(rows.collect::<Vec<_>>()))
-        }
-        Format::Text => parts
+        Findings::Json => writeln!(out, "{}", Value::from(rows(&parts, &all))),
+        Findings::Sarif => writeln!(out, "{}", sarif::log(&rows(&parts, &all), &loaded.settings.places.lock)),
+        Findings::Text => parts
             .iter()
             .try_for_each(|parts| parts.print(&mut out))
             .and_then(|()| all.iter().try_for_each(|(server, changes, advice)| print(server, (changes, advice), &mut out))),
     };
-    let equal = args.format == Format::Text && !drifted && !new && survey.exit == Exit::Done;
+    let equal = args.format == Findings::Text && !drifted && !new && survey.exit == Exit::Done;
     let told = printed.and_then(|()| {
         if equal { writeln!(out, "No difference: {} definitions are as they were approved.", changes().count()) } else { Ok(()) }
     });
@@ -134,6 +133,12 @@ const fn word(change: &Change) -> &'static str {
         What::Same(_) => "same",
         What::Rejected(_) => "rejected",
     }
+}
+
+/// Everything as `--format json` has it.
+fn rows(parts: &[Parts], all: &[(String, Vec<Change>, Advice)]) -> Vec<Value> {
+    let changes = all.iter().flat_map(|(server, changes, advice)| entries(server, changes, advice));
+    parts.iter().map(Parts::entry).chain(changes).collect()
 }
 
 /// One entry per change. Those of one `group` are the same edit.
