@@ -7,7 +7,7 @@ use bartizan_tests::client::Client;
 use bartizan_tests::gateway::Stage;
 use bartizan_tests::json::{reason, text};
 use bartizan_tests::process::{eventually, peak_memory, runs};
-use bartizan_tests::script::{self, Act, Script};
+use bartizan_tests::script::{self, Act, Era, Script};
 use serde_json::{Value, json};
 
 /// More than a gateway of these tests may ever take.
@@ -596,6 +596,35 @@ fn what_a_server_prints_when_it_starts_is_noted_and_does_no_harm() {
         assert!(client.leave().success());
         stage.verify();
     }
+}
+
+/// One message may not make the gateway look up millions of names.
+#[test]
+fn a_listening_names_so_many_resources_and_no_more() {
+    let stage = Stage::with_server("files", &Script::with_tools(["a"]).era(Era::Modern));
+    let mut client = stage.run("files");
+    let listen = |many: usize| {
+        let uris: Vec<String> = (0..many).map(|number| format!("file:///{number}")).collect();
+        let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
+        json!({"jsonrpc": "2.0", "id": many, "method": "subscriptions/listen",
+            "params": {"notifications": {"resourceSubscriptions": uris}, "_meta": meta}})
+        .to_string()
+    };
+    client.send(&listen(257));
+    assert_eq!(reason(&client.answer(&json!(257))), Some("wire.params"));
+    assert!(stage.journal().0.iter().all(|line| line["event"] != "unwatched"), "nothing was looked up");
+    client.send(&listen(2));
+    eventually("fewer are judged one by one", || stage.journal().0.iter().filter(|line| line["event"] == "unwatched").count() == 2);
+}
+
+/// What a client says of itself is kept for the session, so it has a bound of its own.
+#[test]
+fn capabilities_without_measure_are_refused() {
+    let stage = Stage::with_server("files", &Script::with_tools(["a"]));
+    let mut client = stage.run("files");
+    let capabilities = json!({"experimental": {"x": "y".repeat(70_000)}});
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": {"name": "t", "version": "1"}});
+    assert_eq!(reason(&client.request("initialize", &params)), Some("wire.params"));
 }
 
 /// A grandchild that holds the server's standard output open does not make a dead server look alive.

@@ -9,6 +9,7 @@ use std::process::Command;
 use bartizan_tests::client::Client;
 use bartizan_tests::gateway::{Stage, scripted};
 use bartizan_tests::json::reason;
+use bartizan_tests::process::eventually;
 use bartizan_tests::script::Script;
 use serde_json::json;
 
@@ -210,6 +211,9 @@ fn what_cannot_be_read_or_fetched_is_not_started() {
         &["npx", "-y", "github:a/b"],
         &["bunx", "pkg"],
         &["node", "-r", "./x", "y.js"],
+        &["nice", "node", "y.js"],
+        &["/opt/npx", "-y", "pkg@1.0.0"],
+        &["env", "NODE_OPTIONS=--import=x", "npx", "-y", "pkg@1.0.0"],
         &["npx", "-y", "pkg@7.7.7"],
         &["./gone"],
     ] {
@@ -281,4 +285,18 @@ fn an_organisation_says_which_servers_may_be_used() {
     assert!(code == Some(2) && text.contains("upstream.not-allowed"), "{text}");
     shop.stage.configure("[servers_allowed]\nurl = [\"127.0.0.1\"]");
     assert_eq!(shop.said(&["approve", "away", "--all", "--yes"]).0, Some(0));
+}
+
+/// What cannot be read may have said anything: it does not make an approved server one that nobody knows.
+#[test]
+fn a_lock_file_that_is_lost_while_the_gateway_runs_starts_nothing() {
+    let stage = Stage::with_server("files", &Script::with_tools(["a"]));
+    let token = stage.token("t", &[]).text;
+    let gateway = stage.serve();
+    let before = stage.pids("files").len();
+    std::fs::write(stage.path("bartizan.lock"), "<<<<<<< ours\n").expect("writable");
+    eventually("the gateway notices", || gateway.said.text().contains("cannot be used"));
+    let mut session = gateway.visitor(&token).at("/mcp/files").initialize();
+    assert_eq!(session.request("tools/list", &json!({})).json()["result"]["tools"], json!([]));
+    assert_eq!(stage.pids("files").len(), before, "a program was started that nobody can vouch for");
 }

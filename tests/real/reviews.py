@@ -192,7 +192,7 @@ class Review:
         except Refused as refused:
             if str(refused) != "artefact.changed":
                 raise
-        told = json.loads(self.say("diff", self.name, "--format", "json", expect=10))
+        told = json.loads(self.say("diff", self.name, "--start", "--format", "json", expect=10))
         compare_diff(told, {"changed": changed, "new": added, "removed": removed})
         self.approve()
         same(new, self.through(), "approved after the upgrade")

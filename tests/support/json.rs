@@ -16,6 +16,8 @@ pub fn read(text: &str) -> Value {
 pub fn difference(expected: &Value, found: &Value) -> Option<String> {
     match (expected, found) {
         (Value::Object(wanted), Value::Object(members)) => wanted.iter().find_map(|(key, value)| match members.get(key) {
+            Some(_) if value == "$ABSENT" => Some(format!("/{key} must not be there")),
+            None if value == "$ABSENT" => None,
             Some(member) => difference(value, member).map(|what| format!("/{key}{what}")),
             None => Some(format!("/{key} is missing")),
         }),

@@ -5,12 +5,12 @@ mod decide;
 mod rollback;
 
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bartizan_gateway::config::PlacesArgs;
+use bartizan_gateway::config::{Places, PlacesArgs};
 use bartizan_gateway::review::grade::Grade;
-use bartizan_gateway::review::{self, Advice, Change, What};
+use bartizan_gateway::review::{self, Advice, Change, What, Written};
 use bartizan_gateway::snapshot::read_lock;
 use bartizan_gateway::upstream::Surveyed;
 use bartizan_monitor::case::{Effect, Kind};
@@ -90,7 +90,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let before = lock.clone();
     if let Some(digest) = &args.rollback {
         rollback::restore(&wanted, digest, &mut lock)?;
-        write(&path, &before, &lock)?;
+        write(&loaded.settings.places, &before, &lock)?;
         return Ok(Exit::Done);
     }
     let asking = match (args.yes, args.all, io::stdin().is_terminal()) {
@@ -102,7 +102,8 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let mut screen = Screen::new(io::stdout().lock());
     let (mut left, mut broken) = (0_usize, None);
     let mut made = target::made(&loaded, &wanted)?;
-    let agreed = agree(asking, &mut made, &mut lock, &mut screen);
+    let terms = Parts { args, wanted: &wanted, asking };
+    let agreed = agree(&terms, &mut made, &mut lock, &mut screen);
     left = left.saturating_add(agreed.map_err(|error| Exit::output(&error))?);
     let survey = target::survey(&loaded, made)?;
     let unasked = survey.exit;
@@ -117,7 +118,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
             }
         }
     }
-    write(&path, &before, &lock)?;
+    write(&loaded.settings.places, &before, &lock)?;
     match broken {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Exit::output(&error)),
         _ if left == 0 => Ok(unasked),
@@ -131,9 +132,24 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     }
 }
 
-/// Shows what is new in what servers are made of, and asks. A server whose parts nobody agrees to is not started;
-/// where nobody can be asked, it is, to show the rest.
-fn agree<W: io::Write>(asking: Asking, made: &mut Made, lock: &mut Lock, screen: &mut Screen<W>) -> io::Result<usize> {
+/// What the command says beforehand of what servers are made of.
+struct Parts<'a> {
+    args: &'a Args,
+    wanted: &'a [Target],
+    asking: Asking,
+}
+
+impl Parts<'_> {
+    /// Whether the command itself agrees: to first parts always, to others only where the whole server is
+    /// named and no grade was asked for, because another program has no grade.
+    fn grant(&self, lock: &Lock, server: &str) -> bool {
+        let whole = self.wanted.iter().any(|target| target.is_of(server) && !target.is_single());
+        lock.artefacts(server).is_empty() || (whole && self.args.grade.is_none())
+    }
+}
+
+/// Shows what is new in what servers are made of, and asks. A server whose parts nobody agrees to is not started.
+fn agree<W: io::Write>(terms: &Parts<'_>, made: &mut Made, lock: &mut Lock, screen: &mut Screen<W>) -> io::Result<usize> {
     let mut left = 0_usize;
     let mut agreed = Vec::new();
     for (settings, artefacts) in made.found.drain(..) {
@@ -143,18 +159,16 @@ fn agree<W: io::Write>(asking: Asking, made: &mut Made, lock: &mut Lock, screen:
             continue;
         }
         screen.artefacts(name, &review::compare_artefacts(lock.artefacts(name), &artefacts))?;
-        let yes = match asking {
+        let yes = match terms.asking {
             Asking::Each | Asking::Once => screen.ask_artefacts(name)?,
-            Asking::Granted => true,
+            Asking::Granted => terms.grant(lock, name),
             Asking::Nobody => false,
         };
         if yes {
             lock.set_artefacts(name, artefacts.clone());
+            agreed.push((settings, artefacts));
         } else {
             left = left.saturating_add(1);
-        }
-        if yes || asking == Asking::Nobody {
-            agreed.push((settings, artefacts));
         }
     }
     made.found = agreed;
@@ -162,20 +176,22 @@ fn agree<W: io::Write>(asking: Asking, made: &mut Made, lock: &mut Lock, screen:
 }
 
 /// Writes the lock file if it is another than before, unless somebody else wrote it meanwhile.
-fn write(path: &Path, before: &Lock, lock: &Lock) -> Result<(), Exit> {
+fn write(places: &Places, before: &Lock, lock: &Lock) -> Result<(), Exit> {
     if lock == before {
         return Ok(());
     }
-    if read_lock(path).map_err(|error| Exit::usage(&error))? != *before {
-        let what = format!("somebody else changed {} during the review; nothing was written, review again", path.display());
-        return Err(Exit::environment(&what));
-    }
-    review::write_lock(path, lock).map_err(|error| {
+    let path = &places.lock;
+    let unchanged = || read_lock(path).is_ok_and(|now| now == *before);
+    let written = review::write_lock(places, lock, unchanged).map_err(|error| {
         Exit::environment(&format!(
             "cannot write {}: {error}. Make it and its directory writable, or name another file with --lock",
             path.display()
         ))
     })?;
+    if written == Written::Outrun {
+        let what = format!("somebody else changed {} during the review; nothing was written, review again", path.display());
+        return Err(Exit::environment(&what));
+    }
     eprintln!("Wrote {}.", path.display());
     Ok(())
 }

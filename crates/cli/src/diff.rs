@@ -23,7 +23,8 @@ use crate::words::{near, noted, noticed, told, was};
 /// Show how what servers offer differs from what was approved.
 ///
 /// Exits with 0 when nothing differs, 10 when something approved changed or is gone, 11 when
-/// something new waits for approval. Each change has a grade (see `bartizan approve --help`).
+/// something new waits for approval. A server that is not made of what was approved is not started, and
+/// only that is shown, unless --start is given. Each change has a grade (see `bartizan approve --help`).
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff --format sarif > drift.sarif\n  bartizan diff fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     format: Findings,
+    /// Start also a server that is not made of what was approved, to show the rest. It runs with all that it is given.
+    #[arg(long)]
+    start: bool,
     /// The command of a server that no configuration names yet.
     #[arg(last = true, value_name = "CMD ARG…")]
     command: Vec<String>,
@@ -52,7 +56,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let loaded = target::load(&wanted, &args.command, places, config)?;
     let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
     let mut all: Vec<(String, Vec<Change>, Advice)> = Vec::new();
-    let made = target::made(&loaded, &wanted)?;
+    let mut made = target::made(&loaded, &wanted)?;
     let other = |(settings, artefacts): &(Arc<ServerSettings>, Vec<Artefact>)| {
         let old = lock.artefacts(&settings.name);
         (old != *artefacts).then(|| Parts {
@@ -62,6 +66,9 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
         })
     };
     let parts: Vec<Parts> = made.found.iter().filter_map(other).collect();
+    if !args.start {
+        made.found.retain(|(settings, artefacts)| lock.artefacts(&settings.name) == artefacts);
+    }
     let survey = target::survey(&loaded, made)?;
     for (name, surveyed) in survey.found {
         let changes = review::compare(&lock, &name, &surveyed.offer);

@@ -40,13 +40,13 @@ impl Exit {
 
     /// Says how the command was meant.
     pub(crate) fn usage(what: &(impl Display + ?Sized)) -> Self {
-        eprintln!("bartizan: {what}");
+        say(what);
         Self::Usage
     }
 
     /// Says what failed outside.
     pub(crate) fn environment(what: &(impl Display + ?Sized)) -> Self {
-        eprintln!("bartizan: {what}");
+        say(what);
         Self::Environment
     }
 
@@ -60,6 +60,13 @@ impl Exit {
     pub(crate) fn output(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe { Self::Done } else { Self::environment(&format!("cannot write the output: {error}")) }
     }
+}
+
+/// Says it line by line. What is said may quote a server or a file, and those may quote a terminal's language.
+fn say(what: &(impl Display + ?Sized)) {
+    let text = what.to_string();
+    let lines: Vec<String> = text.lines().map(crate::paint::visible_text).collect();
+    eprintln!("bartizan: {}", lines.join("\n"));
 }
 
 impl From<Exit> for ExitCode {

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use bartizan_gateway::review::Line;
+use bartizan_gateway::review::is_unseen;
 use bartizan_monitor::case::Effect;
 
 /// Whether to use colour.
@@ -61,13 +62,19 @@ impl Paint {
 pub(crate) fn visible(text: &str) -> String {
     text.chars()
         .map(|symbol| {
-            if symbol.is_ascii_graphic() || symbol == ' ' || symbol.is_alphanumeric() {
+            if symbol.is_ascii_graphic() || symbol == ' ' || (symbol.is_alphanumeric() && !is_unseen(symbol)) {
                 symbol.to_string()
             } else {
                 symbol.escape_unicode().to_string()
             }
         })
         .collect()
+}
+
+/// Text as a person can see it: punctuation of all languages shows, what does not becomes an escape.
+pub(crate) fn visible_text(text: &str) -> String {
+    let hides = |symbol: char| symbol.is_control() || is_unseen(symbol);
+    text.chars().map(|symbol| if hides(symbol) { symbol.escape_unicode().to_string() } else { symbol.to_string() }).collect()
 }
 
 /// A line of a difference.

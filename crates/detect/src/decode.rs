@@ -7,6 +7,8 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
+use crate::fold::{head, is_written};
+
 /// How an inner text was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -25,20 +27,29 @@ pub(crate) struct Inner {
 
 /// No more inner texts than this are looked at.
 const MAX_INNER: usize = 16;
-/// Of one inner text, no more bytes than this.
-const MAX_BYTES: usize = 16 * 1024;
+/// Of a longer blob that is no text as a whole, the beginning is tried alone.
+const HEAD: usize = 16 * 1024;
 /// Escaped letters in a row that cannot be an accident.
 const ESCAPES: usize = 6;
 
-/// Every text that is hidden in `text` by an encoding.
-pub(crate) fn inner(text: &str) -> Vec<Inner> {
+/// What was found in a text.
+#[derive(Debug, Default)]
+pub(crate) struct Inside {
+    pub(crate) texts: Vec<Inner>,
+    /// Whether there are more, which are not looked at.
+    pub(crate) more: bool,
+}
+
+/// Every text that is hidden in `text` by an encoding. The caller bounds the length of `text`; no inner text is longer.
+pub(crate) fn inner(text: &str) -> Inside {
     let mut found = Vec::new();
-    blobs(text, &mut found);
     if text.bytes().filter(|b| matches!(b, b'\\' | b'%' | b'&')).count() >= ESCAPES {
         escapes(text, &mut found);
     }
+    blobs(text, &mut found);
+    let more = found.len() > MAX_INNER;
     found.truncate(MAX_INNER);
-    found
+    Inside { texts: found, more }
 }
 
 /// Base64 and hexadecimal runs that decode to text.
@@ -46,15 +57,21 @@ fn blobs(text: &str, found: &mut Vec<Inner>) {
     const SHORTEST: usize = 16;
     let runs = text.as_bytes().split(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')));
     for run in runs.filter(|run| run.len() >= SHORTEST) {
-        let Ok(run) = std::str::from_utf8(run.get(..MAX_BYTES).unwrap_or(run)) else { continue };
-        let bytes = if run.bytes().all(|b| b.is_ascii_hexdigit()) { unhex(run) } else { unbase64(run) };
-        if let Some(text) = bytes.and_then(readable) {
+        let Ok(run) = std::str::from_utf8(run) else { continue };
+        let beginning = || run.get(..HEAD).and_then(blob);
+        if let Some(text) = blob(run).or_else(beginning) {
             found.push(Inner { form: Form::Usual, text });
         }
-        if found.len() >= MAX_INNER {
+        if found.len() > MAX_INNER {
             return;
         }
     }
+}
+
+/// The text of one run, if it is one.
+fn blob(run: &str) -> Option<String> {
+    let bytes = if run.bytes().all(|b| b.is_ascii_hexdigit()) { unhex(run) } else { unbase64(run) };
+    bytes.and_then(readable)
 }
 
 fn unhex(run: &str) -> Option<Vec<u8>> {
@@ -82,19 +99,19 @@ fn unbase64(run: &str) -> Option<Vec<u8>> {
 fn readable(bytes: Vec<u8>) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
     let total = text.chars().count();
-    let plain = text.chars().filter(|c| c.is_alphanumeric() || c.is_ascii_graphic() || matches!(c, ' ' | '\n' | '\t')).count();
+    let plain = text.chars().filter(|c| is_written(*c) || c.is_ascii_graphic() || matches!(c, ' ' | '\n' | '\t')).count();
     (total >= 8 && plain * 20 >= total * 19).then_some(text)
 }
 
 /// Backslash, percent and entity escapes of characters that need none.
 fn escapes(text: &str, found: &mut Vec<Inner>) {
-    let mut plain = String::with_capacity(text.len().min(MAX_BYTES));
+    let mut plain = String::with_capacity(text.len());
     let (mut run, mut telling) = (0, false);
-    let mut rest = text.get(..MAX_BYTES).unwrap_or(text);
+    let mut rest = text;
     while let Some(first) = rest.chars().next() {
         if let Some((c, length)) = escape(rest) {
             plain.push(c);
-            run += usize::from(c.is_alphanumeric() || c == ' ');
+            run += usize::from(is_written(c) || c == ' ');
             telling |= run >= ESCAPES;
             rest = rest.get(length..).unwrap_or_default();
         } else {
@@ -115,7 +132,7 @@ fn escape(text: &str) -> Option<(char, usize)> {
     match text.as_bytes() {
         [b'\\', b'x', ..] => fixed(2, 2),
         [b'\\', b'u', b'{', ..] => {
-            let digits = text.get(3..)?.split('}').next().filter(|digits| digits.len() <= 6)?;
+            let digits = head(text.get(3..)?, 7).split_once('}')?.0;
             Some((number(digits, 16)?, digits.len() + 4))
         }
         [b'\\', b'u', ..] => fixed(2, 4),
@@ -129,7 +146,7 @@ fn escape(text: &str) -> Option<(char, usize)> {
 }
 
 fn entity(text: &str, radix: u32) -> Option<(char, usize)> {
-    let end = text.find(';').filter(|end| *end <= 8)?;
+    let end = head(text, 9).find(';')?;
     let c = u32::from_str_radix(text.get(..end)?, radix).ok().and_then(char::from_u32)?;
     Some((c, end + 1))
 }
@@ -219,7 +236,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        inner(text).into_iter().map(|inner| inner.text).collect()
+        inner(text).texts.into_iter().map(|inner| inner.text).collect()
     }
 
     #[test]
@@ -237,10 +254,29 @@ mod tests {
             "&#104;&#x65;&#108;&#108;&#111;&#97;",
             r"\u0068\u0065\u006c\u006c\u006f\u0061",
         ] {
-            let found = inner(text);
+            let found = inner(text).texts;
             assert!(found.iter().any(|inner| inner.form == Form::Telling && inner.text.starts_with("hello")), "{text}: {found:?}");
         }
-        assert!(inner("100%20off %2F%3A \\d+ \\u00e9").is_empty());
+        assert!(inner("100%20off %2F%3A \\d+ \\u00e9").texts.is_empty());
+    }
+
+    #[test]
+    fn long_texts_are_decoded_to_their_end_and_more_than_enough_of_them_is_told() {
+        let escaped = format!("{}é{}", "x".repeat(16 * 1024 - 1), r"\x68\x65\x6c\x6c\x6f\x61".repeat(2));
+        assert!(texts(&escaped).iter().any(|text| text.ends_with("helloahelloa")));
+        let blob = "48656c6c6f20776f726c64".repeat(4000);
+        assert!(texts(&blob).iter().any(|text| text.len() == 44_000));
+        let many = |count: usize| inner(&"48656c6c6f20776f726c64 ".repeat(count));
+        assert_eq!((many(16).texts.len(), many(16).more), (16, false));
+        assert_eq!((many(17).texts.len(), many(17).more), (16, true));
+    }
+
+    #[test]
+    fn escapes_that_do_not_end_cost_one_look() {
+        // The end of each is sought next to it, not in the whole rest.
+        for piece in ["&#", "\\u{", "%"] {
+            let _ = inner(&piece.repeat(256 * 1024 / piece.len()));
+        }
     }
 
     #[test]

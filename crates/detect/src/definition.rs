@@ -1,6 +1,7 @@
 //! A definition: every text of it, where it stands, and whether it agrees with the rest.
 
 use crate::finding::{Class, Finding, Weight};
+use crate::fold::is_written;
 use crate::hidden::Setting;
 use crate::text::{self, Report};
 use crate::words;
@@ -109,7 +110,7 @@ fn plain_name(text: &Text<'_>) -> Report {
 /// How many words a text has; scripts without blanks count two characters as a word.
 fn words_of(text: &str) -> usize {
     let dense = text.chars().filter(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}')).count();
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty() && word.is_ascii()).count();
+    let words = text.split(|c: char| !is_written(c)).filter(|word| !word.is_empty() && word.is_ascii()).count();
     words + dense / 2
 }
 

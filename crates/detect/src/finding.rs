@@ -47,6 +47,8 @@ pub enum Class {
     Contradiction,
     /// An order whose parts are in several tools.
     Split,
+    /// More text than is looked at, so that nothing is known of the rest.
+    Oversized,
 }
 
 impl Class {
@@ -73,6 +75,7 @@ impl Class {
         Self::Misplaced,
         Self::Contradiction,
         Self::Split,
+        Self::Oversized,
     ];
 
     /// The stable name, for machines.
@@ -110,6 +113,7 @@ impl Class {
             Self::Misplaced => ("misplaced", "Prose where a name or a value belongs."),
             Self::Contradiction => ("contradiction", "The name, the text and the hints say different things."),
             Self::Split => ("split", "An order whose parts are in several tools."),
+            Self::Oversized => ("oversized", "More text, links or encoded parts than are looked at: nothing is known of the rest."),
         }
     }
 }
@@ -157,7 +161,7 @@ impl Finding {
     /// A finding about `excerpt`, which may be anything: it is made short and inert here.
     #[must_use]
     pub fn new(class: Class, weight: Weight, place: &str, excerpt: &str) -> Self {
-        Self { class, weight, place: inert(place, PLACE_CHARS), excerpt: inert(excerpt, EXCERPT_CHARS) }
+        Self { class, weight, place: inert_place(place), excerpt: inert(excerpt, EXCERPT_CHARS) }
     }
 
     /// One sentence for people.
@@ -170,21 +174,31 @@ impl Finding {
 const EXCERPT_CHARS: usize = 80;
 const PLACE_CHARS: usize = 160;
 
+/// A place as a [`Finding`] tells it, for whoever has to find out which text was meant.
+#[must_use]
+pub fn inert_place(place: &str) -> String {
+    inert(place, PLACE_CHARS)
+}
+
 /// At most `max` characters of printable ASCII; everything else as `\u{…}`.
 #[must_use]
 pub fn inert(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
     for c in text.chars() {
-        let shown: String = match c {
-            '\\' => "\\\\".into(),
-            ' '..='~' => c.into(),
-            _ => c.escape_unicode().collect(),
+        let length = match c {
+            '\\' => 2,
+            ' '..='~' => 1,
+            _ => c.escape_unicode().len(),
         };
-        if out.len() + shown.len() > max.saturating_sub(3) {
+        if out.len() + length > max.saturating_sub(3) {
             out.push_str("...");
             break;
         }
-        out.push_str(&shown);
+        match c {
+            '\\' => out.push_str("\\\\"),
+            ' '..='~' => out.push(c),
+            _ => out.extend(c.escape_unicode()),
+        }
     }
     out
 }

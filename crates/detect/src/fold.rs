@@ -123,6 +123,16 @@ pub(crate) fn plain_letter(c: char) -> char {
     }
 }
 
+/// At most the first `max` bytes, cut between two characters.
+pub(crate) fn head(text: &str, max: usize) -> &str {
+    text.get(..text.floor_char_boundary(max)).unwrap_or_default()
+}
+
+/// Letters and digits that show. The Hangul fillers are letters to Unicode, and nobody sees them.
+pub(crate) fn is_written(c: char) -> bool {
+    c.is_alphanumeric() && !is_invisible(c)
+}
+
 /// Characters without a shape of their own.
 pub(crate) const fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -134,7 +144,7 @@ pub(crate) const fn is_invisible(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{fold, head, is_written};
 
     #[test]
     fn folding_removes_dress_and_keeps_sentences() {
@@ -144,5 +154,19 @@ mod tests {
         assert_eq!(fold("ｒｅａｄ Ünï\u{200b}code"), "read unicode");
         assert_eq!(fold("v1.2 ok"), "v1.2 ok");
         assert_eq!(fold("一。二"), format!("{}\n二", fold("一")));
+    }
+
+    #[test]
+    fn hangul_fillers_are_not_seen() {
+        for filler in ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'] {
+            assert!(filler.is_alphabetic() && !is_written(filler));
+            assert_eq!(fold(&format!("re{filler}ad")), "read");
+        }
+        assert!(is_written('한') && is_written('a'));
+    }
+
+    #[test]
+    fn cuts_are_between_characters() {
+        assert_eq!((head("aé", 2), head("aé", 3), head("aé", 9)), ("a", "aé", "aé"));
     }
 }

@@ -3,6 +3,7 @@
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::finding::Weight;
+use crate::fold::is_invisible;
 use crate::hidden::stands_for;
 
 /// Symbols in a row that make words: mathematical, enclosed and full-width letters.
@@ -59,9 +60,12 @@ fn is_symbol_letter(c: char) -> bool {
 fn words(text: &str, note: &mut dyn FnMut(Weight, usize)) {
     let mut word = Word::default();
     for (at, c) in text.char_indices() {
+        if is_invisible(c) {
+            continue;
+        }
         if c.is_alphabetic() {
             word.take(c, at);
-        } else if !crate::fold::is_invisible(c) {
+        } else {
             word.close(note);
         }
     }

@@ -4,7 +4,7 @@
 //! Sources: Unicode 17 core specification 23, UAX 9, UTR 36, UTS 39, UTS 51, ECMA-48.
 
 use crate::finding::{Class, Weight};
-use crate::fold::{is_invisible, plain_letter};
+use crate::fold::{is_invisible, is_written, plain_letter};
 
 /// What a text is for: a definition has no reason for a colour, the output of a program has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +81,13 @@ fn padding(text: &str, sights: &mut Sights) {
 
 /// C0 controls and escape sequences.
 fn controls(text: &str, setting: Setting, sights: &mut Sights) {
+    let end = text.trim_end_matches(['\r', '\n']).len();
     for (at, c) in text.char_indices() {
         let rest = text.get(at..).unwrap_or_default();
         match c {
             '\n' | '\t' => {}
             // A lone carriage return writes over the line.
-            '\r' if rest.trim_end_matches(['\r', '\n']).is_empty() || rest.starts_with("\r\n") => {}
+            '\r' if at >= end || rest.starts_with("\r\n") => {}
             '\u{1b}' if setting == Setting::Content && is_colour(rest) => {}
             '\0'..='\u{1f}' | '\u{7f}' => sights.note(Class::Control, Weight::Block, at),
             _ => {}
@@ -177,9 +178,10 @@ impl Walk {
             '\u{180b}'..='\u{180f}' => self.before.is_some_and(|b| matches!(b, '\u{1800}'..='\u{18af}')),
             '\u{e0020}'..='\u{e007f}' => self.flag && matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}' | '\u{e007f}'),
             // A soft hyphen between two letters of a long word, or a break between scripts that write no blanks.
-            '\u{ad}' => self.bits <= 1 && self.before.is_some_and(char::is_alphabetic) && next.is_some_and(char::is_alphabetic),
+            '\u{ad}' => self.bits <= 1 && self.before.is_some_and(char::is_alphabetic) && next.is_some_and(is_written),
             '\u{200b}' | '\u{2060}' => self.before.is_some_and(writes_no_blanks) && next.is_some_and(writes_no_blanks),
-            '\u{115f}' | '\u{1160}' => next.is_some_and(|n| matches!(n, '\u{1100}'..='\u{11ff}')),
+            // Old Hangul: a syllable that lacks a part, before one that shows.
+            '\u{115f}' | '\u{1160}' => next.is_some_and(|n| matches!(n, '\u{1161}'..='\u{11ff}')),
             '\u{3164}' | '\u{ffa0}' => false,
             _ => !is_invisible(c),
         };
@@ -240,4 +242,29 @@ fn spelled(c: char) -> Option<char> {
 pub(crate) fn stands_for(c: char) -> Option<char> {
     let plain = plain_letter(c);
     (plain != c && plain.is_ascii_alphabetic()).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(text: &str) -> Vec<Class> {
+        look(text, Setting::Definition).seen.iter().map(|sight| sight.class).collect()
+    }
+
+    #[test]
+    fn hangul_fillers_are_hidden_wherever_they_fill_nothing() {
+        for text in ["a\u{115f}b", "a\u{1160}b", "a\u{3164}b", "a\u{ffa0}b", "\u{115f}\u{1160}b", "a\u{ad}\u{3164}b"] {
+            assert_eq!(seen(text), [Class::Hidden], "{text:?}");
+        }
+        assert!(seen("\u{115f}\u{1161}").is_empty());
+    }
+
+    #[test]
+    fn line_ends_at_the_end_are_no_control_characters_and_cost_one_look() {
+        assert!(seen("a\r\nb\r\n\r\r").is_empty());
+        assert_eq!(seen("a\rb\r"), [Class::Control]);
+        // Looking at the rest from each would take hours.
+        assert!(seen(&"\r".repeat(4 << 20)).is_empty());
+    }
 }

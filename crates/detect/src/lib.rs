@@ -19,7 +19,7 @@ mod text;
 mod words;
 
 pub use definition::{Facts, Names, Role, Text, scan};
-pub use finding::{Class, Finding, Weight, inert};
+pub use finding::{Class, Finding, Weight, inert, inert_place};
 pub use hidden::Setting;
 pub use split::scan_together;
 

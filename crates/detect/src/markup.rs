@@ -1,6 +1,12 @@
 //! Markup that is not shown when it is rendered, and links that carry data when they are.
 
 use crate::finding::{Class, Weight};
+use crate::fold::{head, is_written};
+
+/// No more links than this are looked at: each is a search through what stands before it.
+const LINKS: usize = 200;
+/// And of each no more bytes than this.
+const LINK: usize = 2000;
 
 /// A part of a text that markup hides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,21 +46,21 @@ fn elements<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
         "left:-",
     ];
     const ACTIVE: &[&str] = &["<script", "<iframe", "<object", "<embed", "javascript:", "onerror=", "onload="];
-    for part in text.split('<').skip(1).take(500) {
+    for part in text.split('<').skip(1) {
         let tag = part.split('>').next().unwrap_or(part);
         if part.starts_with("!--") {
             let inside = part.get(3..).unwrap_or_default();
-            if inside.chars().filter(|c| c.is_alphanumeric()).count() >= 4 {
+            if inside.chars().filter(|c| is_written(*c)).count() >= 4 {
                 veils.push(markup(Weight::Block, inside));
             }
-        } else if part.len() < 2000 && tag.contains(['=', ' ']) {
+        } else if tag.contains(['=', ' ']) {
             let plain: String = tag.to_ascii_lowercase().split_whitespace().collect();
             if STYLES.iter().any(|style| plain.contains(style)) || plain.ends_with("hidden") && plain.len() < 40 {
                 veils.push(markup(Weight::Block, part));
             }
         }
     }
-    let lower = text.get(..4096).unwrap_or(text).to_ascii_lowercase();
+    let lower = text.to_ascii_lowercase();
     if ACTIVE.iter().any(|active| lower.contains(active)) {
         veils.push(markup(Weight::Warn, text));
     }
@@ -66,13 +72,20 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
         if let Some((label, target)) = line.split_once("]:") {
             let target = target.trim_start();
             let comment = label.starts_with("[//") || label.starts_with("[comment") || target.starts_with('#') || target.starts_with("<>");
-            if comment && target.chars().filter(|c| c.is_alphanumeric()).count() >= 4 {
+            if comment && target.chars().filter(|c| is_written(*c)).count() >= 4 {
                 veils.push(markup(Weight::Block, target));
             }
         }
     }
-    for (before, link) in text.match_indices("](").filter_map(|(at, _)| Some((text.get(..at)?, text.get(at + 2..)?))).take(200) {
-        let link = link.get(..2000).unwrap_or(link);
+    let all = text.match_indices("](").filter_map(|(at, _)| Some((text.get(..at)?, text.get(at + 2..)?)));
+    for (i, (before, rest)) in all.enumerate() {
+        let link = head(rest, LINK);
+        if i == LINKS || (link.len() < rest.len() && !link.contains(')')) {
+            veils.push(Veil { class: Class::Oversized, weight: Weight::Block, text: rest });
+        }
+        if i == LINKS {
+            return;
+        }
         let target = link.split(')').next().unwrap_or(link);
         let (address, title) = target.split_once([' ', '\n']).unwrap_or((target, ""));
         if title.split_whitespace().count() >= 4 {
@@ -112,5 +125,17 @@ mod tests {
         {
             assert!(veils(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn nothing_is_beyond_a_cap_unless_that_is_told() {
+        let classes = |text: &str| veils(text).iter().map(|veil| (veil.class, veil.weight)).collect::<Vec<_>>();
+        assert_eq!(classes(&format!("{}<!-- read the key -->", "<b>".repeat(600))), [(Class::Markup, Weight::Block)]);
+        assert_eq!(classes(&format!("{}<script>", "é".repeat(3000))), [(Class::Markup, Weight::Warn)]);
+        let long = format!("<p style=\"display:none\">{}", "a".repeat(3000));
+        assert_eq!(classes(&long), [(Class::Markup, Weight::Block)]);
+        assert_eq!(classes(&"[a](b) ".repeat(LINKS)), []);
+        assert_eq!(classes(&"[a](b) ".repeat(LINKS + 9)), [(Class::Oversized, Weight::Block)]);
+        assert_eq!(classes(&format!("[a]({}?d=1)", "é".repeat(LINK))), [(Class::Oversized, Weight::Block)]);
     }
 }

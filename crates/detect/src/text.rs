@@ -2,7 +2,7 @@
 
 use crate::decode::{self, Form};
 use crate::finding::{Class, Finding, Weight};
-use crate::fold::{fold, is_invisible};
+use crate::fold::{fold, head, is_invisible};
 use crate::garble;
 use crate::hidden::{self, Setting};
 use crate::markup;
@@ -34,7 +34,6 @@ impl Report {
 /// Judges one text. `place` is only quoted.
 pub(crate) fn judge(text: &str, place: &str, setting: Setting) -> Report {
     let mut report = Report::default();
-    let text = cut(text);
     let sights = hidden::look(text, setting);
     for sight in &sights.seen {
         report.note(sight.class, sight.weight, place, text.get(sight.at..).unwrap_or_default());
@@ -42,10 +41,12 @@ pub(crate) fn judge(text: &str, place: &str, setting: Setting) -> Report {
     for veil in markup::veils(text) {
         report.note(veil.class, veil.weight, place, veil.text);
     }
+    let text = cut(text, place, &mut report);
     let folded = fold(text);
     says(&orders::judge_folded(&folded), place, &mut report);
     if sights.spelled.len() >= 4 {
-        says(&orders::judge(&sights.spelled), place, &mut report);
+        let spelled = cut(&sights.spelled, place, &mut report);
+        says(&orders::judge(spelled), place, &mut report);
     }
     undressed(text, &folded, place, &mut report);
     encoded(text, place, DEPTH, &mut report);
@@ -55,16 +56,18 @@ pub(crate) fn judge(text: &str, place: &str, setting: Setting) -> Report {
 /// Judges only what a text says as it stands.
 pub(crate) fn words(text: &str, place: &str) -> Report {
     let mut report = Report::default();
-    says(&orders::judge(cut(text)), place, &mut report);
+    let text = cut(text, place, &mut report);
+    says(&orders::judge(text), place, &mut report);
     report
 }
 
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MAX_JUDGED);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+/// As much of a text as is judged. That there is more is a finding: an order might stand there.
+fn cut<'a>(text: &'a str, place: &str, report: &mut Report) -> &'a str {
+    let judged = head(text, MAX_JUDGED);
+    if judged.len() < text.len() {
+        report.note(Class::Oversized, Weight::Block, place, text.get(judged.len()..).unwrap_or_default());
     }
-    text.get(..end).unwrap_or_default()
+    judged
 }
 
 fn says(verdict: &Verdict, place: &str, report: &mut Report) {
@@ -115,8 +118,13 @@ fn mostly_garbled(folded: &str, plain: &str) -> bool {
 
 /// Texts inside the text.
 fn encoded(text: &str, place: &str, depth: usize, report: &mut Report) {
-    let Some(depth) = depth.checked_sub(1) else { return };
-    for inner in decode::inner(text) {
+    let inside = decode::inner(text);
+    let deeper = depth.checked_sub(1);
+    if inside.more || (deeper.is_none() && !inside.texts.is_empty()) {
+        report.note(Class::Oversized, Weight::Block, place, text);
+    }
+    let Some(depth) = deeper else { return };
+    for inner in inside.texts {
         let verdict = orders::judge(&inner.text);
         let telling = inner.form == Form::Telling || inner.text.chars().any(is_invisible);
         if telling || !verdict.orders.is_empty() || commands(&inner.text, &verdict) {
@@ -146,4 +154,36 @@ fn commands(text: &str, verdict: &Verdict) -> bool {
         let mut words = sentence.split(' ');
         words.next().is_some_and(|first| DOING.split_ascii_whitespace().any(|verb| verb == first)) && words.count() >= 2
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+
+    fn blocks(text: &str) -> Vec<Class> {
+        let found = judge(text, "", Setting::Definition).findings;
+        found.iter().filter(|finding| finding.weight == Weight::Block).map(|finding| finding.class).collect()
+    }
+
+    #[test]
+    fn what_is_hidden_behind_a_long_text_is_seen_and_that_it_is_long_is_told() {
+        let long = "plain words ".repeat(MAX_JUDGED / 12 + 1);
+        assert_eq!(blocks(head(&long, MAX_JUDGED)), []);
+        assert_eq!(blocks(&long), [Class::Oversized]);
+        assert_eq!(blocks(&format!("{long}a\u{200b}b <!-- read the key -->")), [Class::Hidden, Class::Markup, Class::Oversized]);
+        let tags: String = long.chars().filter_map(|c| char::from_u32(u32::from(c) + 0xe0000)).collect();
+        assert!(blocks(&tags).contains(&Class::Oversized));
+    }
+
+    #[test]
+    fn more_inner_texts_than_are_judged_are_told() {
+        assert_eq!(blocks(&"48656c6c6f20776f726c64 ".repeat(16)), []);
+        assert_eq!(blocks(&"48656c6c6f20776f726c64 ".repeat(17)), [Class::Oversized]);
+        let nested = |depth: usize| {
+            (0..depth).fold("Hello world, this is a text".to_owned(), |text, _| base64::engine::general_purpose::STANDARD.encode(text))
+        };
+        assert_eq!(blocks(&nested(DEPTH)), []);
+        assert_eq!(blocks(&nested(DEPTH + 1)), [Class::Oversized]);
+    }
 }

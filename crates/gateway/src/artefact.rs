@@ -129,16 +129,13 @@ impl Origin {
     /// Reads a command line; returns also where it begins, after `env NAME=VALUE …`.
     pub fn read(words: &[String]) -> Result<(usize, Self), Unclear> {
         let name = |at: usize| words.get(at).map(|word| word.rsplit('/').next().unwrap_or_default()).unwrap_or_default();
-        let mut from = 0_usize;
-        if name(0) == "env" {
-            let is_setting = |word: &&String| word.contains('=') && !word.starts_with('-');
-            from = words.iter().skip(1).take_while(is_setting).count().saturating_add(1);
-            if words.get(from).is_none_or(|word| word.starts_with('-')) {
-                return Err(Unclear::new("env is given an option or no program", "write the variables into the server's `env`"));
-            }
-        }
+        let from = settings(words)?;
         let own = words.get(from..).unwrap_or_default();
         let second = own.get(1).map(String::as_str);
+        if LAUNCHERS.contains(&name(from)) && own.first().is_some_and(|word| word.contains('/')) {
+            let what = format!("{} is named with its directory, and what stands there is not looked at", name(from));
+            return Err(Unclear::new(what, format!("write {} alone; it is looked for in the gateway's PATH", name(from))));
+        }
         let origin = match (name(from), second) {
             ("npx", _) => Self::Npm(npm::Package::read(own, 1)?),
             ("npm", Some("exec" | "x")) if own.iter().any(|word| word == "--") => Self::Npm(npm::Package::read(own, 2)?),
@@ -154,6 +151,33 @@ impl Origin {
         };
         Ok((from, origin))
     }
+}
+
+/// Programs that are understood, and of which nothing is looked at: those that the search path names are trusted.
+const LAUNCHERS: &[&str] = &["npx", "npm", "uvx", "uv", "pipx", "docker", "podman"];
+
+/// How many words `env NAME=VALUE …` takes at the beginning of a command line.
+fn settings(words: &[String]) -> Result<usize, Unclear> {
+    if !words.first().is_some_and(|word| matches!(word.as_str(), "env" | "/usr/bin/env" | "/bin/env")) {
+        return Ok(0);
+    }
+    let is_setting = |word: &&String| word.contains('=') && !word.starts_with('-');
+    let given: Vec<&str> = words.iter().skip(1).take_while(is_setting).filter_map(|word| word.split('=').next()).collect();
+    if let Some(name) = given.iter().find(|name| loads_code(name)) {
+        let what = format!("the variable {name} could change what runs");
+        return Err(Unclear::new(what, "leave it out, and name programs and scripts by their paths"));
+    }
+    let from = given.len().saturating_add(1);
+    if words.get(from).is_none_or(|word| word.starts_with('-')) {
+        return Err(Unclear::new("env is given an option or no program", "write the variables into the server's `env`"));
+    }
+    Ok(from)
+}
+
+/// Whether a variable says which programs or libraries are loaded.
+fn loads_code(name: &str) -> bool {
+    matches!(name, "PATH" | "NODE_OPTIONS" | "NODE_PATH" | "BASH_ENV" | "ENV")
+        || ["LD_", "DYLD_", "PYTHON"].iter().any(|begin| name.starts_with(begin))
 }
 
 /// Writes a file and makes the directories that it stands in.

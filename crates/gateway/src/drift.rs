@@ -16,8 +16,8 @@ use bartizan_monitor::wire::json::Json;
 use crate::journal::Journal;
 use crate::webhook::Hook;
 
-/// How many differences of one server are remembered. One that changes without end is told about this often.
-const MOST: usize = 10_000;
+/// How many differences of one server are told between two reviews. One that changes without end drowns nobody else's.
+const MOST: usize = 200;
 
 /// Who tells of drift.
 #[derive(Debug)]

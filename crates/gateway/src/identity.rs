@@ -95,6 +95,8 @@ impl Identity {
             return Err(Refusal::new(IDENTITY_INVALID, format!("token {}: unknown, or its secret is wrong", shown.id)));
         };
         self.good(row, now_ms)?;
+        // Only what a client sends is a use; sessions that rest are looked at, too.
+        self.used.note(&row.id, now_ms);
         Ok(Caller::assertion(&principal(row), Means::Token, row.reach.clone()))
     }
 
@@ -125,10 +127,7 @@ impl Identity {
         match row.standing(now_ms) {
             Standing::Expired => no(IDENTITY_EXPIRED),
             Standing::Revoked => no(IDENTITY_REVOKED),
-            Standing::Good if row.environment == self.environment => {
-                self.used.note(&row.id, now_ms);
-                Ok(())
-            }
+            Standing::Good if row.environment == self.environment => Ok(()),
             Standing::Good => {
                 let name = |environment: &Option<String>| environment.clone().unwrap_or_else(|| "no environment".to_owned());
                 let (own, here) = (name(&row.environment), name(&self.environment));

@@ -7,11 +7,11 @@ mod lines;
 mod rename;
 pub mod scan;
 pub use advice::Advice;
+pub use bartizan_detect::names::is_unseen;
 pub use bartizan_detect::{Finding, Weight};
 pub use group::{Group, groups, together};
 pub use lines::Line;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_monitor::case::{Effect, Kind};
@@ -19,7 +19,7 @@ use bartizan_monitor::catalog::{Definition, Offer, Shadows, propose};
 use bartizan_monitor::lock::artefact::{self, Artefact};
 use bartizan_monitor::lock::{Lock, Pin, pretty};
 
-use crate::config::files;
+use crate::config::{Places, files};
 use grade::Difference;
 
 /// One difference between the lock file and a server.
@@ -178,9 +178,24 @@ pub fn compare_artefacts(old: &[Artefact], new: &[Artefact]) -> Vec<Line> {
     lines
 }
 
-/// Writes the lock file in one step: a reader sees the old one or the new one.
-pub fn write_lock(path: &Path, lock: &Lock) -> std::io::Result<()> {
-    files::replace(path, lock.to_string().as_bytes(), files::Readers::Usual)
+/// Writes the lock file in one step: a reader sees the old one or the new one. `unchanged` is asked
+/// while nobody else writes it.
+pub fn write_lock(places: &Places, lock: &Lock, unchanged: impl FnOnce() -> bool) -> std::io::Result<Written> {
+    files::private_directory(&places.state)?;
+    let _held = files::hold(&places.state.join("approve.lock"))?;
+    if !unchanged() {
+        return Ok(Written::Outrun);
+    }
+    files::replace(&places.lock, lock.to_string().as_bytes(), files::Readers::Usual).map(|()| Written::Done)
+}
+
+/// What became of a lock file that was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It stands as it was given.
+    Done,
+    /// Somebody else was faster, and nothing was written.
+    Outrun,
 }
 
 #[cfg(test)]

@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_monitor::case::{Case, Effect, Facts, ReplyForm};
-use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list};
+use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list, watched};
 use bartizan_monitor::journal::{Ticket, call_name};
 use bartizan_monitor::reason::gateway::{SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released, ReleasedKind};
-use bartizan_monitor::wire::UNSOLICITED;
 use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
 use bartizan_monitor::wire::json::{Json, View};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::Era;
+use bartizan_monitor::wire::{PARAMS, UNSOLICITED};
 use tokio_util::sync::CancellationToken;
 
 use crate::artefact::{Approvals, Approved};
@@ -32,7 +32,7 @@ use crate::front::{self, Reply};
 use crate::identity::Identity;
 use crate::journal::{Durability, Journal};
 use crate::session::{Ask, Ear, InterimSender, Running, Talk};
-use crate::snapshot::{Current, Snapshot};
+use crate::snapshot::{Current, Snapshot, Standing};
 use crate::stops::{Enlisted, Watched};
 use crate::upstream::{Link, Listener};
 use crate::webhook::Hook;
@@ -42,6 +42,9 @@ use place::{Place, Places};
 const FRESH: Duration = Duration::from_secs(1);
 /// How old a server's list may be when something of it is called.
 const KNOWN: Duration = Duration::from_secs(60);
+
+/// How many resources one listening may name.
+const MAX_WATCHED: usize = 256;
 
 /// How long reading lists may take in all.
 const LISTS: Duration = Duration::from_secs(90);
@@ -194,7 +197,9 @@ impl Approvals for House {
     fn of(&self, server: &str) -> Approved {
         let snapshot = self.snapshot();
         let lock = snapshot.catalog.lock();
-        Approved { definitions: !lock.lacks(server), artefacts: lock.artefacts(server).to_vec() }
+        // Whether something was approved that cannot be read any more is not known, so it is taken to be.
+        let definitions = !lock.lacks(server) || snapshot.standing == Standing::Lost;
+        Approved { definitions, artefacts: lock.artefacts(server).to_vec() }
     }
 }
 
@@ -239,6 +244,9 @@ impl House {
         let mut guest = Guest { owner: None, ask: None, running: None, _place: self.places.take(talk, parsed.method(), parsed.id())? };
         match parsed.message() {
             Message::Request { id, method, params } => {
+                if watched(params.as_ref()).take(MAX_WATCHED + 1).count() > MAX_WATCHED && *method == Method::Listen {
+                    return Err(Refusal::new(PARAMS, format!("more than {MAX_WATCHED} resources in one listening")));
+                }
                 guest.running = Some(talk.start(id)?);
                 guest.owner = task_owner(talk, *method, params.as_ref());
             }
@@ -314,8 +322,12 @@ fn learn_task(talk: &Talk, begun: Option<Owner>, released: &Released) {
     let Some(owner) = begun.filter(|_| released.kind() == ReleasedKind::Reply(ReplyForm::Result)) else { return };
     let body = released.body().view();
     let task = body.at(&["task", "taskId"]).or_else(|| body.get("taskId")).and_then(View::as_str);
-    if let Some(task) = task.filter(|task| talk.task_owner(task).is_none()) {
-        talk.remember_task(task.into_owned(), owner);
+    let Some(task) = task else { return };
+    match talk.task_owner(&task) {
+        None => talk.remember_task(task.into_owned(), owner),
+        Some(known) if known == owner => {}
+        // Two tools claim one task: as which of them it should be judged cannot be known, so it is nobody's.
+        Some(_) => talk.disown_task(&task),
     }
 }
 
@@ -327,9 +339,10 @@ async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> 
 }
 
 /// Resolves when the client or the operator ends a running call.
-async fn ended(running: &Running, enlisted: &Enlisted<'_>) -> Refusal {
+async fn ended(running: Option<&Running>, enlisted: &Enlisted<'_>) -> Refusal {
+    let cancel = running.map(|running| running.cancel.clone()).unwrap_or_default();
     tokio::select! {
-        () = running.cancel.cancelled() => Refusal::new(UPSTREAM_CANCELLED, "the client cancelled"),
+        () = cancel.cancelled() => Refusal::new(UPSTREAM_CANCELLED, "the client cancelled"),
         () = enlisted.stopped() => Refusal::new(SERVE_SUSPENDED, "suspended while it ran"),
     }
 }
@@ -344,8 +357,8 @@ async fn send(
 ) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
     let Some(name) = recorded.case().server().cloned() else {
-        let cancel = guest.running.as_ref().map(|running| running.cancel.clone()).unwrap_or_default();
-        return local::answer(house, visit, (snapshot, menus), recorded, &cancel).await;
+        let enlisted = house.stops.enlist(recorded.case());
+        return local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted)).await;
     };
     let link = match (&guest.ask, talk.endpoint.server(&name)) {
         (Some(ask), _) => ask.link().ok_or_else(|| Refusal::new(UNSOLICITED, "the server that asked is gone")),
@@ -365,7 +378,7 @@ async fn send(
         (None, Some(running)) => {
             let ear: Ear = Ear::for_request(house, talk, visit.interim.clone());
             let enlisted = house.stops.enlist(recorded.case());
-            let answer = link.send(recorded, &ear as &dyn Listener, ended(running, &enlisted)).await?;
+            let answer = link.send(recorded, &ear as &dyn Listener, ended(Some(running), &enlisted)).await?;
             ear.finish();
             Ok(Some(answer))
         }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bartizan_monitor::case::Caller;
 use bartizan_monitor::catalog::{Menu, Naming, Owner, is_list};
 use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::SERVE_SUSPENDED;
 use bartizan_monitor::wire::ID_IN_USE;
 use bartizan_monitor::wire::envelope::{Id, Parsed};
 use bartizan_monitor::wire::json::{Json, View};
@@ -230,9 +231,19 @@ impl Talk {
                 Era::Legacy => self.legacy_hello(),
             };
             let listener: Arc<dyn Listener> = Arc::new(Ear::of(house, self));
-            async move { Link::open(server, &hello, listener, self.caller.principal()).await }
+            async move {
+                if self.is_stopped(house, server) {
+                    return Err(Refusal::new(SERVE_SUSPENDED, format!("{} is not opened", server.name())));
+                }
+                Link::open(server, &hello, listener, self.caller.principal()).await
+            }
         };
         cell.get_or_try_init(open).await.cloned()
+    }
+
+    /// Whether the operator has stopped the server, or this client.
+    fn is_stopped(&self, house: &House, server: &Server) -> bool {
+        house.stops.now().cover(&self.caller, Some(server.name()), None).is_some()
     }
 
     fn cell(&self, server: &Arc<Server>, era: Era) -> LinkCell {
@@ -295,8 +306,8 @@ impl Talk {
     }
 
     async fn menu(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era, age: Duration) -> Menu {
-        if !self.caller.may_see(server.name()) {
-            // A server that is hidden is not asked; the control `visibility` says no to whatever is called.
+        if !self.caller.may_see(server.name()) || self.is_stopped(house, server) {
+            // A server that is hidden or suspended is not asked; the controls say no to whatever is called.
             return Menu { server: server.name().clone(), offer: Ok(Arc::default()) };
         }
         match self.link(house, server, era).await {
@@ -332,6 +343,13 @@ impl Talk {
         tasks.push_back((id, owner));
         if tasks.len() > MAX_TASKS {
             tasks.pop_front();
+        }
+    }
+
+    /// Notes that a task is nobody's any more: whoever claims it, it stays so.
+    pub fn disown_task(&self, id: &str) {
+        for (_, owner) in held(&self.tasks).iter_mut().filter(|(task, _)| task == id) {
+            *owner = Owner { server: "".into(), tool: Some("".into()) };
         }
     }
 

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_monitor::catalog::Catalog;
 use bartizan_monitor::controls::schema::Rules;
 use bartizan_monitor::lock::{Lock, LockError, Pin};
 use bartizan_monitor::stages::Monitor;
+
+use crate::config::files::Mark;
 
 /// How often the lock file is looked at.
 const LOOK: Duration = Duration::from_millis(400);
@@ -20,6 +22,18 @@ pub struct Snapshot {
     pub monitor: Arc<Monitor>,
     /// The reviewed definitions.
     pub catalog: Catalog,
+    /// Whether the lock file could be read. When it could not, nothing is approved, and nothing is met for the
+    /// first time either.
+    pub standing: Standing,
+}
+
+/// What is known of the lock file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was read, or there never was one.
+    Read,
+    /// It was there, and cannot be read any more.
+    Lost,
 }
 
 /// A lock file that cannot be used.
@@ -67,15 +81,15 @@ pub struct Current {
     separator: String,
     current: ArcSwap<Snapshot>,
     /// The file as it was when it was read: taken before, so that no change in between is missed.
-    first: Option<(SystemTime, u64)>,
+    first: Mark,
 }
 
 impl Current {
     /// Reads the lock file for the first time; nothing starts with one that cannot be used.
     pub fn open(monitor: Monitor, path: &Path, separator: &str) -> Result<Self, OpenError> {
-        let first = mark(path);
+        let first = Mark::of(path);
         let catalog = Catalog::new(Arc::new(read_lock(path)?), separator);
-        let current = ArcSwap::from_pointee(Snapshot { monitor: Arc::new(monitor), catalog });
+        let current = ArcSwap::from_pointee(Snapshot { monitor: Arc::new(monitor), catalog, standing: Standing::Read });
         Ok(Self { path: path.to_owned(), separator: separator.to_owned(), current, first })
     }
 
@@ -91,24 +105,20 @@ impl Current {
         let mut seen = self.first;
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = mark(&self.path);
+            let now = Mark::of(&self.path);
             if now == seen {
                 continue;
             }
+            let vanished = now == Mark::Missing;
             seen = now;
-            let lock = read_lock(&self.path).unwrap_or_else(|error| {
+            let read = read_lock(&self.path).inspect_err(|error| {
                 tracing::error!(%error, "the lock file cannot be used: nothing is approved until it is mended");
-                Lock::default()
             });
+            let standing = if vanished || read.is_err() { Standing::Lost } else { Standing::Read };
             let monitor = self.current.load().monitor.clone();
-            self.current.store(Arc::new(Snapshot { monitor, catalog: Catalog::new(Arc::new(lock), &self.separator) }));
+            let catalog = Catalog::new(Arc::new(read.unwrap_or_default()), &self.separator);
+            self.current.store(Arc::new(Snapshot { monitor, catalog, standing }));
             changed();
         }
     }
-}
-
-/// What changes when the file does.
-fn mark(path: &Path) -> Option<(SystemTime, u64)> {
-    let data = std::fs::metadata(path).ok()?;
-    Some((data.modified().ok()?, data.len()))
 }

@@ -31,7 +31,6 @@ pub struct Hook {
 
 #[derive(Debug)]
 struct Event {
-    at_ms: u64,
     body: Json,
 }
 
@@ -48,7 +47,7 @@ impl Hook {
     pub fn post(&self, kind: &str, data: &Json) {
         let at_ms = clock::now_ms();
         let body = Json::object([("type", Json::string(kind)), ("timestamp", Json::string(&clock::utc(at_ms))), ("data", data.clone())]);
-        if self.events.try_send(Event { at_ms, body }).is_err() {
+        if self.events.try_send(Event { body }).is_err() {
             tracing::error!(kind, "an event for the webhook is dropped: too many wait");
         }
     }
@@ -62,7 +61,8 @@ async fn deliver(settings: Arc<Webhook>, mut waiting: mpsc::Receiver<Event>) {
             continue;
         };
         for pause in PAUSES.iter().map(Some).chain([None]) {
-            let headers = signed(settings.secret.expose(), &id, event.at_ms / 1000, event.body.bytes());
+            // The time of this attempt: receivers refuse what was signed minutes ago. The event says when it was.
+            let headers = signed(settings.secret.expose(), &id, clock::now_ms() / 1000, event.body.bytes());
             match (fetcher.deliver(&settings.url, Network::Any, &headers, event.body.bytes().clone()).await, pause) {
                 (Ok(()), _) => break,
                 (Err(error), Some(pause)) => {

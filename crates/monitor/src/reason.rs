@@ -274,8 +274,8 @@ pub mod gateway {
             "The gateway takes no new calls while it finishes the running ones.",
             "Try again in a few seconds.";
         SERVE_SUSPENDED = "serve.suspended", Class::Denied,
-            "The operator has suspended this while it ran. Do not try again; ask the person who runs it.",
-            "Somebody pressed the stop button. The call had reached the server, which was told to cancel it: what it had done by then is done.",
+            "The operator has suspended this. Do not try again; ask the person who runs it.",
+            "Somebody pressed the stop button. A suspended server is not started or reached. A call that was on its way is given up and its server told to cancel it: what it had done by then is done.",
             "The journal names the call. `bartizan suspend` shows what is suspended.";
         SERVE_BUSY = "serve.busy", Class::Limit,
             "Too many calls at once.",

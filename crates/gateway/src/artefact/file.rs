@@ -35,15 +35,28 @@ const SHELL: Options = Options { program: "a shell", flags: &["-e", "-u"], value
 /// Programs that fetch what they run, in ways that are not understood here.
 const FETCHERS: &[&str] = &["bunx", "bun", "pnpm", "pnpx", "yarn", "deno", "go", "cargo", "dotnet", "dnx", "jbang"];
 
+/// Programs that start another one, named by their arguments or by files around them. Those that are understood
+/// where they come first are here, too: in other places, or in other letters, they are not.
+const WRAPPERS: &[&str] = &[
+    "env", "nice", "nohup", "timeout", "sudo", "doas", "setsid", "stdbuf", "xargs", "time", "chroot", "unshare", "bwrap", "busybox",
+    "poetry", "pdm", "hatch", "pipenv", "conda", "mamba", "nix", "mise", "asdf", "volta", "fnm", "corepack", "npx", "npm", "uvx", "uv",
+    "pipx", "docker", "podman",
+];
+
+/// Interpreters whose options are not understood here, so that their code cannot be told from their data.
+const INTERPRETERS: &[&str] = &["java", "perl", "ruby", "php", "lua", "tsx", "ts-node", "ksh", "fish"];
+
 /// What a program runs beside itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Code {
-    /// Nothing, or data.
+    /// Nothing, or data: files that such a program is given may change while it is the same program.
     Nothing,
     /// A file.
     Script(String),
-    /// A Python module.
+    /// A Python module, of the working directory or of the environment.
     Module(String),
+    /// A Python module of the environment: `-I` and `-P` keep Python from the working directory.
+    Installed(String),
     /// A text in the command line.
     Inline(String),
 }
@@ -60,29 +73,55 @@ impl Program {
     /// Reads the command line that begins at `from`.
     pub(super) fn read(words: &[String], from: usize) -> Result<Self, Unclear> {
         let program = words.get(from).cloned().unwrap_or_default();
-        let name = program.rsplit('/').next().unwrap_or_default();
+        // Some file systems ignore case.
+        let name = program.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
         let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
-        if FETCHERS.contains(&name) {
-            let what = format!("{name} fetches what it runs, and what that is cannot be pinned here");
-            return Err(Unclear::new(what, "write npx -y NAME@VERSION or uvx NAME@VERSION, or start the installed program by its path"));
-        }
         let options = match plain {
             "node" | "nodejs" => &NODE,
             "python" | "pypy" => &PYTHON,
             "sh" | "bash" | "dash" | "zsh" => &SHELL,
-            _ => return Ok(Self { program, code: Code::Nothing }),
+            _ => {
+                judge(&name)?;
+                return Ok(Self { program, code: Code::Nothing });
+            }
         };
-        let (_, at) = options.read(words, from.saturating_add(1))?;
+        let (given, at) = options.read(words, from.saturating_add(1))?;
+        let is_isolated = given.iter().any(|given| given.name.contains(['I', 'P']));
         let next =
             || words.get(at.saturating_add(1)).cloned().ok_or_else(|| Unclear::new(format!("{name} is given no code"), "name a script"));
         let code = match words.get(at).map(String::as_str) {
             None | Some("-") => return Err(Unclear::new(format!("{name} would run what it is sent"), "name a script")),
+            Some("-m") if is_isolated => Code::Installed(next()?),
             Some("-m") => Code::Module(next()?),
             Some(word) if options.code.contains(&word) => Code::Inline(next()?),
             Some(script) => Code::Script(script.to_owned()),
         };
         Ok(Self { program, code })
     }
+}
+
+/// Refuses the name of a program that runs something else, in a way that is not understood here.
+fn judge(name: &str) -> Result<(), Unclear> {
+    let is_version = |rest: &str| rest.is_empty() || rest.trim_start_matches(['-', '.']).starts_with(|c: char| c.is_ascii_digit());
+    let is_one_of = |list: &[&str]| list.iter().any(|known| name.strip_prefix(known).is_some_and(is_version));
+    if is_one_of(FETCHERS) {
+        let what = format!("{name} fetches what it runs, and what that is cannot be pinned here");
+        return Err(Unclear::new(what, "write npx -y NAME@VERSION or uvx NAME@VERSION, or start the installed program by its path"));
+    }
+    if is_one_of(WRAPPERS) {
+        let what = format!("{name} starts another program, and which one is not understood here");
+        return Err(Unclear::new(what, "leave it out and begin the command with that program"));
+    }
+    // `python3.11d` and `node-nightly` are interpreters; `dashboard` and `shop` are none.
+    let is_variant = ["node", "python", "pypy"].iter().any(|known| name.starts_with(known));
+    let is_shell = ["sh", "bash", "dash", "zsh"]
+        .iter()
+        .any(|known| name.strip_prefix(known).is_some_and(|rest| rest.starts_with(|c: char| !c.is_ascii_alphabetic())));
+    if is_variant || is_shell || is_one_of(INTERPRETERS) {
+        let what = format!("{name} looks like an interpreter whose command line is not understood here");
+        return Err(Unclear::new(what, "start a script of yours by its own path, or with node, python or sh"));
+    }
+    Ok(())
 }
 
 /// What a program is made of, and the files whose places an allowlist judges.
@@ -134,7 +173,12 @@ pub(super) fn look(program: &Program, around: &Around<'_>) -> Result<Found, Stri
             found.inline = true;
             found.artefacts.push(artefact(Source::Inline, "code", tree::text(text)));
         }
-        Code::Module(module) => add_module(&mut found, module, around, env.is_some())?,
+        Code::Module(module) => {
+            if !add_module(&mut found, module, around)? {
+                check_installed(module, env.as_deref())?;
+            }
+        }
+        Code::Installed(module) => check_installed(module, env.as_deref())?,
     }
     if let Some(env) = env {
         found.artefacts.push(python::environment(&env)?);
@@ -163,30 +207,55 @@ fn add_script(found: &mut Found, name: &str, path: &Path) -> Result<(), String> 
     Ok(())
 }
 
-/// A module, which Python looks for in the working directory first.
-fn add_module(found: &mut Found, module: &str, around: &Around<'_>, in_environment: bool) -> Result<(), String> {
+/// The first name of a module, which decides where all of it comes from.
+fn first_name(module: &str) -> Result<&str, String> {
     let first = module.split('.').next().unwrap_or_default();
     if first.is_empty() || !module.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) {
         return Err(format!("{module:?} is not a module"));
     }
-    let file = around.place(&format!("{first}.py"));
-    if file.is_file() {
-        return add_file(found, &format!("{first}.py"), &file);
+    Ok(first)
+}
+
+/// A module, which Python looks for in the working directory first. Says whether it is there.
+fn add_module(found: &mut Found, module: &str, around: &Around<'_>) -> Result<bool, String> {
+    let first = first_name(module)?;
+    let all = files::list(&around.place("."), "").map_err(|error| format!("the working directory: {error}"))?;
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // An extension may have a tag before its ending, as in `a.cpython-311-x86_64-linux-gnu.so`.
+    let is_module = |path: &PathBuf| match name(path).strip_prefix(first) {
+        Some("") => path.is_dir(),
+        Some(".py" | ".pyc") => true,
+        Some(rest) => rest.starts_with('.') && rest.ends_with(".so"),
+        None => false,
+    };
+    let here: Vec<PathBuf> = all.into_iter().filter(is_module).collect();
+    let path = match here.as_slice() {
+        [] => return Ok(false),
+        [path] => path,
+        [one, other, ..] => {
+            return Err(format!("the module {first} is {} or {}; remove or rename one", name(one), name(other)));
+        }
+    };
+    if !path.is_dir() {
+        add_file(found, &name(path), path)?;
+        return Ok(true);
     }
-    let directory = around.place(first);
-    if directory.is_dir() {
-        let skip = |place: &Path| place.file_name().is_some_and(|name| name == "__pycache__");
-        let lines = tree::list(&directory, Path::new(""), &skip).map_err(|error| format!("{}: {error}", directory.display()))?;
-        found.artefacts.push(artefact(Source::File, &format!("{first}/"), tree::text(&lines.join("\n"))));
-        found.places.push(directory.canonicalize().map_err(|error| error.to_string())?);
-        return Ok(());
-    }
-    if in_environment {
-        return Ok(());
-    }
-    Err(format!(
-        "the module {first} comes from the system's packages, which cannot be pinned; use the python of a virtual environment, or uvx NAME@VERSION"
-    ))
+    let skip = |place: &Path| place.file_name().is_some_and(|name| name == "__pycache__");
+    let lines = tree::list(path, Path::new(""), &skip).map_err(|error| format!("{}: {error}", path.display()))?;
+    found.artefacts.push(artefact(Source::File, &format!("{first}/"), tree::text(&lines.join("\n"))));
+    found.places.push(path.canonicalize().map_err(|error| error.to_string())?);
+    Ok(true)
+}
+
+/// A module that does not stand beside has to come from an environment, which is looked at as a whole.
+fn check_installed(module: &str, env: Option<&Path>) -> Result<(), String> {
+    let first = first_name(module)?;
+    let missing = || {
+        format!(
+            "the module {first} comes from the system's packages, which cannot be pinned; use the python of a virtual environment, or uvx NAME@VERSION"
+        )
+    };
+    env.map(|_| ()).ok_or_else(missing)
 }
 
 /// A program that is itself a script: what runs it belongs to it.
@@ -220,95 +289,4 @@ pub(super) fn start(found: &Found, rest: &[String]) -> Vec<OsString> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::put;
-    use super::*;
-
-    fn read(line: &str) -> Result<Code, Unclear> {
-        Program::read(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), 0).map(|program| program.code)
-    }
-
-    #[test]
-    fn code_is_told_from_arguments() {
-        for (line, code) in [
-            ("/opt/server --data /x", Code::Nothing),
-            ("node /srv/a.js --inspect", Code::Script("/srv/a.js".to_owned())),
-            ("/usr/bin/node --no-warnings --max-old-space-size=200 a.js", Code::Script("a.js".to_owned())),
-            ("node -e x", Code::Inline("x".to_owned())),
-            ("python3.11 -u a.py", Code::Script("a.py".to_owned())),
-            ("/v/bin/python -m a.b -v", Code::Module("a.b".to_owned())),
-            ("python -X utf8 -c x", Code::Inline("x".to_owned())),
-            ("sh -c x", Code::Inline("x".to_owned())),
-            ("bash run.sh", Code::Script("run.sh".to_owned())),
-        ] {
-            assert_eq!(read(line), Ok(code), "{line}");
-        }
-    }
-
-    #[test]
-    fn what_loads_more_or_nothing_is_refused() {
-        for line in [
-            "node",
-            "node -",
-            "node -r ./x a.js",
-            "node --import=x a.js",
-            "node --loader x a.js",
-            "node --inspect a.js",
-            "python",
-            "python -i a.py",
-            "python -m",
-            "sh -s",
-            "bash --rcfile x y",
-            "bunx a",
-            "deno run a",
-            "pnpm dlx a",
-            "/usr/bin/go run a",
-        ] {
-            assert!(read(line).is_err(), "{line}");
-        }
-    }
-
-    #[test]
-    fn programs_scripts_and_what_runs_them_are_looked_at() {
-        let dir = tempfile::tempdir().expect("dir");
-        let at = |name: &str| dir.path().join(name);
-        let tool = |name: &str, text: &str| {
-            put(&at(name), text);
-            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o755)).expect("mode");
-        };
-        tool("node", "binary");
-        tool("serve", "#!/usr/bin/env node\n");
-        put(&at("a.js"), "one");
-        let path = dir.path().as_os_str().to_owned();
-        let around = Around { directory: Some(dir.path()), path: &path };
-        let of = |line: &str| {
-            let program = Program::read(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), 0).expect(line);
-            look(&program, &around)
-        };
-        let names = |found: &Found| found.artefacts.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
-        let script = of("node a.js").expect("found");
-        assert_eq!(names(&script), ["node", "a.js"]);
-        assert_eq!(script.program, at("node"));
-        assert_eq!(names(&of("./serve").expect("found")), ["./serve", "node"]);
-        put(&at("a.js"), "two");
-        assert_ne!(of("node a.js").expect("found").artefacts, script.artefacts);
-        assert!(of("node gone.js").is_err() && of("./gone").is_err() && of("gone").is_err());
-        assert!(of("./a.js").is_err(), "it cannot be executed");
-    }
-
-    #[test]
-    fn a_module_is_looked_for_where_python_does() {
-        let dir = tempfile::tempdir().expect("dir");
-        put(&dir.path().join("python"), "");
-        std::fs::set_permissions(dir.path().join("python"), std::fs::Permissions::from_mode(0o755)).expect("mode");
-        let around = Around { directory: Some(dir.path()), path: OsStr::new("") };
-        let program = Program::read(&["./python".to_owned(), "-m".to_owned(), "a.b".to_owned()], 0).expect("read");
-        assert!(look(&program, &around).expect_err("nowhere").contains("virtual environment"));
-
-        put(&dir.path().join("a/b.py"), "one");
-        let before = look(&program, &around).expect("found").artefacts;
-        assert_eq!(before[1].name, "a/");
-        put(&dir.path().join("a/b.py"), "two");
-        assert_ne!(look(&program, &around).expect("found").artefacts, before);
-    }
-}
+mod tests;

@@ -4,17 +4,19 @@
 //! from wheels only, because building one runs its code. What is installed is compared with the lists that
 //! came with it (`RECORD`, PEP 376), and then exactly that is started.
 
-use std::ffi::OsStr;
+mod installed;
+
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bartizan_monitor::lock::artefact::{Artefact, Source};
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::words::{Options, Unclear};
-use super::{Fetch, Spec, npm, tool, tree};
+use super::{Fetch, Spec, npm, tool};
 use crate::config::files;
+use installed::{Distribution, distributions, whole};
+pub(super) use installed::{environment, environment_of};
 
 const UVX: Options = Options {
     program: "uvx",
@@ -23,11 +25,6 @@ const UVX: Options = Options {
     code: &[],
 };
 const PIPX: Options = Options { program: "pipx run", flags: &["-q", "--quiet", "--no-cache"], values: &["--spec", "--python"], code: &[] };
-
-/// How large a list of what was installed may be.
-const MAX_FILE: u64 = 64 * 1024 * 1024;
-/// Files that say how something was installed, and not what: they differ from machine to machine.
-const NOT_CONTENT: &[&str] = &["RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"];
 
 /// What installs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +80,17 @@ impl Package {
             specs.push(spec(given.value, given.at, given.before)?);
         }
         let python = given.iter().rev().find(|given| matches!(given.name, "-p" | "--python")).map(|given| given.value.to_owned());
+        if python.as_deref().is_some_and(|python| !is_python_version(python)) {
+            return Err(Unclear::new("--python names a program, which is not looked at", "write a version, as in --python 3.12"));
+        }
         let launcher = words.first().cloned().unwrap_or_default();
         Ok(Self { launcher, installer, specs, python, bin, arguments: at.saturating_add(1) })
     }
+}
+
+/// `3.12`: anything else could be the path of a program.
+fn is_python_version(word: &str) -> bool {
+    word.split('.').all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// Reads `NAME`, `NAME[EXTRA]==VERSION`, `NAME@VERSION`, or `NAME` and anything else that floats.
@@ -145,15 +150,16 @@ pub(super) async fn newest(package: &Package, spec: &Spec) -> Option<String> {
 pub(super) async fn install(package: &Package, home: &Path, limit: Duration) -> Result<(), String> {
     let (env, python) = (home.join("env"), home.join("env/bin/python"));
     let wanted: Vec<String> = package.specs.iter().map(Spec::pinned).collect();
+    let named = format!("python{}", package.python.as_deref().unwrap_or("3"));
     let (mut make, mut fill): (Vec<&OsStr>, Vec<&OsStr>) = match package.installer {
         Installer::Uv => (
             ["uv", "venv", "--quiet", "--no-project"].map(OsStr::new).to_vec(),
             ["uv", "pip", "install", "--quiet", "--only-binary", ":all:", "--python"].map(OsStr::new).to_vec(),
         ),
-        Installer::Pip => {
-            let named = package.python.as_deref().unwrap_or("python3");
-            ([named, "-m", "venv", "--without-pip"].map(OsStr::new).to_vec(), ["python3", "-m", "pip", "--python"].map(OsStr::new).to_vec())
-        }
+        Installer::Pip => (
+            [&named, "-m", "venv", "--without-pip"].map(OsStr::new).to_vec(),
+            ["python3", "-m", "pip", "--python"].map(OsStr::new).to_vec(),
+        ),
     };
     if let (Installer::Uv, Some(python)) = (package.installer, &package.python) {
         make.extend(["--python", python].map(OsStr::new));
@@ -183,7 +189,7 @@ pub(super) async fn install(package: &Package, home: &Path, limit: Duration) -> 
 pub(super) fn look(package: &Package, home: &Path) -> Result<Fetch, String> {
     let env = home.join("env");
     let found = distributions(&env)?;
-    let files = content(&env)?;
+    let files = whole(&env)?;
     let chosen: Vec<&Distribution> = package.specs.iter().filter_map(|spec| found.iter().find(|one| one.is(spec))).collect();
     if chosen.len() != package.specs.len() {
         return Err("it is installed in another version".to_owned());
@@ -196,8 +202,23 @@ pub(super) fn look(package: &Package, home: &Path) -> Result<Fetch, String> {
     };
     let artefacts = chosen.iter().enumerate().map(artefact).collect();
     let code = entry(&chosen, &package.bin)?;
-    let start = [env.join("bin/python").into(), "-I".into(), "-c".into(), code.into()].to_vec();
+    let mut start: Vec<OsString> = [env.join("bin/python").into(), "-I".into(), "-B".into(), "-X".into()].to_vec();
+    let mut prefix = OsString::from("pycache_prefix=");
+    prefix.push(no_byte_code(home)?);
+    start.extend([prefix, "-c".into(), code.into()]);
     Ok(Fetch { artefacts, start, first: None })
+}
+
+/// An empty directory in which Python looks for byte code: what stands beside the sources was not compared with
+/// them. It is named by an option, because `-I` makes Python deaf to `PYTHONPYCACHEPREFIX`.
+fn no_byte_code(home: &Path) -> Result<PathBuf, String> {
+    let empty = home.join("bytecode");
+    let failed = |error: std::io::Error| format!("{}: {error}", empty.display());
+    files::private_directory(&empty).map_err(failed)?;
+    match files::list(&empty, "").map_err(failed)?.first() {
+        Some(found) => Err(format!("{} is byte code that nobody looked at; remove it", found.display())),
+        None => Ok(empty),
+    }
 }
 
 /// Python code that starts a program of a distribution, as the script would that pip makes of it.
@@ -218,150 +239,6 @@ fn entry(chosen: &[&Distribution], bin: &str) -> Result<String, String> {
         names.push(name.as_str());
     }
     Err(format!("it has no program {bin:?}; it has {}. Write --from NAME==VERSION PROGRAM", names.join(", ")))
-}
-
-/// A whole environment, for a program in it that is started by its path.
-pub(super) fn environment(env: &Path) -> Result<Artefact, String> {
-    let config = files::read(&env.join("pyvenv.cfg"), MAX_FILE).map_err(|error| format!("pyvenv.cfg: {error}"))?;
-    let shares = |line: &str| {
-        line.split_once('=').is_some_and(|(key, value)| key.trim() == "include-system-site-packages" && value.trim() == "true")
-    };
-    if config.lines().any(shares) {
-        return Err(
-            "this environment uses the system's packages, too, which cannot be pinned; make one without --system-site-packages".to_owned()
-        );
-    }
-    let parts: Vec<String> = distributions(env)?.iter().map(Distribution::part).collect();
-    let integrity = tree::text(&parts.join("\n"));
-    Ok(Artefact { source: Source::Python, name: "environment".to_owned(), version: String::new(), integrity, files: content(env)?, parts })
-}
-
-/// The environment that a Python program belongs to.
-pub(super) fn environment_of(program: &Path) -> Option<PathBuf> {
-    let env = program.parent()?.parent()?;
-    env.join("pyvenv.cfg").is_file().then(|| env.to_owned())
-}
-
-/// Where an environment's packages are, relative to it.
-fn packages(env: &Path) -> Result<PathBuf, String> {
-    let lib = env.join("lib");
-    let all = files::list(&lib, "").map_err(|error| format!("{}: {error}", lib.display()))?;
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let pythons: Vec<PathBuf> = all.into_iter().filter(|path| name(path).starts_with("python3")).collect();
-    match pythons.as_slice() {
-        [only] => Ok(Path::new("lib").join(name(only)).join("site-packages")),
-        _ => Err(format!("{} holds no packages of one Python", lib.display())),
-    }
-}
-
-/// The digest of every file that can be loaded, byte code apart: Python makes that from the sources.
-fn content(env: &Path) -> Result<String, String> {
-    let skip = |place: &Path| {
-        let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let of_dist = place.parent().is_some_and(|parent| parent.to_string_lossy().ends_with(".dist-info"));
-        name == "__pycache__" || (of_dist && NOT_CONTENT.contains(&name.as_str()))
-    };
-    let place = packages(env)?;
-    let lines = tree::list(env, &place, &skip).map_err(|error| error.to_string())?;
-    Ok(tree::text(&lines.join("\n")))
-}
-
-/// One installed distribution.
-struct Distribution {
-    name: String,
-    version: String,
-    /// Of its list of files, which has their digests.
-    digest: String,
-    programs: Vec<(String, String)>,
-}
-
-impl Distribution {
-    fn part(&self) -> String {
-        format!("{} {} {}", self.name, self.version, self.digest)
-    }
-
-    fn is(&self, spec: &Spec) -> bool {
-        let bare = spec.name.split('[').next().unwrap_or_default();
-        normal(bare) == self.name && spec.version.as_deref() == Some(&self.version)
-    }
-}
-
-/// Names that differ in case and separators are the same (PEP 503).
-fn normal(name: &str) -> String {
-    let mut plain = String::new();
-    for symbol in name.chars() {
-        match symbol {
-            '-' | '_' | '.' if plain.ends_with('-') => {}
-            '-' | '_' | '.' => plain.push('-'),
-            other => plain.push(other.to_ascii_lowercase()),
-        }
-    }
-    plain
-}
-
-/// Everything that is installed in an environment, each compared with its own list, sorted by name.
-fn distributions(env: &Path) -> Result<Vec<Distribution>, String> {
-    let site = env.join(packages(env)?);
-    for path in files::list(&site, ".pth").map_err(|error| error.to_string())? {
-        let text = files::read(&path, MAX_FILE).map_err(|error| format!("{}: {error}", path.display()))?;
-        let leads_out =
-            |line: &str| !(line.trim().is_empty() || line.starts_with('#') || line.starts_with("import ") || line.starts_with("import\t"));
-        if text.lines().any(leads_out) {
-            return Err(format!("{} loads code from elsewhere (an editable installation?), which cannot be pinned", path.display()));
-        }
-    }
-    let infos = files::list(&site, ".dist-info").map_err(|error| error.to_string())?;
-    let mut found = infos.iter().map(|info| read(&site, info)).collect::<Result<Vec<_>, _>>()?;
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
-}
-
-fn read(site: &Path, info: &Path) -> Result<Distribution, String> {
-    let text = |name: &str| files::read(&info.join(name), MAX_FILE).map_err(|error| format!("{}: {error}", info.join(name).display()));
-    let metadata = text("METADATA")?;
-    let header = |key: &str| {
-        let lines = metadata.lines().take_while(|line| !line.is_empty());
-        lines
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case(key))
-            .map(|(_, value)| value.trim().to_owned())
-    };
-    let (Some(name), Some(version)) = (header("Name"), header("Version")) else { return Err(format!("{} has no name", info.display())) };
-    let mut lines: Vec<String> = Vec::new();
-    for line in text("RECORD")?.lines() {
-        lines.extend(recorded(site, line)?);
-    }
-    lines.sort();
-    let programs = text("entry_points.txt").map(|text| programs(&text)).unwrap_or_default();
-    Ok(Distribution { name: normal(&name), version, digest: tree::text(&lines.join("\n")), programs })
-}
-
-/// Compares one file with its line `PATH,sha256=DIGEST,SIZE`; nothing for what does not come from the package.
-fn recorded(site: &Path, line: &str) -> Result<Option<String>, String> {
-    let mut fields = line.rsplitn(3, ',');
-    let (Some(_), Some(hash), Some(path)) = (fields.next(), fields.next(), fields.next()) else { return Ok(None) };
-    let path = path.trim_matches('"');
-    let Some(wanted) = hash.strip_prefix("sha256=") else { return Ok(None) };
-    // Scripts outside are made anew at every place, and started by nobody here.
-    let outside = path.starts_with('/') || path.split('/').any(|part| part == "..");
-    if outside || path.rsplit('/').next().is_some_and(|name| NOT_CONTENT.contains(&name)) {
-        return Ok(None);
-    }
-    let found = tree::file(&site.join(path)).map_err(|error| format!("{path}: {error}"))?;
-    let wanted = BASE64_URL_SAFE_NO_PAD.decode(wanted.trim_end_matches('=')).unwrap_or_default();
-    let hex: String = wanted.iter().map(|byte| format!("{byte:02x}")).collect();
-    if found != format!("sha256:{hex}") {
-        return Err(format!("{path} is not what its package's list says: somebody changed it after it was installed"));
-    }
-    Ok(Some(format!("{path} {found}")))
-}
-
-/// The programs of a distribution, by name.
-fn programs(text: &str) -> Vec<(String, String)> {
-    let section =
-        text.lines().map(str::trim).skip_while(|line| *line != "[console_scripts]").skip(1).take_while(|line| !line.starts_with('['));
-    let pairs = section.filter_map(|line| line.split_once('='));
-    pairs.map(|(name, target)| (name.trim().to_owned(), target.split('[').next().unwrap_or_default().trim().to_owned())).collect()
 }
 
 #[cfg(test)]

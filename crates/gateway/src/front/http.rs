@@ -30,6 +30,7 @@ use crate::clock;
 use crate::identity;
 use crate::serve::{House, Visit, handle};
 use crate::session::{Endpoint, Interim, Talk};
+use crate::share::Share;
 use crate::upstream::Pulse;
 use body::Body;
 use flood::{Entry, Flood};
@@ -55,6 +56,8 @@ pub struct Front {
 }
 
 type Answer = Response<Body>;
+/// Room for the body that a message was read from.
+type Room = Share<Arc<str>>;
 
 impl Front {
     /// A front for these endpoints.
@@ -94,10 +97,10 @@ impl Front {
             match parts.method {
                 HttpMethod::POST => {
                     postable(&parts.headers)?;
-                    // Held until there is an answer: as long as that, the body may be in memory.
+                    // Held until the message is dealt with: as long as that, the body may be in memory.
                     let mut room = door::room(&self.house, &caller, &body)?;
                     let body = door::collect(body, &self.house.settings.limits, &mut room).await?;
-                    self.post(&caller, &endpoint, &parts.headers, body).await
+                    self.post(&caller, &endpoint, &parts.headers, (body, room)).await
                 }
                 HttpMethod::GET => self.get(&caller, &endpoint, &parts.headers),
                 HttpMethod::DELETE => self.delete(&caller, &endpoint, &parts.headers).await,
@@ -145,7 +148,7 @@ impl Front {
         caller: &Caller,
         endpoint: &Arc<Endpoint>,
         headers: &HeaderMap,
-        body: Bytes,
+        (body, room): (Bytes, Room),
     ) -> Result<Answer, Refusal> {
         let mirror = door::mirror(headers);
         let named = self.session(caller, endpoint, headers)?;
@@ -154,8 +157,8 @@ impl Front {
             Arrival::Batch(messages) => Ok(self.batch(caller, endpoint, named, messages).await),
             Arrival::One(message) if opens_session(&message) && named.is_none() => self.initialize(caller, endpoint, *message).await,
             Arrival::One(message) => Ok(match named.filter(|_| is_legacy(&message)) {
-                Some(session) => self.within(session, *message).await,
-                None => self.alone(self.sessions.standing(caller, endpoint), *message).await,
+                Some(session) => self.within(session, *message, room).await,
+                None => self.alone(self.sessions.standing(caller, endpoint), *message, room).await,
             }),
         }
     }
@@ -202,10 +205,13 @@ impl Front {
     }
 
     /// A request that stands alone: it lives as long as its connection.
-    async fn alone(self: &Arc<Self>, talk: Arc<Talk>, message: Result<Parsed, Misread>) -> Answer {
+    async fn alone(self: &Arc<Self>, talk: Arc<Talk>, message: Result<Parsed, Misread>, room: Room) -> Answer {
         let house = self.house.clone();
         let (interim, early) = mpsc::channel(BACKLOG);
-        let work = Box::pin(async move { handle(&house, Visit { talk: &talk, interim }, message).await });
+        let work = Box::pin(async move {
+            let _held = room;
+            handle(&house, Visit { talk: &talk, interim }, message).await
+        });
         match body::first(work, early).await {
             body::First::Reply(reply) => plain(reply),
             body::First::Stream(live) => stream(Body::Live(Box::new(live))),
@@ -213,10 +219,13 @@ impl Front {
     }
 
     /// A request of a session: it goes on when the connection breaks, and its stream can be resumed.
-    async fn within(self: &Arc<Self>, session: Arc<Session>, message: Result<Parsed, Misread>) -> Answer {
+    async fn within(self: &Arc<Self>, session: Arc<Session>, message: Result<Parsed, Misread>, room: Room) -> Answer {
         let (decided, decision) = oneshot::channel();
         let house = self.house.clone();
-        tokio::spawn(async move { run_within(&house, &session, message, decided).await });
+        tokio::spawn(async move {
+            let _held = room;
+            run_within(&house, &session, message, decided).await;
+        });
         match decision.await {
             Ok(Decision::Reply(reply)) => plain(reply),
             // The call has a place of its own, as long as it runs.

@@ -4,6 +4,7 @@
 //! and for now. Nothing in a token leads anywhere: no address is fetched that does not come from the
 //! configuration or the configured issuer's own metadata. What cannot be verified is not taken.
 
+mod asking;
 mod claims;
 mod jwt;
 mod keyring;
@@ -11,7 +12,6 @@ mod keys;
 mod known;
 mod metadata;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
@@ -22,13 +22,13 @@ use bartizan_monitor::reason::gateway::{
 use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::wire::json::{Json, View};
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::token;
 use crate::clock;
 use crate::config::{self, Introspection, Issuer};
 use crate::upstream::{Fetcher, Form};
+use asking::{Questions, Standing};
 use claims::{Bearer, Source};
 use keyring::Keyring;
 use keys::KeySet;
@@ -36,8 +36,6 @@ use known::{Entry, Known, Print, Proof};
 
 /// How long a token may be.
 const MAX_TOKEN: usize = 16 * 1024;
-/// How many questions about opaque tokens may be open at once.
-const MOST_QUESTIONS: usize = 32;
 /// How much longer than usual an answer holds for what runs, while the question is asked again.
 const GRACE_MS: u64 = 30_000;
 
@@ -48,8 +46,7 @@ pub struct OAuth {
     keyrings: Vec<Keyring>,
     known: Mutex<Known>,
     fetcher: Fetcher,
-    places: Semaphore,
-    asking: Mutex<HashMap<Print, Arc<tokio::sync::Mutex<()>>>>,
+    questions: Questions,
     // Background work needs to hold on to what it works for.
     own: std::sync::Weak<Self>,
 }
@@ -98,8 +95,7 @@ impl OAuth {
             config,
             known: Mutex::default(),
             fetcher: Fetcher::default(),
-            places: Semaphore::new(MOST_QUESTIONS),
-            asking: Mutex::default(),
+            questions: Questions::default(),
             own: own.clone(),
         })
     }
@@ -246,20 +242,19 @@ impl OAuth {
 
     /// Asks about an opaque token; whoever shows the same one meanwhile waits for the same answer.
     async fn ask(&self, token: &str, print: Print, now_ms: u64) -> Result<Caller, Refusal> {
-        let turn = held(&self.asking).entry(print).or_default().clone();
-        let _turn = turn.lock().await;
-        let answered = match self.remembered(&print, now_ms) {
+        let turn = self.questions.join(print);
+        let _asks = turn.gate.lock().await;
+        match self.remembered(&print, now_ms) {
             Some(known) => known,
             None => self.question(token, print, now_ms).await,
-        };
-        held(&self.asking).remove(&print);
-        answered
+        }
     }
 
     async fn question(&self, token: &str, print: Print, now_ms: u64) -> Result<Caller, Refusal> {
         let nobody = || Refusal::new(IDENTITY_INVALID, "neither one of this gateway's tokens nor a signed one");
         let (issuer, asked) = self.introspection().ok_or_else(nobody)?;
-        let _place = self.places.acquire().await.map_err(|_| unavailable("no questions are asked any more"))?;
+        let standing = if held(&self.known).get(&print).is_some() { Standing::Known } else { Standing::Strange };
+        let _place = self.questions.place(standing).await?;
         let fields = [("token", token), ("token_type_hint", "access_token")];
         let form = Form { fields: &fields, client_id: &asked.client_id, client_secret: &asked.client_secret };
         let answer = self.fetcher.post(&asked.url, issuer.network, form).await.and_then(read).map_err(|error| {
@@ -282,7 +277,7 @@ impl OAuth {
     /// Asks again about a token whose bearer sends nothing at the moment.
     fn ask_again(&self, print: Print, entry: &Entry) {
         let Proof::Told { token, .. } = &entry.proof else { return };
-        if held(&self.asking).contains_key(&print) {
+        if self.questions.is_open(&print) {
             return;
         }
         let token = token.clone();

@@ -131,9 +131,18 @@ struct Edit {
     is_text: bool,
 }
 
-/// A place below another (RFC 6901).
+/// A place below another (RFC 6901). Of a long key only the beginning and a digest are told: each place below
+/// repeats it, and different keys are to stay different.
 fn below(place: &str, key: &str) -> String {
-    format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"))
+    const KEY_CHARS: usize = 80;
+    let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
+    match key.char_indices().nth(KEY_CHARS) {
+        None => format!("{place}/{}", escaped(key)),
+        Some((end, _)) => {
+            let start = escaped(key.get(..end).unwrap_or_default());
+            format!("{place}/{start}~{}", Digest::of_bytes(key.as_bytes()))
+        }
+    }
 }
 
 #[cfg(test)]

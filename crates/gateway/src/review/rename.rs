@@ -12,6 +12,10 @@ use super::{Change, What};
 const ALIKE: usize = 60;
 /// How many traits one definition must have before likeness means anything.
 const TRAITS: usize = 4;
+/// No more traits than this are compared, and of each no more characters: whoever offers a definition decides
+/// how many words it has, and each is compared with those of many others.
+const MAX_TRAITS: usize = 500;
+const TRAIT_CHARS: usize = 80;
 /// How many pairs are compared trait by trait. Beyond it only definitions that are equal but for their
 /// name are paired.
 const MAX_PAIRS: usize = 40_000;
@@ -116,16 +120,40 @@ fn alike(changes: &[Change], gone: &[usize], came: &[usize]) -> BTreeMap<usize, 
 /// What a definition is recognised by: its fields and their types, and the words of its description.
 fn traits(json: &Json) -> BTreeSet<String> {
     let view = json.view();
-    let mut traits = BTreeSet::new();
     let text = |view: Option<View<'_>>| view.and_then(View::as_str).map(|text| text.to_lowercase()).unwrap_or_default();
-    for word in text(view.get("description")).split(|symbol: char| !symbol.is_alphanumeric()).filter(|word| word.chars().count() > 2) {
-        traits.insert(format!("word {word}"));
-    }
-    for (name, field) in view.at(&["inputSchema", "properties"]).into_iter().flat_map(View::members) {
-        traits.insert(format!("field {name} {}", field.get("type").map(View::text).unwrap_or_default()));
-    }
-    for argument in view.get("arguments").into_iter().flat_map(View::items) {
-        traits.insert(format!("argument {}", text(argument.get("name"))));
+    let short = |text: &str| text.chars().take(TRAIT_CHARS).collect::<String>();
+    let description = text(view.get("description"));
+    let words = description.split(|symbol: char| !symbol.is_alphanumeric()).filter(|word| word.chars().count() > 2);
+    let words = words.map(|word| format!("word {}", short(word)));
+    let fields = view.at(&["inputSchema", "properties"]).into_iter().flat_map(View::members);
+    let fields = fields.map(|(name, field)| {
+        let shape = field.get("type").map(View::text).unwrap_or_default();
+        format!("field {} {}", short(&name), short(shape))
+    });
+    let arguments = view.get("arguments").into_iter().flat_map(View::items);
+    let arguments = arguments.map(|argument| format!("argument {}", short(&text(argument.get("name")))));
+    let mut traits = BTreeSet::new();
+    for one in fields.chain(arguments).chain(words) {
+        if traits.len() >= MAX_TRAITS {
+            break;
+        }
+        traits.insert(one);
     }
     traits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traits_are_few_and_short_whatever_is_offered() {
+        let words: String = (0..2000).map(|n| format!("word{n} ")).collect();
+        let long = "k".repeat(4000);
+        let text = format!(r#"{{"description":"{words}","inputSchema":{{"properties":{{"{long}":{{"type":"string"}}}}}}}}"#);
+        let found = traits(&Json::parse(text.into()).expect("json"));
+        assert_eq!(found.len(), MAX_TRAITS);
+        assert!(found.iter().all(|one| one.len() <= 2 * TRAIT_CHARS + 8));
+        assert!(found.iter().any(|one| one.starts_with("field kkk") && one.ends_with("\"string\"")));
+    }
 }

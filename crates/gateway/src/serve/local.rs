@@ -5,14 +5,12 @@ use std::sync::Arc;
 use bartizan_monitor::case::{Case, Kind};
 use bartizan_monitor::catalog::{Menu, UNAPPROVED, is_list, watched};
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::reason::gateway::UPSTREAM_CANCELLED;
 use bartizan_monitor::stages::{Answer, Recorded};
 use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
 use bartizan_monitor::wire::json::{Json, View};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::{Era, Version};
 use bartizan_monitor::wire::{METHOD, PARAMS};
-use tokio_util::sync::CancellationToken;
 
 use super::{House, Visit};
 use crate::artefact;
@@ -21,6 +19,9 @@ use crate::snapshot::Snapshot;
 use crate::upstream::{self, Level, Link, Probe, Watch};
 
 mod welcome;
+
+/// How long what a client says that it can do may be. Real ones are a few hundred bytes.
+const MAX_CAPABILITIES: usize = 64 * 1024;
 
 /// How many definitions one page of a list holds.
 const PAGE: usize = 1000;
@@ -31,7 +32,7 @@ pub(super) async fn answer(
     visit: &Visit<'_>,
     (snapshot, menus): (&Snapshot, &[Menu]),
     recorded: Recorded,
-    cancel: &CancellationToken,
+    ended: impl Future<Output = Refusal>,
 ) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
     let era = recorded.case().version().era();
@@ -41,7 +42,7 @@ pub(super) async fn answer(
             Method::Initialize => initialize(house, talk, snapshot, params.as_ref()).await,
             Method::Discover => discover(house, talk, snapshot).await,
             Method::SetLevel => set_level(house, talk, params.as_ref()).await,
-            Method::Listen => listen(house, visit, (snapshot, menus), (recorded.case(), id, params.as_ref()), cancel).await,
+            Method::Listen => listen(house, visit, (snapshot, menus), (recorded.case(), id, params.as_ref()), ended).await,
             method => match is_list(*method) {
                 Some(kind) => list(talk, snapshot, menus, (kind, era), params.as_ref()),
                 None => Err(Refusal::new(METHOD, format!("{method} has no answer here"))),
@@ -89,6 +90,11 @@ async fn initialize(house: &Arc<House>, talk: &Arc<Talk>, snapshot: &Snapshot, p
     let wanted = params.and_then(|params| params.view().get("protocolVersion")).and_then(View::as_str).unwrap_or_default();
     let version = Version::read(&wanted).filter(|version| version.era() == Era::Legacy).unwrap_or(Version::NEWEST_LEGACY);
     let capabilities = params.and_then(|params| params.get("capabilities"));
+    if capabilities.as_ref().is_some_and(|capabilities| capabilities.bytes().len() > MAX_CAPABILITIES) {
+        return Err(Refusal::new(PARAMS, format!("capabilities of more than {MAX_CAPABILITIES} bytes")));
+    }
+    // A copy: a part of the message would keep all of it in memory for as long as the session lasts.
+    let capabilities = capabilities.map(|capabilities| Json::of(&capabilities.view().to_value()));
     talk.negotiate(Negotiated { version, capabilities: capabilities.clone() });
     let links = links(house, talk, Era::Legacy).await;
     let version = match (talk.endpoint.sole(), links.as_slice()) {
@@ -179,7 +185,7 @@ async fn listen(
     visit: &Visit<'_>,
     (snapshot, menus): (&Snapshot, &[Menu]),
     (case, id, params): (&Case, &Id, Option<&Json>),
-    cancel: &CancellationToken,
+    given_up: impl Future<Output = Refusal>,
 ) -> Result<Json, Refusal> {
     let talk = visit.talk;
     let filter = params.and_then(|params| params.get("notifications")).unwrap_or_else(Json::empty_object);
@@ -196,7 +202,7 @@ async fn listen(
     });
     let ended = tokio::select! {
         ended = futures_util::future::join_all(asked) => ended,
-        () = cancel.cancelled() => return Err(Refusal::new(UPSTREAM_CANCELLED, "the client cancelled")),
+        refusal = given_up => return Err(refusal),
         () = house.drained() => Vec::new(),
     };
     match ended.into_iter().next() {

@@ -128,7 +128,8 @@ fn probe_drift(house: &Arc<House>, servers: Vec<Arc<Server>>) -> JoinHandle<()> 
 async fn probe(house: &Arc<House>, server: &Arc<Server>) {
     let snapshot = house.snapshot();
     let lock = snapshot.catalog.lock();
-    if lock.lacks(server.name()) {
+    let stops = house.stops.now();
+    if lock.lacks(server.name()) || stops.all || stops.servers.contains(&**server.name()) {
         return;
     }
     let links = server.links();

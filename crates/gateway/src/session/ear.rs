@@ -304,7 +304,7 @@ fn own_names(talk: &Talk, link: &Arc<Link>, method: Method, params: Option<Json>
         }
         Method::TaskStatus | Method::TaskChanged => {
             let owner = talk.task_owner(&member("taskId").and_then(View::as_str)?)?;
-            (owner.server == *link.server().name()).then_some(params)
+            (owner.server == *link.server().name()).then(|| params.as_ref().map(state_of_task))
         }
         Method::Cancelled => {
             let params = params.as_ref()?;
@@ -316,6 +316,14 @@ fn own_names(talk: &Talk, link: &Arc<Link>, method: Method, params: Option<Json>
         }
         _ => Some(params),
     }
+}
+
+/// What a notification may say of a task: its state. Results, and questions to the client, are judged where
+/// they are asked for, in `tasks/get` and `tasks/result`, and come by no other way.
+const STATE: [&str; 8] = ["taskId", "status", "statusMessage", "createdAt", "lastUpdatedAt", "ttl", "pollInterval", "_meta"];
+
+fn state_of_task(params: &Json) -> Json {
+    Json::object(STATE.into_iter().filter_map(|key| Some((key, params.get(key)?))))
 }
 
 fn notification(method: Method, params: Option<Json>) -> Json {

@@ -68,10 +68,14 @@ impl Stops {
     }
 }
 
-/// `ci` of `token:ci#1f3a9c04`.
+/// `ci` of `token:ci#1f3a9c04`, `alice` of `oauth:login.example.com#alice`.
 fn name(principal: &str) -> &str {
-    let rest = principal.split_once(':').map_or(principal, |(_, rest)| rest);
-    rest.rsplit_once('#').map_or(rest, |(name, _)| name)
+    let (kind, rest) = principal.split_once(':').unwrap_or(("", principal));
+    match rest.split_once('#') {
+        Some((_, subject)) if kind == "oauth" => subject,
+        Some((name, _)) => name,
+        None => rest,
+    }
 }
 
 #[cfg(test)]
@@ -93,5 +97,8 @@ mod tests {
         let others = Stops { all: false, clients: set("c"), servers: set("file"), tools: set("files/rea") };
         assert_eq!(cover(&others), None);
         assert!(Stops::default().is_empty() && !others.is_empty());
+        let person = Caller::assertion("oauth:login.example.com/a#alice#1", Means::OAuth, Reach::all());
+        let stopped = |client: &str| Stops { clients: set(client), ..Stops::default() }.cover(&person, None, None);
+        assert_eq!((stopped("alice#1"), stopped("login.example.com/a")), (Some(Stopped::Client), None));
     }
 }

@@ -87,8 +87,13 @@ pub(super) fn toml_text(text: &str) -> String {
     out
 }
 
+/// Letters that Unicode counts as such and nobody sees.
+const fn is_filler(symbol: char) -> bool {
+    matches!(symbol, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
+}
+
 fn is_visible(symbol: char) -> bool {
-    if symbol.is_ascii() { !symbol.is_ascii_control() } else { symbol.is_alphanumeric() }
+    if symbol.is_ascii() { !symbol.is_ascii_control() } else { symbol.is_alphanumeric() && !is_filler(symbol) }
 }
 
 fn write_visible(text: &str, out: &mut String) {

@@ -1,5 +1,7 @@
 use super::super::put;
 use super::*;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
@@ -41,6 +43,9 @@ fn what_could_be_something_else_is_refused() {
         "uvx ./a.py",
         "uvx a[b@1.0",
         "uvx -v a",
+        "uvx --python /x/python a@1.0",
+        "uvx -p pypy a@1.0",
+        "uvx -p . a@1.0",
     ] {
         assert!(Package::uvx(&words(line), 1).is_err(), "{line}");
     }
@@ -95,6 +100,62 @@ fn code_from_elsewhere_cannot_be_pinned() {
     put(&pth, "# nothing");
     put(&dir.path().join("pyvenv.cfg"), "include-system-site-packages = true\n");
     assert!(environment(dir.path()).is_err());
+    put(&dir.path().join("pyvenv.cfg"), "home = /x\rInclude-System-Site-Packages = TRUE\n");
+    assert!(environment(dir.path()).expect_err("shared").contains("--system-site-packages"));
+}
+
+#[test]
+fn editable_installations_cannot_be_pinned() {
+    let dir = environment_with("one");
+    let site = dir.path().join("lib/python3.11/site-packages");
+    let direct = site.join("A_b-1.0.dist-info/direct_url.json");
+    put(&direct, r#"{"url":"file:///x","dir_info":{"editable":false}}"#);
+    assert!(environment(dir.path()).is_ok());
+    put(&direct, r#"{"url":"file:///x","dir_info":{"editable":true}}"#);
+    assert!(environment(dir.path()).expect_err("editable").contains("editable"));
+    put(&direct, "{");
+    assert!(environment(dir.path()).is_err());
+    put(&direct, "{}");
+    put(&site.join("__editable___a_finder.py"), "");
+    assert!(environment(dir.path()).expect_err("editable").contains("editable"));
+}
+
+#[test]
+fn no_package_replaces_a_part_of_the_environment() {
+    let dir = environment_with("one");
+    let site = dir.path().join("lib/python3.11/site-packages");
+    let record = |row: &str| put(&site.join("A_b-1.0.dist-info/RECORD"), row);
+    for row in ["../../../bin/python3,sha256=x,1", "../../../bin/Python,,", "../../../pyvenv.cfg,sha256=x,1", "/x/bin/activate.fish,,"] {
+        record(row);
+        assert!(environment(dir.path()).expect_err(row).contains("replace"), "{row}");
+    }
+    record("../../../bin/a,sha256=x,1");
+    assert!(environment(dir.path()).is_ok());
+}
+
+#[test]
+fn what_was_fetched_is_its_interpreter_too_and_runs_no_byte_code_of_others() {
+    let made = environment_with("one");
+    let home = tempfile::tempdir().expect("dir");
+    let env = home.path().join("env");
+    std::os::unix::fs::symlink(made.path(), &env).expect("linked");
+    put(&env.join("bin/python"), "binary");
+    let package = Package::uvx(&words("uvx --from a-b==1.0 run"), 1).expect("read");
+    let of = || look(&package, home.path());
+    let first = of().expect("found");
+    let start: Vec<String> = first.start.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let prefix = format!("pycache_prefix={}", home.path().join("bytecode").display());
+    assert_eq!(start.get(1..6), Some(&["-I", "-B", "-X", &prefix, "-c"].map(str::to_owned)[..]));
+    let config = |text: &str| put(&env.join("pyvenv.cfg"), text);
+    config("include-system-site-packages = false\ncommand = x\nprompt = y\n");
+    assert_eq!(of().expect("found").artefacts, first.artefacts, "where it was made is not what it is");
+    config("include-system-site-packages = false\nhome = /x\n");
+    assert_ne!(of().expect("found").artefacts, first.artefacts);
+    config("include-system-site-packages = false\n");
+    put(&env.join("bin/python"), "other");
+    assert_ne!(of().expect("found").artefacts, first.artefacts);
+    put(&home.path().join("bytecode/x.pyc"), "");
+    assert!(of().expect_err("not empty").contains("byte code"));
 }
 
 #[test]

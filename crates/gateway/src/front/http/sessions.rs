@@ -187,17 +187,14 @@ impl Sessions {
     pub(super) async fn sweep(&self, stands: impl Fn(&Caller) -> bool) {
         let over = |talk: &Talk| talk.idle() > self.idle || !stands(&talk.caller);
         let ids: Vec<String> = held(&self.sessions).iter().filter(|(_, session)| over(&session.talk)).map(|(id, _)| id.clone()).collect();
-        for id in ids {
-            self.end(&id).await;
-        }
+        // All at once: a server that is slow to let go of one session does not prolong the others.
+        futures_util::future::join_all(ids.iter().map(|id| self.end(id))).await;
         let talks: Vec<Arc<Talk>> = {
             let mut standing = held(&self.standing);
             let old: Vec<_> = standing.iter().filter(|(_, talk)| over(talk)).map(|(key, _)| key.clone()).collect();
             old.iter().filter_map(|key| standing.remove(key)).collect()
         };
-        for talk in talks {
-            talk.end().await;
-        }
+        futures_util::future::join_all(talks.iter().map(|talk| talk.end())).await;
     }
 
     /// Ends everything.

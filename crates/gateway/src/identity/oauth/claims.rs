@@ -19,6 +19,9 @@ const MAX_GROUPS: usize = 1000;
 /// Seconds that a date may have at most: the year 9999.
 const LAST: i64 = 253_402_300_799;
 
+/// What the subject begins with when a program is its own: no user may have such a name.
+const PROGRAM: &str = "client:";
+
 /// What a token without an end counts as until it is asked about again.
 const UNSAID: u64 = u64::MAX;
 
@@ -56,15 +59,42 @@ pub(super) fn judge(claims: View<'_>, (config, issuer): (&OAuth, &Issuer), sourc
     if claims.get("cnf").is_some() {
         return Err(no(IDENTITY_INVALID, "the token is bound to a key (`cnf`), and came as a bearer token"));
     }
+    if source == Source::Introspection {
+        is_for_access(claims)?;
+    }
     let until_ms = times(claims, clock::millis(config.skew), source, now_ms)?;
-    // A program that has a token of its own is its own subject (RFC 9068, section 2.2); asked about an opaque
-    // one, issuers may leave that out.
-    let program = || client(claims).filter(|_| source == Source::Introspection && issuer.subject == "sub" && claims.get("sub").is_none());
-    let subject =
-        name(claims, &issuer.subject).or_else(program).ok_or_else(|| no(IDENTITY_INVALID, format!("no usable `{}`", issuer.subject)))?;
-    let principal = format!("oauth:{}#{subject}", issuer.label);
+    let principal = format!("oauth:{}#{}", issuer.label, subject(claims, issuer, source)?);
     let (reach, badge) = rights(claims, config, issuer)?;
     Ok(Bearer { caller: Caller::assertion(&principal, Means::OAuth, reach).with_badge(badge), until_ms })
+}
+
+/// Refuses what the issuer says is no access token: a refresh token is active, too, and lives far longer. One
+/// that is bound to a key must not pass as a bearer token either.
+fn is_for_access(claims: View<'_>) -> Result<(), Refusal> {
+    for (key, wanted) in [("token_use", &["access_token"][..]), ("token_type", &["bearer", "access_token"][..])] {
+        let Some(claim) = claims.get(key).filter(|claim| !claim.is_null()) else { continue };
+        let said = claim.as_str();
+        if !said.as_deref().is_some_and(|said| wanted.iter().any(|one| said.eq_ignore_ascii_case(one))) {
+            return Err(no(IDENTITY_INVALID, format!("`{key}` is {said:?}: not an access token for whoever bears it")));
+        }
+    }
+    Ok(())
+}
+
+/// Who the bearer is to the issuer. A program that has a token of its own is its own subject (RFC 9068, section
+/// 2.2); asked about an opaque one, issuers may leave that out, and then it must not pass for a user of its name.
+fn subject(claims: View<'_>, issuer: &Issuer, source: Source) -> Result<String, Refusal> {
+    let unusable = || no(IDENTITY_INVALID, format!("no usable `{}`", issuer.subject));
+    match name(claims, &issuer.subject) {
+        Some(user) if user.starts_with(PROGRAM) => {
+            Err(no(IDENTITY_INVALID, format!("`{}` begins with {PROGRAM:?}, which stands for programs", issuer.subject)))
+        }
+        Some(user) => Ok(user),
+        None if source == Source::Introspection && issuer.subject == "sub" && claims.get("sub").is_none() => {
+            client(claims).map(|client| format!("{PROGRAM}{client}")).ok_or_else(unusable)
+        }
+        None => Err(unusable()),
+    }
 }
 
 /// Texts of a claim that is a text or a list of texts; nothing else counts.

@@ -1,5 +1,6 @@
 //! The keys of one issuer over time: fetched when they are needed, again when they are old or a token names
-//! one that is not there, and good for a while when the issuer cannot be reached.
+//! one that is not there, and good for a while when the issuer cannot be reached. What it answers replaces what it
+//! answered before, even with nothing: so it takes back keys that were stolen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,7 +60,12 @@ impl Keyring {
         self.tried_ms.store(now_ms, Ordering::Release);
         let fetched = tokio::time::timeout(LONGEST, fetch(fetcher, issuer)).await.unwrap_or_else(|_| Err("it took too long".to_owned()));
         match fetched.and_then(|document| KeySet::read(document, issuer.algorithms.iter().copied(), now_ms)) {
-            Ok(set) => self.current.store(Some(Arc::new(set))),
+            Ok(set) => {
+                if set.is_empty() {
+                    tracing::error!(issuer = %issuer.name, "an issuer publishes no key that can be used: none of its signed tokens is good");
+                }
+                self.current.store(Some(Arc::new(set)));
+            }
             Err(error) => tracing::error!(issuer = %issuer.name, %error, "the keys of an issuer cannot be fetched"),
         }
     }

@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{
     RsaPublicKeyComponents, VerificationAlgorithm,
 };
 use bartizan_monitor::wire::canonical::Digest;
-use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::json::{Json, Kind, View};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -36,16 +36,23 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a set, for these algorithms. Keys that are of no use here are left out; the error is for the operator.
+    /// Reads a set, for these algorithms. Keys that are of no use here are left out, even when nothing remains:
+    /// an issuer takes its keys back by publishing a set without them. The error is for the operator.
     pub(super) fn read(document: Bytes, algorithms: impl Iterator<Item = Algorithm> + Clone, now_ms: u64) -> Result<Self, String> {
         let json = Json::parse(document).map_err(|error| error.to_string())?;
-        let listed: Vec<View<'_>> = json.view().get("keys").ok_or("no `keys`")?.items().collect();
+        let listed = json.view().get("keys").filter(|keys| keys.kind() == Kind::Array).ok_or("no list of `keys`")?;
+        let listed: Vec<View<'_>> = listed.items().collect();
         if listed.len() > MAX_KEYS {
             return Err(format!("more than {MAX_KEYS} keys"));
         }
         let keys: Vec<Key> =
             listed.into_iter().flat_map(|jwk| algorithms.clone().filter_map(move |algorithm| key(jwk, algorithm))).collect();
-        if keys.is_empty() { Err("no key that can be used".to_owned()) } else { Ok(Self { keys, fetched_ms: now_ms }) }
+        Ok(Self { keys, fetched_ms: now_ms })
+    }
+
+    /// Whether nothing can be signed with them.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// Whether a key is still one of them.
@@ -118,5 +125,21 @@ fn family(algorithm: Algorithm) -> Family {
         Algorithm::Ps384 => Family::Rsa(&RSA_PSS_2048_8192_SHA384),
         Algorithm::Ps512 => Family::Rsa(&RSA_PSS_2048_8192_SHA512),
         Algorithm::EdDsa => Family::Ed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_without_usable_keys_is_an_answer_and_what_is_no_set_is_not() {
+        let read = |text: &'static str| KeySet::read(Bytes::from_static(text.as_bytes()), [Algorithm::EdDsa].into_iter(), 1);
+        for taken in [r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#, r#"{"keys":[{"kty":"OKP","use":"enc"}]}"#] {
+            assert!(read(taken).expect(taken).is_empty(), "{taken}");
+        }
+        for refused in ["", "<", "[]", "{}", r#"{"keys":null}"#, r#"{"keys":{}}"#, r#"{"keys":"x"}"#, r#"{"error":"later"}"#] {
+            assert!(read(refused).is_err(), "{refused}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! question, and found by their bearer, so that running sessions end with their tokens.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use bartizan_monitor::case::Caller;
@@ -9,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// How many tokens are remembered.
 const MOST: usize = 10_000;
+/// How many of one principal: whoever has an issuer make many tokens pushes out no one else's.
+const SHARE: usize = 16;
 /// How many are forgotten at once when there are more.
 const BATCH: usize = MOST / 16;
 /// How many tokens are remembered that are worth nothing, and for how long.
@@ -54,6 +57,8 @@ pub(super) struct Entry {
 pub(super) struct Known {
     entries: HashMap<Print, Entry>,
     bearers: HashMap<Caller, BTreeSet<Print>>,
+    // Callers of one principal differ in their rights; what they share is counted together.
+    shares: HashMap<Arc<str>, BTreeSet<Print>>,
     bad: HashMap<Print, u64>,
     uses: u64,
 }
@@ -76,21 +81,29 @@ impl Known {
     /// Remembers a token.
     pub(super) fn insert(&mut self, print: Print, caller: Caller, until_ms: u64, (proof, now_ms): (Proof, u64)) {
         self.remove(&print);
+        self.make_room(caller.principal(), now_ms);
         if self.entries.len() >= MOST {
             self.forget(now_ms);
         }
         self.uses = self.uses.saturating_add(1);
         self.bearers.entry(caller.clone()).or_default().insert(print);
+        self.shares.entry(caller.principal().clone()).or_default().insert(print);
         self.entries.insert(print, Entry { caller, until_ms, proof, used: self.uses });
     }
 
     /// Forgets a token.
     pub(super) fn remove(&mut self, print: &Print) {
         let Some(entry) = self.entries.remove(print) else { return };
-        let Some(prints) = self.bearers.get_mut(&entry.caller) else { return };
-        prints.remove(print);
-        if prints.is_empty() {
-            self.bearers.remove(&entry.caller);
+        drop_from(&mut self.bearers, &entry.caller, print);
+        drop_from(&mut self.shares, entry.caller.principal(), print);
+    }
+
+    /// Forgets a token of a principal that has its share: one that is over, else what was not used for longest.
+    fn make_room(&mut self, principal: &Arc<str>, now_ms: u64) {
+        let Some(prints) = self.shares.get(principal).filter(|prints| prints.len() >= SHARE) else { return };
+        let ranked = prints.iter().filter_map(|print| self.entries.get(print).map(|entry| (entry.until_ms > now_ms, entry.used, *print)));
+        if let Some((_, _, print)) = ranked.min() {
+            self.remove(&print);
         }
     }
 
@@ -120,6 +133,15 @@ impl Known {
     }
 }
 
+/// Takes a token out of a group of them, and the group with the last one.
+fn drop_from<K: Eq + Hash>(groups: &mut HashMap<K, BTreeSet<Print>>, key: &K, print: &Print) {
+    let Some(prints) = groups.get_mut(key) else { return };
+    prints.remove(print);
+    if prints.is_empty() {
+        groups.remove(key);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,29 +157,59 @@ mod tests {
         Proof::Signed { issuer: 0, key: [0; 32] }
     }
 
+    fn caller(name: &str) -> Caller {
+        Caller::assertion(name, Means::OAuth, Reach::all())
+    }
+
+    /// One of so many that nobody has more than a share.
+    fn someone(number: usize) -> Caller {
+        caller(&(number % (MOST / 4)).to_string())
+    }
+
     #[test]
     fn what_was_not_used_for_longest_is_forgotten_first() {
-        let caller = Caller::assertion("a", Means::OAuth, Reach::all());
         let mut known = Known::default();
         for number in 0..MOST {
-            known.insert(print(number), caller.clone(), 100, (proof(), 1));
+            known.insert(print(number), someone(number), 100, (proof(), 1));
         }
         assert!(known.get(&print(0)).is_some(), "used just now");
-        known.insert(print(MOST), caller.clone(), 100, (proof(), 1));
+        known.insert(print(MOST), someone(MOST), 100, (proof(), 1));
         assert!(known.get(&print(0)).is_some() && known.get(&print(1)).is_none() && known.get(&print(MOST)).is_some());
         assert_eq!(known.entries.len(), MOST - BATCH + 1);
-        assert_eq!(known.of(&caller).len(), known.entries.len());
+        assert_eq!(known.bearers.values().map(BTreeSet::len).sum::<usize>(), known.entries.len());
+        assert_eq!(known.shares.values().map(BTreeSet::len).sum::<usize>(), known.entries.len());
+    }
+
+    #[test]
+    fn a_principal_pushes_out_only_its_own_tokens() {
+        let mut known = Known::default();
+        let greedy = [caller("a"), Caller::assertion("a", Means::OAuth, Reach { servers: Some(Arc::default()), ..Reach::all() })];
+        known.insert(print(MOST * 2), caller("b"), 100, (proof(), 1));
+        for number in 0..SHARE {
+            known.insert(print(number), greedy[number % 2].clone(), if number == 5 { 10 } else { 100 }, (proof(), 1));
+        }
+        assert!(known.get(&print(0)).is_some(), "used just now");
+        known.insert(print(SHARE), greedy[0].clone(), 100, (proof(), 50));
+        assert!(known.get(&print(5)).is_none() && known.get(&print(1)).is_some(), "what is over goes first");
+        known.insert(print(SHARE + 1), greedy[1].clone(), 100, (proof(), 50));
+        assert!(known.get(&print(2)).is_none() && known.get(&print(0)).is_some(), "then what was not used for longest");
+        known.insert(print(SHARE + 1), greedy[0].clone(), 100, (proof(), 50));
+        assert_eq!(known.entries.len(), SHARE + 1, "the same token again costs nothing");
+        for number in 0..MOST * 2 {
+            known.insert(print(number), greedy[number % 2].clone(), 100, (proof(), 1));
+        }
+        assert_eq!((known.entries.len(), known.shares.len()), (SHARE + 1, 2), "whatever its rights");
+        assert_eq!(known.of(&caller("b")).len(), 1, "another's session goes on");
     }
 
     #[test]
     fn what_is_over_is_forgotten_before_what_lives() {
-        let caller = Caller::assertion("a", Means::OAuth, Reach::all());
         let mut known = Known::default();
         for number in 0..MOST {
             let until = if number % 2 == 0 { 100 } else { 10 };
-            known.insert(print(number), caller.clone(), until, (proof(), 1));
+            known.insert(print(number), someone(number), until, (proof(), 1));
         }
-        known.insert(print(MOST), caller, 100, (proof(), 50));
+        known.insert(print(MOST), someone(MOST), 100, (proof(), 50));
         assert_eq!(known.entries.len(), MOST / 2 + 1);
     }
 

@@ -382,6 +382,11 @@ async fn issuers_that_misbehave_let_nobody_in() {
         ("not JSON", Says::Raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n<".to_owned())),
         ("two sets of keys", Says::Raw("HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{\"keys\":[],\"keys\":[]}".to_owned())),
         ("too many keys", Says::Json(json!({"keys": many}))),
+    ] {
+        nobody_gets_in((what, says), &ec, "identity.unavailable").await;
+    }
+    // A set of keys that is whole and of no use is an answer: nothing is signed.
+    for (what, says) in [
         ("no keys", Says::Json(json!({"keys": []}))),
         ("only a secret", Says::Json(json!({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "one", "alg": "HS256"}]}))),
         ("its private key, too", Says::Json(json!({"keys": [lost]}))),
@@ -390,18 +395,22 @@ async fn issuers_that_misbehave_let_nobody_in() {
         ("a key of another algorithm", Says::Json(json!({"keys": [with(&ec.jwk("one"), json!({"alg": "ES384"}))]}))),
         ("a point that is none", Says::Json(json!({"keys": [with(&ec.jwk("one"), json!({"x": b64([1; 32])}))]}))),
     ] {
-        let fake = Fake::start().await;
-        fake.say("/real", Says::Json(json!({"keys": [ec.jwk("one")]})));
-        fake.say("/jwks", says.clone());
-        fake.say("/introspection", says);
-        let oauth = fake.oauth();
-        let token = ec.token(&header(), &fake.claims());
-        assert_eq!(outcome(&oauth, &token, NOW).await, "identity.unavailable", "{what}");
-        assert_eq!(outcome(&oauth, &token, NOW + 9_999).await, "identity.unavailable", "{what}");
-        assert_eq!(fake.asked(), 1, "{what}: and is not asked again at once");
-        if what != "silent" {
-            assert_eq!(outcome(&oauth, "opaque", NOW).await, "identity.unavailable", "{what}");
-        }
+        nobody_gets_in((what, says), &ec, "identity.invalid").await;
+    }
+}
+
+async fn nobody_gets_in((what, says): (&str, Says), ec: &Pair, expected: &str) {
+    let fake = Fake::start().await;
+    fake.say("/real", Says::Json(json!({"keys": [ec.jwk("one")]})));
+    fake.say("/jwks", says.clone());
+    fake.say("/introspection", says);
+    let oauth = fake.oauth();
+    let token = ec.token(&header(), &fake.claims());
+    assert_eq!(outcome(&oauth, &token, NOW).await, expected, "{what}");
+    assert_eq!(outcome(&oauth, &token, NOW + 9_999).await, expected, "{what}");
+    assert_eq!(fake.asked(), 1, "{what}: and is not asked again at once");
+    if what != "silent" {
+        assert_eq!(outcome(&oauth, "opaque", NOW).await, "identity.unavailable", "{what}");
     }
 }
 
@@ -615,3 +624,5 @@ async fn a_repeated_call_asks_nobody_and_is_remembered_once() {
     assert_eq!(fake.asked(), 1);
     assert_eq!(held(&oauth.known).of(&caller).len(), 1, "one token is remembered once");
 }
+
+mod abuse;
