@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use toml::Spanned;
 
 use super::problem::Problems;
@@ -15,6 +17,14 @@ pub struct Webhook {
     pub url: url::Url,
     /// What events are signed with.
     pub secret: Secret,
+}
+
+/// Whether a secret is something to sign with. What begins like those that such services make is base64.
+fn is_key(secret: &str) -> bool {
+    match secret.strip_prefix("whsec_") {
+        Some(rest) => STANDARD.decode(rest).is_ok_and(|key| !key.is_empty()),
+        None => !secret.is_empty(),
+    }
 }
 
 /// How often what servers offer is compared with the lock file when nobody asks.
@@ -53,7 +63,12 @@ impl Surroundings<'_> {
             return None;
         }
         match secret::resolve(written.get_ref(), self.base, self.variables) {
-            Ok(secret) => Some(Webhook { url: url?, secret }),
+            Ok(secret) if is_key(secret.expose()) => Some(Webhook { url: url?, secret }),
+            Ok(_) => {
+                let help = "use the secret as the receiver gave it: `whsec_` and base64, or any other text that is not empty";
+                problems.add(Some(written.span()), "this is no key: whoever signs with nothing can be imitated", help);
+                None
+            }
             Err(what) => {
                 problems.add(Some(written.span()), what, "");
                 None

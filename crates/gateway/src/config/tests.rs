@@ -34,6 +34,8 @@ impl Bench {
 fn variables(name: &str) -> Option<OsString> {
     match name {
         "API_KEY" => Some("k3y".into()),
+        "NO_KEY" => Some("whsec_".into()),
+        "BAD_KEY" => Some("whsec_not base64".into()),
         "UPSTREAM_AUTH" => Some("Bearer b34rer".into()),
         "BROKEN" => Some("a\nb".into()),
         _ => None,
@@ -437,6 +439,8 @@ fn a_webhook_has_an_address_and_a_secret_that_is_not_written_down() {
         ("[webhook]\nurl = \"https://a.example/x\"\nsecret = \"hunter2hunter2\"", "holds no secrets"),
         ("[webhook]\nurl = \"http://a.example/x\"\nsecret = \"${env:API_KEY}\"", "in clear text"),
         ("[webhook]\nurl = \"https://u:p@a.example/x\"\nsecret = \"${env:API_KEY}\"", "credential"),
+        ("[webhook]\nurl = \"https://a.example/x\"\nsecret = \"${env:NO_KEY}\"", "this is no key"),
+        ("[webhook]\nurl = \"https://a.example/x\"\nsecret = \"${env:BAD_KEY}\"", "this is no key"),
         ("[drift]\nprobe_every = \"1ms\"", "once a second at most"),
     ] {
         assert!(bench.problems(text).iter().any(|problem| problem.contains(what)), "{text}: {:?}", bench.problems(text));
