@@ -7,6 +7,7 @@ mod run;
 pub(crate) use place::no_room;
 pub use run::{ServeError, run_http, run_stdio};
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub struct House {
 pub struct Visit<'a> {
     /// The conversation that it belongs to.
     pub talk: &'a Arc<Talk>,
+    /// Where its connection comes from; none over a pipe.
+    pub peer: Option<IpAddr>,
     /// Where to send what comes before the answer.
     pub interim: InterimSender,
 }
@@ -101,7 +104,7 @@ async fn live(
     // Reading lists may take long: what is judged is judged by what holds now.
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still(&talk.caller, clock::now_ms()), ticket)?;
-    let facts = facts(house, talk, &ticket);
+    let facts = facts(house, visit, &ticket);
     let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let (case, ticket) = closing(snapshot.catalog.case(parsed, &talk.caller, place, facts), ticket)?; // 4
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
@@ -165,9 +168,9 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
     }
 }
 
-fn facts(house: &House, talk: &Talk, ticket: &Ticket) -> Facts {
-    let (session, stops) = (talk.label.clone(), house.stops.now());
-    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport: talk.transport, stops }
+fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
+    let (session, stops) = (visit.talk.label.clone(), house.stops.now());
+    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport: visit.talk.transport, peer: visit.peer, stops }
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.

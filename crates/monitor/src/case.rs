@@ -2,10 +2,11 @@
 
 mod caller;
 mod stops;
-pub use caller::{Badge, Caller, Means, Reach};
+pub use caller::{Badge, Caller, Means, Reach, Strength};
 pub use stops::{Stopped, Stops};
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::reason::Reason;
@@ -170,6 +171,8 @@ pub struct Facts {
     pub session: Arc<str>,
     /// How the client is connected: `stdio` or `http`.
     pub transport: &'static str,
+    /// Where the client's connection comes from; none over a pipe.
+    pub peer: Option<IpAddr>,
     /// What the operator has stopped.
     pub stops: Arc<Stops>,
 }

@@ -8,6 +8,7 @@ mod sessions;
 mod stall;
 mod tape;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_monitor::case::Caller;
@@ -58,6 +59,16 @@ pub struct Front {
 type Answer = Response<Body>;
 /// Room for the body that a message was read from.
 type Room = Share<Arc<str>>;
+/// A message, and the room that it takes.
+type Held = (Result<Parsed, Misread>, Room);
+
+/// Who asks, at which endpoint, from where.
+#[derive(Clone, Copy)]
+struct Asker<'a> {
+    caller: &'a Caller,
+    endpoint: &'a Arc<Endpoint>,
+    peer: IpAddr,
+}
 
 impl Front {
     /// A front for these endpoints.
@@ -84,7 +95,7 @@ impl Front {
     }
 
     /// Answers one HTTP request. Step 1 of the life of a call.
-    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
+    pub async fn answer(self: &Arc<Self>, peer: IpAddr, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
         let answered = async {
             door::place(&self.house.settings.listen, &parts)?;
@@ -100,7 +111,8 @@ impl Front {
                     // Held until the message is dealt with: as long as that, the body may be in memory.
                     let mut room = door::room(&self.house, &caller, &body)?;
                     let body = door::collect(body, &self.house.settings.limits, &mut room).await?;
-                    self.post(&caller, &endpoint, &parts.headers, (body, room)).await
+                    let asker = Asker { caller: &caller, endpoint: &endpoint, peer };
+                    self.post(asker, &parts.headers, (body, room)).await
                 }
                 HttpMethod::GET => self.get(&caller, &endpoint, &parts.headers),
                 HttpMethod::DELETE => self.delete(&caller, &endpoint, &parts.headers).await,
@@ -143,22 +155,17 @@ impl Front {
         id
     }
 
-    async fn post(
-        self: &Arc<Self>,
-        caller: &Caller,
-        endpoint: &Arc<Endpoint>,
-        headers: &HeaderMap,
-        (body, room): (Bytes, Room),
-    ) -> Result<Answer, Refusal> {
+    async fn post(self: &Arc<Self>, asker: Asker<'_>, headers: &HeaderMap, (body, room): (Bytes, Room)) -> Result<Answer, Refusal> {
         let mirror = door::mirror(headers);
+        let Asker { caller, endpoint, peer } = asker;
         let named = self.session(caller, endpoint, headers)?;
         let negotiated = named.as_ref().and_then(|session| session.talk.negotiated()).map(|settled| settled.version);
         match envelope::parse(body, &mirror, negotiated) {
-            Arrival::Batch(messages) => Ok(self.batch(caller, endpoint, named, messages).await),
-            Arrival::One(message) if opens_session(&message) && named.is_none() => self.initialize(caller, endpoint, *message).await,
+            Arrival::Batch(messages) => Ok(self.batch(asker, named, messages).await),
+            Arrival::One(message) if opens_session(&message) && named.is_none() => self.initialize(asker, *message).await,
             Arrival::One(message) => Ok(match named.filter(|_| is_legacy(&message)) {
-                Some(session) => self.within(session, *message, room).await,
-                None => self.alone(self.sessions.standing(caller, endpoint), *message, room).await,
+                Some(session) => self.within(session, peer, (*message, room)).await,
+                None => self.alone(self.sessions.standing(caller, endpoint), peer, (*message, room)).await,
             }),
         }
     }
@@ -183,13 +190,12 @@ impl Front {
 
     async fn initialize(
         self: &Arc<Self>,
-        caller: &Caller,
-        endpoint: &Arc<Endpoint>,
+        Asker { caller, endpoint, peer }: Asker<'_>,
         message: Result<Parsed, Misread>,
     ) -> Result<Answer, Refusal> {
         let (id, session) = self.sessions.open(caller, endpoint).ok_or_else(|| Refusal::new(SESSION_LIMIT, "").retry_after(1000))?;
         let (interim, _early) = mpsc::channel(1);
-        let reply = handle(&self.house, Visit { talk: &session.talk, interim }, message).await;
+        let reply = handle(&self.house, Visit { talk: &session.talk, peer: Some(peer), interim }, message).await;
         let reply = match reply {
             Some(reply) if reply.succeeded => reply,
             refused => {
@@ -205,12 +211,12 @@ impl Front {
     }
 
     /// A request that stands alone: it lives as long as its connection.
-    async fn alone(self: &Arc<Self>, talk: Arc<Talk>, message: Result<Parsed, Misread>, room: Room) -> Answer {
+    async fn alone(self: &Arc<Self>, talk: Arc<Talk>, peer: IpAddr, (message, room): Held) -> Answer {
         let house = self.house.clone();
         let (interim, early) = mpsc::channel(BACKLOG);
         let work = Box::pin(async move {
             let _held = room;
-            handle(&house, Visit { talk: &talk, interim }, message).await
+            handle(&house, Visit { talk: &talk, peer: Some(peer), interim }, message).await
         });
         match body::first(work, early).await {
             body::First::Reply(reply) => plain(reply),
@@ -219,12 +225,12 @@ impl Front {
     }
 
     /// A request of a session: it goes on when the connection breaks, and its stream can be resumed.
-    async fn within(self: &Arc<Self>, session: Arc<Session>, message: Result<Parsed, Misread>, room: Room) -> Answer {
+    async fn within(self: &Arc<Self>, session: Arc<Session>, peer: IpAddr, (message, room): Held) -> Answer {
         let (decided, decision) = oneshot::channel();
         let house = self.house.clone();
         tokio::spawn(async move {
             let _held = room;
-            run_within(&house, &session, message, decided).await;
+            run_within(&house, &session, (peer, message), decided).await;
         });
         match decision.await {
             Ok(Decision::Reply(reply)) => plain(reply),
@@ -237,15 +243,15 @@ impl Front {
 
     async fn batch(
         self: &Arc<Self>,
-        caller: &Caller,
-        endpoint: &Arc<Endpoint>,
+        Asker { caller, endpoint, peer }: Asker<'_>,
         named: Option<Arc<Session>>,
         messages: Vec<Result<Parsed, Misread>>,
     ) -> Answer {
         let talk = named.map_or_else(|| self.sessions.standing(caller, endpoint), |session| session.talk.clone());
         let (interim, mut early) = mpsc::channel(BACKLOG);
         let handled = async {
-            let visits = messages.into_iter().map(|message| handle(&self.house, Visit { talk: &talk, interim: interim.clone() }, message));
+            let visit = || Visit { talk: &talk, peer: Some(peer), interim: interim.clone() };
+            let visits = messages.into_iter().map(|message| handle(&self.house, visit(), message));
             let replies = futures_util::future::join_all(visits).await;
             drop(interim);
             replies
@@ -308,11 +314,16 @@ enum Decision {
 
 /// Handles a message of a session. The answer is plain JSON when nothing comes before it, and a
 /// stream otherwise.
-async fn run_within(house: &Arc<House>, session: &Arc<Session>, message: Result<Parsed, Misread>, decided: oneshot::Sender<Decision>) {
+async fn run_within(
+    house: &Arc<House>,
+    session: &Arc<Session>,
+    (peer, message): (IpAddr, Result<Parsed, Misread>),
+    decided: oneshot::Sender<Decision>,
+) {
     let (interim, early) = mpsc::channel(BACKLOG);
     let house = house.clone();
     let talk = session.talk.clone();
-    let work = Box::pin(async move { handle(&house, Visit { talk: &talk, interim }, message).await });
+    let work = Box::pin(async move { handle(&house, Visit { talk: &talk, peer: Some(peer), interim }, message).await });
     match body::first(work, early).await {
         body::First::Reply(reply) => {
             // The connection broke before anything was said: there is no stream to resume.

@@ -279,7 +279,7 @@ async fn accept(house: &Arc<House>, front: &Arc<Front>, listener: &TcpListener) 
         let front = front.clone();
         let service = service_fn(move |request| {
             let front = front.clone();
-            async move { Ok::<_, std::convert::Infallible>(front.answer(request).await) }
+            async move { Ok::<_, std::convert::Infallible>(front.answer(peer.ip(), request).await) }
         });
         let connection = builder.serve_connection(Stall::new(TokioIo::new(stream), limits.write_timeout), service);
         connections.spawn(async move {

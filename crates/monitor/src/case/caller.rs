@@ -36,6 +36,18 @@ pub struct Caller {
     means: Means,
     reach: Reach,
     badge: Option<Arc<Badge>>,
+    strength: Strength,
+}
+
+/// How strongly a caller was recognised, beyond its credential. Policy can demand it for what is grave.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Strength {
+    /// The name in the client certificate of the connection: a SPIFFE ID, a URI, a DNS name or an e-mail address.
+    pub certificate: Option<Arc<str>>,
+    /// Whether the issuer says that a second factor was used (`amr`, RFC 8176).
+    pub second_factor: bool,
+    /// When the person last logged in at the issuer (`auth_time`, OpenID Connect Core 2), in milliseconds since the Unix epoch.
+    pub logged_in_ms: Option<u64>,
 }
 
 /// What an issuer says of a caller beside its name, and what the operator's scopes make of that.
@@ -80,7 +92,20 @@ impl Caller {
     /// `identity` only (tidy checks).
     #[must_use]
     pub fn assertion(principal: &str, means: Means, reach: Reach) -> Self {
-        Self { principal: principal.into(), means, reach, badge: None }
+        Self { principal: principal.into(), means, reach, badge: None, strength: Strength::default() }
+    }
+
+    /// The same, recognised as strongly as this.
+    #[must_use]
+    pub fn with_strength(mut self, strength: Strength) -> Self {
+        self.strength = strength;
+        self
+    }
+
+    /// How strongly it was recognised.
+    #[must_use]
+    pub const fn strength(&self) -> &Strength {
+        &self.strength
     }
 
     /// The same with what its issuer says of it.
