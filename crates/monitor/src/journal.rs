@@ -12,7 +12,7 @@ use crate::case::{Case, Mark, ReplyForm, Step};
 use crate::reason::Refusal;
 use crate::wire::canonical::Digest;
 use crate::wire::envelope::Message;
-use crate::wire::json::{Json, Kind, View};
+use crate::wire::json::{Json, Kind, Members, View};
 
 /// Where the lines of one call go. The implementation adds time, number and chain.
 pub trait Ledger: Send + Sync {
@@ -156,17 +156,17 @@ fn trail_member(trail: &[Step]) -> Option<(&'static str, Json)> {
 }
 
 fn trail_json(trail: &[Step]) -> Json {
-    Json::object(trail.iter().map(|step| (step.control, Json::string(&mark_text(step.mark)))))
-}
-
-fn mark_text(mark: Mark) -> String {
-    match mark {
-        Mark::Pass => "pass".to_owned(),
-        Mark::Mask => "mask".to_owned(),
-        Mark::Hold(reason) => format!("hold {reason}"),
-        Mark::Deny(reason) => format!("deny {reason}"),
-        Mark::Observed(reason) => format!("observed {reason}"),
+    let mut members = Members::new();
+    for step in trail {
+        match step.mark {
+            Mark::Pass => members.string(step.control, "pass"),
+            Mark::Mask => members.string(step.control, "mask"),
+            Mark::Hold(reason) => members.shown(step.control, format_args!("hold {reason}")),
+            Mark::Deny(reason) => members.shown(step.control, format_args!("deny {reason}")),
+            Mark::Observed(reason) => members.shown(step.control, format_args!("observed {reason}")),
+        };
     }
+    members.end()
 }
 
 /// A call's number as it stands in the journal. Text, because a number of this size loses digits in
@@ -183,36 +183,35 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
         Message::Request { method, .. } | Message::Notification { method, .. } => method.name(),
         Message::Response { .. } => "response",
     };
-    let mut members = vec![
-        ("event", Json::string("decided")),
-        ("call", Json::string(&call_name(facts.id))),
-        ("principal", Json::string(case.caller().principal())),
-        ("session", Json::string(&facts.session)),
-        ("transport", Json::string(facts.transport)),
-        ("version", Json::string(case.version().name())),
-        ("method", Json::string(method)),
-        ("policy", Json::string(&policy.to_string())),
-        ("decision", Json::string(if admitted { "admitted" } else { "refused" })),
-    ];
+    let mut members = Members::new();
+    members
+        .string("event", "decided")
+        .shown("call", format_args!("{:016x}", facts.id))
+        .string("principal", case.caller().principal())
+        .string("session", &facts.session)
+        .string("transport", facts.transport)
+        .string("version", case.version().name())
+        .string("method", method)
+        .shown("policy", policy)
+        .string("decision", if admitted { "admitted" } else { "refused" });
     if let Some(application) = case.caller().badge().and_then(|badge| badge.application.as_deref()) {
-        members.push(("application", Json::string(application)));
+        members.string("application", application);
     }
     if let Some(server) = case.server() {
-        members.push(("server", Json::string(server)));
+        members.string("server", server);
     }
     if let Some(item) = case.item() {
-        members.push(("kind", Json::string(item.pin.kind.name())));
-        members.push(("item", Json::string(&item.pin.name)));
-        members.push(("effect", Json::string(case.effect().name())));
-        members.push(("pinned", Json::string(&item.pin.digest.to_string())));
+        let (kind, effect) = (item.pin.kind.name(), case.effect().name());
+        members.string("kind", kind).string("item", &item.pin.name).string("effect", effect).shown("pinned", item.pin.digest);
     }
     if let Some(arguments) = case.arguments() {
-        members.push(("arguments", Json::string(&case.arguments_digest().to_string())));
-        members.push(("shape", outline(arguments)));
+        members.shown("arguments", case.arguments_digest()).json("shape", &outline(arguments));
     }
-    members.extend(trace(case).map(|trace| ("trace", trace)));
-    members.push(("trail", trail_json(trail)));
-    Json::object(members)
+    if let Some(trace) = trace(case) {
+        members.json("trace", &trace);
+    }
+    members.json("trail", &trail_json(trail));
+    members.end()
 }
 
 /// The trace id of a W3C `traceparent` in `_meta` (SEP-414).

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use aws_lc_rs::rand;
 use bartizan_monitor::wire::canonical::Digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -92,6 +91,7 @@ pub fn random_id() -> Option<String> {
 
 fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).ok()?;
+    // The kernel's, and not the TLS library's, which first gathers entropy of its own for tens of milliseconds.
+    getrandom::fill(&mut bytes).ok()?;
     Some(bytes)
 }

@@ -1,6 +1,7 @@
 //! The hash chain: appending and verifying.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use bytes::Bytes;
 
@@ -31,9 +32,11 @@ impl Chain {
     #[must_use]
     pub fn append(&mut self, at_ms: u64, elapsed_us: Option<u64>, members: &Json) -> Vec<u8> {
         self.seq = self.seq.saturating_add(1);
-        let mut line = format!("{{\"seq\":{},\"prev\":\"{}\",\"at\":{at_ms}", self.seq, self.head).into_bytes();
+        let mut line = Vec::with_capacity(members.bytes().len().saturating_add(160));
+        // Writing to memory cannot fail.
+        let _ = write!(line, "{{\"seq\":{},\"prev\":\"{}\",\"at\":{at_ms}", self.seq, self.head);
         if let Some(us) = elapsed_us {
-            line.extend_from_slice(format!(",\"us\":{us}").as_bytes());
+            let _ = write!(line, ",\"us\":{us}");
         }
         let inner = members.view().text().strip_prefix('{').unwrap_or("}");
         if inner != "}" {

@@ -51,8 +51,14 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Digests stand in every record, so they are written at once and not digit by digit.
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        for (slot, nibble) in text.iter_mut().skip(7).zip(nibbles) {
+            *slot = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -13,9 +13,11 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+mod build;
 mod edit;
 mod scan;
 mod walk;
+pub use build::Members;
 pub use edit::Edits;
 
 /// How deeply arrays and objects may nest.
@@ -97,7 +99,9 @@ impl Json {
     /// A JSON string.
     #[must_use]
     pub fn string(text: &str) -> Self {
-        Self::of(&text)
+        let mut out = Vec::with_capacity(text.len().saturating_add(2));
+        build::quote(&mut out, text);
+        Self(Bytes::from(out))
     }
 
     /// A JSON integer.
@@ -128,17 +132,11 @@ impl Json {
     /// An object of these members, in this order. Keys must differ.
     #[must_use]
     pub fn object<'k>(members: impl IntoIterator<Item = (&'k str, Self)>) -> Self {
-        let mut out = vec![b'{'];
+        let mut out = Members::new();
         for (key, value) in members {
-            if out.len() > 1 {
-                out.push(b',');
-            }
-            out.extend_from_slice(&Self::string(key).0);
-            out.push(b':');
-            out.extend_from_slice(&value.0);
+            out.json(key, &value);
         }
-        out.push(b'}');
-        Self(Bytes::from(out))
+        out.end()
     }
 
     /// An array of these values.

@@ -1,0 +1,106 @@
+//! Objects of our own, written in one go: records and messages are made for every call.
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+use bytes::Bytes;
+
+use super::Json;
+
+/// An object that is being written, member by member. Keys must differ.
+#[derive(Debug)]
+pub struct Members(Vec<u8>);
+
+impl Default for Members {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Members {
+    /// Begins an object.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut out = Vec::with_capacity(512);
+        out.push(b'{');
+        Self(out)
+    }
+
+    /// A member that is a string.
+    pub fn string(&mut self, key: &str, text: &str) -> &mut Self {
+        self.key(key);
+        quote(&mut self.0, text);
+        self
+    }
+
+    /// A member that is shown as it displays, which needs no escapes: digests, names, numbers as text.
+    pub fn shown(&mut self, key: &str, value: impl Display) -> &mut Self {
+        self.key(key);
+        let begun = self.0.len();
+        self.0.push(b'"');
+        // Writing to memory cannot fail.
+        let _ = write!(self.0, "{value}");
+        let plain = self.0.iter().skip(begun.saturating_add(1)).all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'));
+        if plain {
+            self.0.push(b'"');
+        } else {
+            self.0.truncate(begun);
+            quote(&mut self.0, &value.to_string());
+        }
+        self
+    }
+
+    /// A member that is any value.
+    pub fn json(&mut self, key: &str, value: &Json) -> &mut Self {
+        self.key(key);
+        self.0.extend_from_slice(value.bytes());
+        self
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn end(mut self) -> Json {
+        self.0.push(b'}');
+        Json(Bytes::from(self.0))
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        quote(&mut self.0, key);
+        self.0.push(b':');
+    }
+}
+
+/// Writes a JSON string.
+pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
+        out.reserve(text.len().saturating_add(2));
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
+    // A string serialises, and writing to memory cannot fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_what_a_parser_reads() {
+        let mut members = Members::new();
+        members.string("a", "x\"\\\u{1}\u{7f}é").shown("b", "q\"uo\nte").shown("c", 7).json("d\"", &Json::null());
+        let json = members.end();
+        assert_eq!(Json::parse(json.bytes().clone()).as_ref(), Ok(&json));
+        let view = json.view();
+        assert_eq!(view.get("a").and_then(|a| a.as_str()).as_deref(), Some("x\"\\\u{1}\u{7f}é"));
+        assert_eq!(view.get("b").and_then(|b| b.as_str()).as_deref(), Some("q\"uo\nte"));
+        assert_eq!(view.get("c").and_then(|c| c.as_str()).as_deref(), Some("7"));
+        assert!(view.get("d\"").is_some_and(|d| d.is_null()));
+        assert_eq!(Members::new().end(), Json::empty_object());
+    }
+}
