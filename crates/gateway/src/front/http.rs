@@ -4,6 +4,7 @@ mod body;
 mod challenge;
 mod door;
 mod flood;
+mod onward;
 mod sessions;
 mod stall;
 mod tape;
@@ -35,6 +36,7 @@ use crate::share::Share;
 use crate::upstream::Pulse;
 use body::Body;
 use flood::{Entry, Flood};
+use onward::Onward;
 use sessions::{Session, Sessions};
 pub use stall::Stall;
 use tape::Tape;
@@ -226,18 +228,24 @@ impl Front {
 
     /// A request of a session: it goes on when the connection breaks, and its stream can be resumed.
     async fn within(self: &Arc<Self>, session: Arc<Session>, peer: IpAddr, (message, room): Held) -> Answer {
-        let (decided, decision) = oneshot::channel();
+        let (decided, mut decision) = oneshot::channel();
         let house = self.house.clone();
-        tokio::spawn(async move {
+        let work = Onward::new(async move {
             let _held = room;
             run_within(&house, &session, (peer, message), decided).await;
         });
-        match decision.await {
+        let decision = tokio::select! {
+            biased;
+            // A stream's beginning: the rest of the work goes on while the stream is read.
+            decided = &mut decision => decided.map_err(drop),
+            () = work => decision.try_recv().map_err(drop),
+        };
+        match decision {
             Ok(Decision::Reply(reply)) => plain(reply),
             // The call has a place of its own, as long as it runs.
             Ok(Decision::Stream(events)) => stream(Body::Tape(events, None)),
-            // The task panicked; its ticket has closed the record.
-            Err(_) => plain_status(StatusCode::INTERNAL_SERVER_ERROR),
+            // The work panicked; its ticket has closed the record.
+            Err(()) => plain_status(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
 
