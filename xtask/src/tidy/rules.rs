@@ -166,7 +166,8 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     "crates/gateway/src/config.rs",
     "crates/gateway/src/config/files.rs",
     "crates/gateway/src/snapshot.rs",
-    // Connections.
+    // Connections, and the client's pipe.
+    "crates/gateway/src/front/stdio/pipe.rs",
     "crates/gateway/src/upstream/dial.rs",
     // What a server inherits of the environment.
     "crates/gateway/src/upstream/stdio.rs",

@@ -1,5 +1,7 @@
 //! A client at standard input: one message per line.
 
+pub mod pipe;
+
 use std::sync::Arc;
 
 use bartizan_monitor::reason::Refusal;

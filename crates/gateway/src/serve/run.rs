@@ -179,7 +179,7 @@ async fn drain(house: &Arc<House>) {
 pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     let (house, servers) = build(loaded)?;
     let server = servers.into_iter().next().ok_or(ServeError::NoServer)?;
-    let (lines, writer) = Lines::to(tokio::io::stdout());
+    let (lines, writer) = Lines::to(front::stdio::pipe::output());
     let opening = Opening {
         caller: local_user(),
         endpoint: Endpoint::single(server.clone()),
@@ -194,7 +194,7 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     let watching =
         [watch_lock(&house, move || announce(|told| _ = outbox.post(told))), watch_stops(&house), probe_drift(&house, vec![server])];
     drain_when_asked(&house);
-    let ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines).await.map_err(ServeError::Pipe);
+    let ended = front::stdio::serve(&house, &talk, front::stdio::pipe::input(), &lines).await.map_err(ServeError::Pipe);
     drain(&house).await;
     talk.end().await;
     // Whoever could still write lets go of the output; only then is it known that all is written.
