@@ -1,6 +1,7 @@
 //! START HERE: [`handle`] is the life of a call. Both fronts enter it, and nothing else reaches a
 //! server or a client.
 
+mod accept;
 mod local;
 mod place;
 mod run;
