@@ -34,10 +34,9 @@ fn only_configured_proxies_say_where_a_request_comes_from() {
     for (stage, believed) in [(&named, true), (&unnamed, false)] {
         let gateway = stage.serve();
         let visitor = gateway.visitor(&stage.token("own", &[]).text);
-        for (header, value) in [
-            ("X-Forwarded-For", "127.0.0.9, 198.51.100.7"),
-            ("Forwarded", "for=127.0.0.9, for=\"198.51.100.7:4711\";proto=https"),
-        ] {
+        for (header, value) in
+            [("X-Forwarded-For", "127.0.0.9, 198.51.100.7"), ("Forwarded", "for=127.0.0.9, for=\"198.51.100.7:4711\";proto=https")]
+        {
             let answer = call(&visitor.clone().with(header, value));
             assert_eq!(outcome(&answer), "good", "{}", answer.json());
             assert_eq!(last(stage, "peer"), if believed { "198.51.100.7" } else { "127.0.0.1" }, "{header}");

@@ -11,8 +11,8 @@ use bartizan_tests::process::{eventually, within};
 use bartizan_tests::provider::Provider;
 use bartizan_tests::script::{Era, Script};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
-    KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use serde_json::{Value, json};
 
@@ -87,7 +87,8 @@ fn leaf(
     change(&mut params);
     let key = KeyPair::generate().expect("a key");
     let made = sign(&params, &key);
-    let leaf = Leaf { certificate: stage.path(&format!("{name}.pem")), key: stage.path(&format!("{name}.key")), print: thumbprint(stage, &made) };
+    let leaf =
+        Leaf { certificate: stage.path(&format!("{name}.pem")), key: stage.path(&format!("{name}.key")), print: thumbprint(stage, &made) };
     std::fs::write(&leaf.certificate, made.pem()).and_then(|()| std::fs::write(&leaf.key, key.serialize_pem())).expect("writable");
     leaf
 }
@@ -144,6 +145,7 @@ struct Curl {
 
 /// What curl got.
 #[derive(Debug)]
+#[expect(dead_code, reason = "what is not looked at is shown when a test fails")]
 struct Got {
     /// None when there was no HTTP.
     status: Option<u16>,
@@ -198,7 +200,13 @@ impl Curl {
         let (head, body) = said.split_once("\n\n").unwrap_or_default();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-        Got { status, head: head.to_ascii_lowercase(), body: bartizan_tests::json::read(body), complaint }
+        // Names of headers have no case, and values do.
+        let lower = |line: &str| {
+            line.split_once(": ")
+                .map_or_else(|| line.to_ascii_lowercase(), |(name, value)| format!("{}: {value}", name.to_ascii_lowercase()))
+        };
+        let head = head.lines().map(lower).collect::<Vec<_>>().join("\n");
+        Got { status, head, body: bartizan_tests::json::read(body), complaint }
     }
 
     fn call(&self) -> Got {
@@ -249,10 +257,16 @@ fn both_versions_are_spoken_and_older_ones_are_not() {
         assert_eq!(got.outcome(), expected, "{what}: {got:?}");
         assert!(expected == "tls" || got.head.starts_with("http/1.1"), "{what}: {got:?}");
     }
-    let stranger = Curl { words: curl.words.iter().filter(|word| !word.contains("Bearer")).map(|word| word.replace("ca.pem", "server.pem")).collect(), ..curl };
+    Authority::new().write(&stage.path("stranger.pem"));
+    let stranger = Curl { words: curl.words.iter().map(|word| word.replace("ca.pem", "stranger.pem")).collect(), ..curl };
     assert_eq!(stranger.call().outcome(), "tls", "a client that trusts somebody else does not talk");
     let python = "import ssl,sys,urllib.request as u\nc=ssl.create_default_context(cafile=sys.argv[1])\ntry: u.urlopen(sys.argv[2],context=c)\nexcept u.HTTPError as e: print(e.code, e.headers['WWW-Authenticate'])";
-    let output = Command::new("python3").args(["-c", python]).arg(stage.path("ca.pem")).arg(format!("{}/mcp", stranger.address)).output().expect("python3");
+    let output = Command::new("python3")
+        .args(["-c", python])
+        .arg(stage.path("ca.pem"))
+        .arg(format!("{}/mcp", stranger.address))
+        .output()
+        .expect("python3");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "401 Bearer realm=\"bartizan\"", "{output:?}");
     stage.verify();
 }
@@ -267,13 +281,28 @@ fn rows(stage: &Stage, clients: &Authority) -> Vec<(&'static str, Option<Leaf>, 
         })
     };
     let revoked = agent("revoked", &|params| params.serial_number = Some(SerialNumber::from(66_u64)));
-    let selfsigned = leaf(stage, "selfsigned", |params| params.subject_alt_names = vec![uri(AGENT)], |params, key| params.self_signed(key).expect("a certificate"));
+    let selfsigned = leaf(
+        stage,
+        "selfsigned",
+        |params| params.subject_alt_names = vec![uri(AGENT)],
+        |params, key| params.self_signed(key).expect("a certificate"),
+    );
     let stranger = Authority::new().issue(stage, "stranger", |params| params.subject_alt_names = vec![uri(AGENT)]);
     vec![
         ("a SPIFFE ID", named("spiffe", vec![uri(AGENT)]), "good", "certificate:agent#spiffe://corp.example/agent"),
         ("a DNS name", named("dns", vec![dns("build.corp.example")]), "good", "certificate:build#dns:build.corp.example"),
-        ("an e-mail address", named("mail", vec![SanType::Rfc822Name("bot@Corp.Example".try_into().expect("an address"))]), "good", "certificate:bot#email:bot@corp.example"),
-        ("a DNS name beside others", named("many", vec![dns("x.example"), dns("build.corp.example")]), "good", "certificate:build#dns:build.corp.example"),
+        (
+            "an e-mail address",
+            named("mail", vec![SanType::Rfc822Name("bot@Corp.Example".try_into().expect("an address"))]),
+            "good",
+            "certificate:bot#email:bot@corp.example",
+        ),
+        (
+            "a DNS name beside others",
+            named("many", vec![dns("x.example"), dns("build.corp.example")]),
+            "good",
+            "certificate:build#dns:build.corp.example",
+        ),
         ("good for no server", named("reader", vec![dns("reader.corp.example")]), "wire.not-found", ""),
         ("none", None, "tls", ""),
         ("signed by itself", Some(selfsigned), "tls", ""),
@@ -281,13 +310,23 @@ fn rows(stage: &Stage, clients: &Authority) -> Vec<(&'static str, Option<Leaf>, 
         ("over", Some(agent("over", &|params| params.not_after = date_time_ymd(2026, 1, 1))), "tls", ""),
         ("not yet", Some(agent("early", &|params| params.not_before = date_time_ymd(2089, 1, 1))), "tls", ""),
         ("taken back", Some(revoked), "tls", ""),
-        ("made for servers", Some(agent("serving", &|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])), "tls", ""),
+        (
+            "made for servers",
+            Some(agent("serving", &|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])),
+            "tls",
+            "",
+        ),
         ("an authority's", Some(agent("authority", &|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))), "tls", ""),
         ("somebody unknown", named("unknown", vec![uri("spiffe://corp.example/other")]), "identity.certificate", ""),
         ("the trust domain itself", named("domain", vec![uri("spiffe://corp.example")]), "identity.certificate", ""),
         ("a SPIFFE ID and another URI", named("double", vec![uri(AGENT), uri("https://corp.example/x")]), "identity.certificate", ""),
         ("two SPIFFE IDs", named("twins", vec![uri(AGENT), uri("spiffe://corp.example/b")]), "identity.certificate", ""),
-        ("a workload with the DNS name of another", named("borrowed", vec![uri("spiffe://corp.example/b"), dns("build.corp.example")]), "identity.certificate", ""),
+        (
+            "a workload with the DNS name of another",
+            named("borrowed", vec![uri("spiffe://corp.example/b"), dns("build.corp.example")]),
+            "identity.certificate",
+            "",
+        ),
         ("two clients at once", named("both", vec![dns("build.corp.example"), dns("reader.corp.example")]), "identity.certificate", ""),
         ("a wildcard", named("wild", vec![dns("*.corp.example")]), "identity.certificate", ""),
         ("a DNS name in a URI", named("guise", vec![uri("dns:build.corp.example")]), "identity.certificate", ""),
@@ -343,7 +382,11 @@ fn a_token_names_the_caller_and_a_certificate_beside_it_does_not_help_a_bad_one(
         ("a token and somebody's certificate", curl.clone().showing(&unknown).bearing(&good.text), "good"),
         ("a revoked token", curl.clone().showing(&agent).bearing(&gone.text), "identity.revoked"),
         ("no token", curl.clone().showing(&agent).bearing(""), "identity.invalid"),
-        ("what a proxy would say", curl.clone().with(&["-H", &format!("X-Forwarded-Client-Cert: URI={AGENT}"), "-H", "X-SSL-Client-Verify: SUCCESS"]), "identity.missing"),
+        (
+            "what a proxy would say",
+            curl.clone().with(&["-H", &format!("X-Forwarded-Client-Cert: URI={AGENT}"), "-H", "X-SSL-Client-Verify: SUCCESS"]),
+            "identity.missing",
+        ),
     ];
     for (what, curl, expected) in &rows {
         let got = curl.call();
@@ -351,11 +394,18 @@ fn a_token_names_the_caller_and_a_certificate_beside_it_does_not_help_a_bad_one(
     }
     let own = format!("token:own#{}", good.id);
     assert_eq!(principals(&stage), [&own, "certificate:agent#spiffe://corp.example/agent", &own, &own]);
+    let shown = |line: &Value| stage.journal().whole(line)["certificate"].as_str().unwrap_or_default().to_owned();
+    let certificates: Vec<String> = stage.journal().of("closed").map(shown).filter(|name| !name.is_empty()).collect();
+    assert_eq!(certificates, [AGENT, AGENT, "dns:x.example"], "with a token, too, the record says whose connection it was");
     // A session belongs to the connection's certificate as much as to the token.
     let strong = curl.clone().showing(&agent).bearing(&good.text);
     let session = strong.initialize();
     assert_eq!(strong.clone().within(&session).list().outcome(), "good");
-    for (what, other) in [("no certificate", curl.clone().bearing(&good.text)), ("another", curl.clone().showing(&unknown).bearing(&good.text)), ("no token", curl.showing(&agent))] {
+    for (what, other) in [
+        ("no certificate", curl.clone().bearing(&good.text)),
+        ("another", curl.clone().showing(&unknown).bearing(&good.text)),
+        ("no token", curl.showing(&agent)),
+    ] {
         let got = other.within(&session).list();
         assert_eq!((got.status, got.outcome().as_str()), (Some(404), "session.unknown"), "{what}: {got:?}");
     }
@@ -369,7 +419,9 @@ fn a_bound_token_is_worth_nothing_without_its_certificate() {
     let other = clients.issue(&stage, "other", |params| params.subject_alt_names = vec![uri(AGENT)]);
     let resource = format!("https://gateway.test/bound-{}/mcp", own.print);
     let issuer = &provider.issuer;
-    stage.configure(&format!("[oauth]\nresource = \"{resource}\"\n[[oauth.issuer]]\nissuer = \"{issuer}\"\n[dangerous]\nprivate_issuers = [\"{issuer}\"]"));
+    stage.configure(&format!(
+        "[oauth]\nresource = \"{resource}\"\n[[oauth.issuer]]\nissuer = \"{issuer}\"\n[dangerous]\nprivate_issuers = [\"{issuer}\"]"
+    ));
     let gateway = stage.serve();
     let token = provider.token(&resource, "mcp:read");
     let curl = Curl::to(&stage, &gateway).bearing(&token);
@@ -417,7 +469,9 @@ fn what_is_taken_back_ends_connections_that_stand() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(streams.iter_mut().all(|stream| stream.0.try_wait().expect("a process").is_none()), "both listen");
     std::fs::write(&path, clients.revoke(&[7])).expect("writable");
-    let took = within(Duration::from_secs(10), "the stream of the revoked certificate ends", || streams[0].0.try_wait().expect("a process").is_some());
+    let took = within(Duration::from_secs(10), "the stream of the revoked certificate ends", || {
+        streams[0].0.try_wait().expect("a process").is_some()
+    });
     eprintln!("a revoked certificate's stream ended after {took:?}");
     assert!(streams[1].0.try_wait().expect("a process").is_none(), "the other one goes on");
     assert_eq!((thief.call().outcome().as_str(), owner.call().outcome().as_str()), ("tls", "good"));
