@@ -3,7 +3,7 @@
 // old ones; `count` prints how often its keys and its introspection were asked for.
 //
 // A resource decides what its tokens are, by words in its path: `opaque` or a JWT, `ttl-3` its seconds, `RS256`
-// and the like its algorithm.
+// and the like its algorithm, `bound-PRINT` the certificate that they are bound to, `amr-otp` how the person logged in.
 import { generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
 import { dirname, join, resolve } from "node:path";
@@ -48,6 +48,18 @@ function resource(uri) {
   };
 }
 
+// What a token for a resource says beside the usual.
+function claims(token) {
+  const words = new URL(token.resourceServer?.identifier() ?? token.aud ?? "https://none.test/").pathname.split("/");
+  const after = (word) => words.find((one) => one.startsWith(word))?.slice(word.length);
+  const [print, method] = [after("bound-"), after("amr-")];
+  return {
+    groups: ["staff", "ops"],
+    ...(print && { cnf: { "x5t#S256": print } }),
+    ...(method && { amr: [method], auth_time: Math.floor(Date.now() / 1000) }),
+  };
+}
+
 const client = (client_id, rest) => ({ client_id, redirect_uris: [], response_types: [], id_token_signed_response_alg: "ES256", ...rest });
 
 function provider(issuer) {
@@ -73,7 +85,7 @@ function provider(issuer) {
       revocation: { enabled: true, allowedPolicy: () => true },
       resourceIndicators: { enabled: true, getResourceServerInfo: (ctx, uri) => resource(uri), useGrantedResource: () => true },
     },
-    extraTokenClaims: () => ({ groups: ["staff", "ops"] }),
+    extraTokenClaims: (ctx, token) => claims(token),
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   });
   made.on("server_error", (ctx, error) => console.error(error));

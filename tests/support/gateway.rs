@@ -315,8 +315,8 @@ impl Stage {
         change(&mut command);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("bartizan serve");
         let said = Said::listen(child.stderr.take().expect("piped"));
-        let line = said.line_with("listening on http://");
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).and_then(|address| address.parse().ok());
+        let line = said.line_with("listening on http");
+        let address = line.split("://").nth(1).and_then(|rest| rest.split('/').next()).and_then(|address| address.parse().ok());
         Served { child, said, address: address.unwrap_or_else(|| panic!("no address: {line}")) }
     }
 

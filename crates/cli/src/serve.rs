@@ -31,6 +31,7 @@ fn run(places: &PlacesArgs, config: Option<PathBuf>) -> Result<(), Exit> {
     let loaded = config::load(Some(&config), places.clone()).map_err(Exit::configuration)?;
     let names: Vec<String> = loaded.settings.servers.iter().map(|server| server.name.to_string()).collect();
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
-    let ready = |address| eprintln!("listening on http://{address}/mcp (servers: {})", names.join(", "));
+    let scheme = if loaded.settings.listen.tls.is_some() { "https" } else { "http" };
+    let ready = |address| eprintln!("listening on {scheme}://{address}/mcp (servers: {})", names.join(", "));
     runtime.block_on(serve::run_http(loaded, ready)).map_err(|error| Exit::environment(&error))
 }

@@ -9,6 +9,7 @@ mod file;
 pub mod files;
 mod issuers;
 mod judge;
+mod listen;
 mod notices;
 pub mod places;
 mod problem;
@@ -20,11 +21,12 @@ mod settings;
 pub use allow::Allowed;
 pub use issuers::{Algorithm, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
+pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Subnet, Tls, Wanted, certificate_name};
 pub use notices::Webhook;
 pub use places::{Places, PlacesArgs};
 pub use problem::{ConfigErrors, Problem};
 pub use secret::Secret;
-pub use settings::{Floating, How, Limits, Listen, Names, ServerSettings, Settings, Supply};
+pub use settings::{Floating, How, Limits, Names, ServerSettings, Settings, Supply};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -40,6 +42,7 @@ use controls::Material;
 use file::File;
 use issuers::Trust;
 use judge::PlainHttp;
+use listen::Ground;
 use problem::Problems;
 use secret::Lookup;
 use server::Surroundings;
@@ -138,7 +141,6 @@ impl Judging<'_> {
         let plain = if file.dangerous.plain_http_beyond_loopback { PlainHttp::Anywhere } else { PlainHttp::Loopback };
         let base: PathBuf = self.places.config.as_deref().and_then(Path::parent).unwrap_or(&self.places.state).to_owned();
         let names = judge::names(file.names, problems);
-        let listen = judge::listen(file.listen, plain, problems);
         let limits = judge::limits(file.limits, problems);
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
@@ -146,7 +148,7 @@ impl Judging<'_> {
         let floating = if file.dangerous.floating_versions { Floating::Accepted } else { Floating::Refused };
         let supply = Supply { floating, allowed, packages: self.places.state.join("packages") };
         let surroundings = Surroundings { base: &base, variables: self.variables, plain, supply };
-        let known = file.servers.keys().map(|name| name.get_ref().clone()).collect();
+        let known: BTreeSet<String> = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
             judge::server_name(&name, &names.separator, problems);
             if written.get_ref().sampling {
@@ -154,6 +156,9 @@ impl Judging<'_> {
             }
             servers.extend(surroundings.server(name.get_ref(), written.into_inner(), name.span(), problems).map(Arc::new));
         }
+        let ground = Ground { base: &base, plain, servers: &known, environment: environment.as_deref() };
+        let (listen, clients) = ground.judge(file.listen, file.clients, problems);
+        let clients = Arc::new(clients);
         let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let probe_every = notices::probe_every(file.drift, problems);
@@ -163,8 +168,19 @@ impl Judging<'_> {
         material.policy(file.policy, &base, problems);
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
-        let settings =
-            Settings { environment, listen, names, servers, limits, probe_every, webhook, oauth, places: self.places, policy_digest };
+        let settings = Settings {
+            environment,
+            listen,
+            clients,
+            names,
+            servers,
+            limits,
+            probe_every,
+            webhook,
+            oauth,
+            places: self.places,
+            policy_digest,
+        };
         Some(Loaded { settings, monitor, weakenings })
     }
 
@@ -173,7 +189,8 @@ impl Judging<'_> {
         let mut weakenings = Vec::new();
         if let Some((name, command)) = &self.request.only {
             // One server, under its own names: nothing listens, and nothing is told apart.
-            file.listen = file::Listen::default();
+            file.listen = listen::written::Listen::default();
+            file.clients = Vec::new();
             file.names = file::Names::default();
             file.oauth = None;
             let key = Spanned::new(0..0, name.clone());

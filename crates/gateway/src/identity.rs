@@ -1,11 +1,13 @@
 //! Who is calling: from a credential to a [`Caller`], the proof that it was verified. The only module
 //! that may state so.
 
+mod certificate;
 mod oauth;
 mod store;
 mod token;
 mod used;
 
+pub use certificate::Certificate;
 pub use oauth::OAuth;
 pub use store::{Issued, Row, Standing, StoreError, Tokens, Wish};
 pub use token::{TokenId, random_id};
@@ -21,8 +23,8 @@ use bartizan_monitor::reason::gateway::{IDENTITY_EXPIRED, IDENTITY_INVALID, IDEN
 use bartizan_monitor::reason::{Reason, Refusal};
 use rustix::process::getuid;
 
-use crate::config;
 use crate::config::files::{self, Mark};
+use crate::config::{self, Clients};
 use store::Rows;
 
 /// The tokens of this moment. A changed file is noticed on the next message; one that cannot be read
@@ -33,9 +35,30 @@ pub struct Identity {
     environment: Option<String>,
     used: Used,
     oauth: Option<Arc<OAuth>>,
+    clients: Arc<Clients>,
     current: ArcSwap<Loaded>,
     // Held while reading, so that a change is read once and not by every waiting message.
     reading: Mutex<()>,
+}
+
+/// What a request and its connection show of who sent it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// All values of `Authorization`.
+    pub authorization: &'a [&'a [u8]],
+    /// The client certificate of the connection, which TLS found to be good.
+    pub certificate: Option<&'a Certificate>,
+    /// Where it comes from.
+    pub place: Place,
+}
+
+/// Where a request comes from, as far as it matters for who may be anonymous.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// From a program of this machine, and through no proxy.
+    ThisMachine,
+    /// From anywhere else.
+    Elsewhere,
 }
 
 /// The store as it was read, and the look of the file at that moment.
@@ -52,7 +75,15 @@ impl Identity {
     pub fn open(state: &Path, environment: Option<&str>) -> Self {
         let path = store::path(state);
         let current = ArcSwap::from_pointee(load(&path));
-        Self { path, environment: environment.map(ToOwned::to_owned), used: Used::of(state), oauth: None, current, reading: Mutex::new(()) }
+        let (environment, used, clients) = (environment.map(ToOwned::to_owned), Used::of(state), Arc::default());
+        Self { path, environment, used, oauth: None, clients, current, reading: Mutex::new(()) }
+    }
+
+    /// The same, which also knows who comes without a token.
+    #[must_use]
+    pub fn with_clients(mut self, clients: Arc<Clients>) -> Self {
+        self.clients = clients;
+        self
     }
 
     /// The same, which also takes the access tokens of issuers.
@@ -68,12 +99,37 @@ impl Identity {
         self.oauth.as_deref()
     }
 
-    /// Finds out who sent a request, whoever issued the credential: an issuer may have to be asked.
-    pub async fn admit(&self, authorization: &[&[u8]], now_ms: u64) -> Result<Caller, Refusal> {
-        match (&self.oauth, oauth::foreign(authorization)) {
-            (Some(oauth), Some(token)) => oauth.resolve(token, now_ms).await,
-            _ => self.resolve(authorization, now_ms),
+    /// Whether some scope of the configuration names a server, so that clients may know that it exists.
+    #[must_use]
+    pub fn has_scope_for(&self, server: &str) -> bool {
+        self.oauth.as_ref().is_some_and(|oauth| oauth.names(server))
+    }
+
+    /// Finds out who sent a request, by what it and its connection show: an issuer may have to be asked.
+    ///
+    /// A token decides who calls, and a certificate beside it how strongly it was recognised. What is shown and does
+    /// not hold is refused, whatever else would.
+    pub async fn admit(&self, shown: Shown<'_>, now_ms: u64) -> Result<Caller, Refusal> {
+        let Shown { authorization, certificate, place } = shown;
+        let caller = match (authorization, certificate) {
+            ([], Some(certificate)) => return certificate.caller(&self.clients),
+            ([], None) => return self.anonymous(place),
+            _ => match (&self.oauth, oauth::foreign(authorization)) {
+                (Some(oauth), Some(token)) => oauth.resolve((token, certificate), now_ms).await?,
+                _ => self.resolve(authorization, now_ms)?,
+            },
+        };
+        Ok(certificate.map_or_else(|| caller.clone(), |certificate| certificate.strengthen(caller.clone(), &self.clients)))
+    }
+
+    /// Who shows nothing, where such are let in: programs of this machine, and nobody through them.
+    fn anonymous(&self, place: Place) -> Result<Caller, Refusal> {
+        let missing = |what: &str| Refusal::new(IDENTITY_MISSING, what);
+        let entry = self.clients.anonymous.as_ref().ok_or_else(|| missing("no Authorization header"))?;
+        if place != Place::ThisMachine {
+            return Err(missing("no Authorization header, and it does not come from a program of this machine"));
         }
+        Ok(Caller::assertion(&format!("anonymous:{}", entry.label), Means::Anonymous, entry.reach.clone()))
     }
 
     /// Finds out who sent a request with a token of this gateway, from all values of its `Authorization` header.
@@ -104,7 +160,8 @@ impl Identity {
     /// was let in for.
     pub fn still(&self, caller: &Caller, now_ms: u64) -> Result<(), Refusal> {
         match caller.means() {
-            Means::LocalUser => return Ok(()),
+            // These hold as long as the process, or its connection.
+            Means::LocalUser | Means::Certificate | Means::Anonymous => return Ok(()),
             Means::OAuth => {
                 let gone = || Refusal::new(IDENTITY_REVOKED, "no issuer is trusted any more");
                 return self.oauth.as_ref().ok_or_else(gone)?.still(caller, now_ms);

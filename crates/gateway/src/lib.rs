@@ -16,5 +16,6 @@ pub mod session;
 pub mod share;
 pub mod snapshot;
 pub mod stops;
+pub mod tls;
 pub mod upstream;
 pub mod webhook;

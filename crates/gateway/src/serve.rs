@@ -1,6 +1,7 @@
 //! START HERE: [`handle`] is the life of a call. Both fronts enter it, and nothing else reaches a
 //! server or a client.
 
+mod accept;
 mod local;
 mod place;
 mod run;
@@ -85,7 +86,7 @@ pub struct Visit<'a> {
 ///
 /// [`envelope::parse`]: bartizan_monitor::wire::envelope::parse
 pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed, Misread>) -> Option<Reply> {
-    let (asked, ticket) = open(house, visit.talk, &arrival);
+    let (asked, ticket) = open(house, &visit, &arrival);
     let outcome = live(house, &visit, ticket, arrival).await;
     front::reply(&asked, outcome) // 10
 }
@@ -133,7 +134,8 @@ pub struct Asked {
 }
 
 /// Opens the record of a message and notes what is known of it before it is a case.
-fn open(house: &House, talk: &Talk, arrival: &Result<Parsed, Misread>) -> (Asked, Ticket) {
+fn open(house: &House, visit: &Visit<'_>, arrival: &Result<Parsed, Misread>) -> (Asked, Ticket) {
+    let talk = visit.talk;
     let mut ticket = house.journal.ticket();
     let asked = match arrival {
         Ok(parsed) => {
@@ -148,6 +150,9 @@ fn open(house: &House, talk: &Talk, arrival: &Result<Parsed, Misread>) -> (Asked
     }
     ticket.note("session", Json::string(&talk.label));
     ticket.note("transport", Json::string(talk.transport));
+    if let Some(peer) = visit.peer {
+        ticket.note("peer", Json::string(&peer.to_string()));
+    }
     if let Some(method) = asked.method {
         ticket.note("method", Json::string(method.name()));
     }

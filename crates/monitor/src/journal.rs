@@ -197,6 +197,8 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     if let Some(application) = case.caller().badge().and_then(|badge| badge.application.as_deref()) {
         members.string("application", application);
     }
+    members.extend(facts.peer.map(|peer| ("peer", Json::string(&peer.to_string()))));
+    members.extend(case.caller().strength().certificate.as_deref().map(|name| ("certificate", Json::string(name))));
     if let Some(server) = case.server() {
         members.string("server", server);
     }

@@ -183,7 +183,7 @@ pub mod gateway {
     reasons! {
         IDENTITY_MISSING = "identity.missing", Class::Unauthenticated,
             "This gateway needs a credential.",
-            "The request carried no credential. Over HTTP nobody is anonymous.",
+            "The request carried no credential. Over HTTP nobody is anonymous, unless `listen.anonymous` lets programs of this machine in.",
             "Issue one with `bartizan token issue --label NAME` and send it as `Authorization: Bearer …`.";
         IDENTITY_INVALID = "identity.invalid", Class::Unauthenticated,
             "The credential is not valid.",
@@ -213,6 +213,18 @@ pub mod gateway {
             "The credential is not good for this. Ask for the scopes that the answer names.",
             "The access token is valid and lacks a scope. The answer's `WWW-Authenticate` names all scopes that the operation needs.",
             "The client asks its issuer for these scopes. If the issuer does not give them, change its grants, or `[oauth.scopes]`.";
+        IDENTITY_CERTIFICATE = "identity.certificate", Class::Unauthenticated,
+            "The client certificate belongs to nobody who is known here.",
+            "The connection's certificate is not good, or names nobody, somebody who is not configured, or two clients at once. It never falls back to another credential.",
+            "The log says what it names. Add that as `[[clients]]`, or let the client send a token beside its certificate.";
+        IDENTITY_BINDING = "identity.binding", Class::Unauthenticated,
+            "The credential is bound to a certificate that this connection does not have.",
+            "The access token says in `cnf` which key its bearer must have (RFC 8705), and whoever sent it did not prove to have it. It may be stolen.",
+            "Let the client use the certificate that it got the token with; its requests must reach the gateway's own TLS, not a proxy's.";
+        IDENTITY_CLEARTEXT = "identity.cleartext", Class::Http(403),
+            "Use https. Replace the credential if one was sent.",
+            "The proxy says that the client came without TLS, so that everybody on the way could read the credential.",
+            "Let the proxy take https only.";
         IDENTITY_UNAVAILABLE = "identity.unavailable", Class::Http(503),
             "The credential cannot be verified at the moment. Try again later.",
             "The issuer's keys or its introspection endpoint could not be reached, or answered something else. What cannot be verified is not taken.",

@@ -83,6 +83,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("identity", &["clock", "config", "config/files", "upstream"]),
             row("review", &["config", "config/files"]),
             row("stops", &["config/files"]),
+            row("tls", &["config", "config/files"]),
             row("drift", &["journal", "webhook"]),
             row("webhook", &["clock", "config", "identity", "upstream"]),
             // What is started is looked at just before, so the way to a server leads through it.

@@ -2,7 +2,6 @@
 
 use bartizan_gateway::clock;
 use bartizan_gateway::config::{How, Loaded, ServerSettings};
-use bartizan_gateway::identity::{Standing as TokenStanding, Tokens};
 use bartizan_gateway::review::{self, What};
 use bartizan_gateway::upstream::Surveyed;
 use bartizan_monitor::case::{Effect, Kind};
@@ -10,6 +9,8 @@ use bartizan_monitor::controls::{REGISTRY, schema};
 use bartizan_monitor::lock::Lock;
 use bartizan_monitor::lock::artefact::Artefact;
 use bartizan_monitor::reason::Refusal;
+
+mod doors;
 
 /// How an item stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,21 +64,13 @@ pub(super) fn gateway(loaded: &Loaded, lock: &Lock) -> Vec<Item> {
     let mut items = vec![configuration(loaded)];
     items.extend(loaded.weakenings.iter().map(|weakening| Item::new(GATEWAY, "weakening", Standing::Note, weakening.clone())));
     items.push(controls(loaded));
-    let address = settings.listen.address;
-    let reach = if address.ip().is_loopback() { Standing::Good } else { Standing::Note };
-    items.push(Item::new(
-        GATEWAY,
-        "listen",
-        reach,
-        format!("{address}, hosts: {}", list(&settings.listen.allowed_hosts, "this machine's own")),
-    ));
+    items.extend(doors::items(loaded));
     let pins: usize = settings.servers.iter().map(|server| lock.of(&server.name).count()).sum();
     items.push(Item::new(GATEWAY, "lock", Standing::Good, format!("{}: {pins} approved definitions", settings.places.lock.display())));
     let strays: Vec<String> = lock.servers().filter(|name| settings.server(name).is_none()).map(str::to_owned).collect();
     if !strays.is_empty() {
         items.push(Item::new(GATEWAY, "lock", Standing::Note, format!("approved, and not configured: {}", strays.join(", "))));
     }
-    items.push(tokens(loaded));
     items
 }
 
@@ -98,24 +91,6 @@ fn controls(loaded: &Loaded) -> Item {
     let standing = if observing.is_empty() { Standing::Good } else { Standing::Open };
     let item = Item::new(GATEWAY, "controls", standing, all.join(", "));
     if observing.is_empty() { item } else { item.remedy("before launch, take them out of `dangerous.observe`") }
-}
-
-fn tokens(loaded: &Loaded) -> Item {
-    let state = &loaded.settings.places.state;
-    // Looked at without making anything: a state directory that is not there has no tokens.
-    let rows = if state.exists() { Tokens::open(state).and_then(|tokens| tokens.list()) } else { Ok(Vec::new()) };
-    let now_ms = clock::now_ms();
-    match rows {
-        Err(error) => Item::new(GATEWAY, "tokens", Standing::Open, error.to_string()),
-        Ok(rows) => {
-            let good: Vec<_> = rows.iter().filter(|row| row.standing(now_ms) == TokenStanding::Good).collect();
-            let Some(next) = good.iter().map(|row| row.expires_ms).min() else {
-                return Item::new(GATEWAY, "tokens", Standing::Open, "no good token: nobody can use the HTTP endpoint")
-                    .remedy("bartizan token issue --label NAME");
-            };
-            Item::new(GATEWAY, "tokens", Standing::Good, format!("{} good, the next expires {}", good.len(), clock::utc(next)))
-        }
-    }
 }
 
 /// What a server's settings and approved definitions say.

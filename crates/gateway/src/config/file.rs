@@ -1,7 +1,6 @@
 //! The configuration as it was written.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use crate::clock;
 
 use super::issuers;
+use super::listen;
 use super::problem::Problems;
 
 /// Everything but `[controls]`, which the controls read themselves.
@@ -23,7 +23,9 @@ pub(super) struct File {
     /// Which environment this is, such as `prod`. Tokens of another are not good here.
     pub(super) environment: Option<Spanned<String>>,
     /// Where `serve` listens.
-    pub(super) listen: Listen,
+    pub(super) listen: listen::written::Listen,
+    /// Who comes with a certificate.
+    pub(super) clients: Vec<Spanned<listen::written::Client>>,
     /// How the names of several servers are told apart.
     pub(super) names: Names,
     /// The servers that may be behind it, where the organisation restricts that.
@@ -42,17 +44,6 @@ pub(super) struct File {
     pub(super) oauth: Option<Spanned<issuers::written::OAuth>>,
     /// What weakens the gateway. The only place where that can be asked for.
     pub(super) dangerous: Dangerous,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Listen {
-    /// Address and port.
-    pub(super) address: Option<Spanned<SocketAddr>>,
-    /// Names, beside this machine's own, under which clients reach it.
-    pub(super) allowed_hosts: Vec<Spanned<String>>,
-    /// Web pages that may talk to it.
-    pub(super) allowed_origins: Vec<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -112,11 +103,11 @@ pub(super) struct Limits {
     pub(super) children_per_server: Option<Spanned<usize>>,
     /// Of these, processes that run for one principal; half when nothing is said.
     pub(super) children_per_principal: Option<Spanned<usize>>,
-    /// Open connections from one address; behind a proxy all clients have one.
+    /// Open connections from one address; behind one of `listen.proxies`, requests that run.
     pub(super) connections_per_address: Option<Spanned<usize>>,
     /// Bytes of all request bodies that are in the house at the same time.
     pub(super) body_bytes: Option<Spanned<usize>>,
-    /// How long a client may take to send a request's headers.
+    /// How long a client may take for TLS, and again to send a request's headers.
     pub(super) header_timeout: Option<Spanned<Length>>,
     /// How long a client may take to send a request's body.
     pub(super) body_timeout: Option<Spanned<Length>>,

@@ -121,6 +121,11 @@ pub fn check_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether others than a file's owner and its group may read it.
+pub fn others_may_read(path: &Path) -> io::Result<bool> {
+    Ok(path.metadata()?.mode() & 0o004 != 0)
+}
+
 /// The files of a directory whose names end in `ending`, sorted by name. None when there is no directory.
 pub fn list(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
     #[expect(clippy::disallowed_methods, reason = "the module that owns the gateway's files")]

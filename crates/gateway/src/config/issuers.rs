@@ -38,6 +38,8 @@ pub struct OAuth {
     pub required: BTreeSet<String>,
     /// What a scope is good for, where scopes narrow at all.
     pub scopes: BTreeMap<String, Granted>,
+    /// The servers that some scope names. Of others, nobody is told that they exist.
+    pub named: BTreeSet<String>,
     /// The scopes to ask for, by server and effect of a tool, as a challenge names them.
     pub steps: Arc<BTreeMap<(String, Effect), String>>,
     /// How much the clocks of issuers may differ from ours.
@@ -72,6 +74,8 @@ pub struct Issuer {
     pub subject: String,
     /// The claim that lists the caller's groups.
     pub groups: Option<String>,
+    /// Values of `acr` that mean a second factor here.
+    pub second_factor_acr: BTreeSet<String>,
     /// Where it may be.
     pub network: Network,
 }
@@ -161,10 +165,12 @@ impl Trust<'_> {
         let issuers: Vec<Issuer> = written.issuer.into_iter().filter_map(|issuer| self.issuer(issuer, problems)).collect();
         self.alone(&issuers, problems);
         let required: BTreeSet<String> = written.required_scopes.into_iter().filter_map(|scope| scope_name(scope, problems)).collect();
+        let named =
+            written.scopes.values().filter_map(|scope| scope.servers.as_ref()).flatten().map(|name| name.get_ref().clone()).collect();
         let scopes = self.scopes(written.scopes, problems);
         let skew = within(written.clock_skew, (Duration::ZERO, SKEW, MOST_SKEW), problems);
         let steps = Arc::new(steps(&scopes, &required));
-        Some(OAuth { resource: resource?, audience: audience?.into_inner(), issuers, required, scopes, steps, skew })
+        Some(OAuth { resource: resource?, audience: audience?.into_inner(), issuers, required, scopes, named, steps, skew })
     }
 
     /// What is wrong with issuers only when they are seen together.
@@ -198,10 +204,11 @@ impl Trust<'_> {
         let introspection = written.introspection.and_then(|written| self.introspection(written, network, problems));
         let subject = written.claims.subject.map_or_else(|| "sub".to_owned(), Spanned::into_inner);
         let groups = written.claims.groups.map(Spanned::into_inner);
+        let second_factor_acr = written.second_factor_acr;
         own?;
         let name = name.into_inner();
         let label = name.split_once("://").map_or(name.as_str(), |(_, rest)| rest).to_owned();
-        Some(Issuer { name, label, algorithms, jwks, max_age, introspection, subject, groups, network })
+        Some(Issuer { name, label, algorithms, jwks, max_age, introspection, subject, groups, second_factor_acr, network })
     }
 
     fn introspection(&self, written: Spanned<written::Introspection>, network: Network, problems: &mut Problems) -> Option<Introspection> {

@@ -1,6 +1,5 @@
-//! From what was written to what can be used: `listen`, `names`, `limits`.
+//! From what was written to what can be used: `names`, `limits`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -8,9 +7,8 @@ use url::{Host, Url};
 
 use super::file::{self, Length};
 use super::problem::Problems;
-use super::settings::{Limits, Listen, Names};
+use super::settings::{Limits, Names};
 
-const PORT: u16 = 7300;
 const SEPARATOR: &str = "__";
 
 /// Whether plain HTTP may leave this machine. Only `dangerous` can say so.
@@ -20,54 +18,6 @@ pub(super) enum PlainHttp {
     Loopback,
     /// Everywhere.
     Anywhere,
-}
-
-/// Judges where to listen.
-pub(super) fn listen(written: file::Listen, plain: PlainHttp, problems: &mut Problems) -> Listen {
-    let usual = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
-    if let Some(address) = &written.address
-        && !address.get_ref().ip().is_loopback()
-        && plain == PlainHttp::Loopback
-    {
-        let what = format!(
-            "{} is not an address of this machine alone, and this version speaks no TLS: tokens would travel in clear text",
-            address.get_ref()
-        );
-        let help = "listen on 127.0.0.1 and put a TLS proxy in front; `dangerous.plain_http_beyond_loopback = true` accepts the risk";
-        problems.add(Some(address.span()), what, help);
-    }
-    let mut judged = |values: Vec<Spanned<String>>, judge: fn(&str) -> Option<String>, what: &str| -> Vec<String> {
-        let mut good = Vec::new();
-        for value in values {
-            match judge(value.get_ref()) {
-                Some(value) => good.push(value),
-                None => problems.add(Some(value.span()), what, ""),
-            }
-        }
-        good
-    };
-    Listen {
-        address: written.address.map_or(usual, Spanned::into_inner),
-        allowed_hosts: judged(written.allowed_hosts, host, "a host is a name or an address, with or without a port: \"mcp.example.com\""),
-        allowed_origins: judged(
-            written.allowed_origins,
-            origin,
-            "an origin is a scheme and a host, without a path: \"https://app.example.com\"",
-        ),
-    }
-}
-
-fn host(text: &str) -> Option<String> {
-    let url = Url::parse(&format!("http://{text}/")).ok()?;
-    let plain = url.username().is_empty() && url.path() == "/" && !text.contains(['/', '@', '?', '#', '*']);
-    // Compared as text with what clients send, so it must be written as they write it.
-    plain.then(|| text.to_ascii_lowercase())
-}
-
-fn origin(text: &str) -> Option<String> {
-    let url = Url::parse(text).ok()?;
-    let lower = text.to_ascii_lowercase();
-    (url.origin().is_tuple() && url.origin().ascii_serialization() == lower).then_some(lower)
 }
 
 /// Whether an address names this machine and no other.

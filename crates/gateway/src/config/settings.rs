@@ -1,6 +1,5 @@
 //! The configuration as it is used: values that cannot be wrong.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use bartizan_monitor::wire::canonical::Digest;
 
 use super::allow::Allowed;
 use super::issuers::OAuth;
+use super::listen::{Clients, Listen};
 use super::notices::Webhook;
 use super::places::Places;
 use super::secret::Secret;
@@ -20,6 +20,8 @@ pub struct Settings {
     pub environment: Option<String>,
     /// Where `serve` listens.
     pub listen: Listen,
+    /// Who comes in without a token.
+    pub clients: Arc<Clients>,
     /// How the names of several servers are told apart.
     pub names: Names,
     /// The servers, sorted by name.
@@ -44,17 +46,6 @@ impl Settings {
     pub fn server(&self, name: &str) -> Option<&Arc<ServerSettings>> {
         self.servers.iter().find(|server| &*server.name == name)
     }
-}
-
-/// Where `serve` listens, and who may come from where.
-#[derive(Debug, Clone)]
-pub struct Listen {
-    /// Address and port.
-    pub address: SocketAddr,
-    /// Values of `Host`, beside those of this machine, lower case, with or without a port.
-    pub allowed_hosts: Vec<String>,
-    /// Values of `Origin`, lower case: `https://example.com`.
-    pub allowed_origins: Vec<String>,
 }
 
 /// How the names of several servers are told apart.
@@ -145,12 +136,12 @@ pub struct Limits {
     pub children_per_server: usize,
     /// Of these, processes that run for one principal.
     pub children_per_principal: usize,
-    /// Open connections from one address.
+    /// Open connections from one address, and requests that run for one behind a proxy.
     pub connections_per_address: usize,
     /// Bytes of all request bodies that are in the house at the same time; one principal gets a quarter of them, and
     /// never less than one message.
     pub body_bytes: usize,
-    /// How long a client may take to send a request's headers.
+    /// How long a client may take for TLS, and again to send a request's headers.
     pub header_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,

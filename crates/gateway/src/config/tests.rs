@@ -447,3 +447,80 @@ fn a_webhook_has_an_address_and_a_secret_that_is_not_written_down() {
         assert!(!format!("{:?}", bench.load(text).expect_err("problems")).contains("hunter2"), "{text}");
     }
 }
+
+const TLS: &str = "[listen.tls]\ncertificate = \"s.pem\"\nkey = \"s.key\"\n";
+
+#[test]
+fn what_listens_beyond_this_machine_has_tls_or_trusted_proxies() {
+    let bench = Bench::new();
+    let beyond = "[listen]\naddress = \"0.0.0.0:7300\"\n";
+    let server = "[servers.docs]\nurl = \"https://docs.example.com/mcp\"\n";
+    let ca = format!("{TLS}client_ca = \"c.pem\"\n");
+    let client = "[[clients]]\ncertificate = \"dns:a.example.com\"\nlabel = \"a\"\n";
+    let rows: &[(&str, String, &[&str])] = &[
+        ("nothing", beyond.to_owned(), &["2: 0.0.0.0:7300 is not an address of this machine alone"]),
+        ("no shared token", "[listen]\ntoken = \"x\"\n".to_owned(), &["2: unknown field `token`"]),
+        ("TLS", format!("{beyond}{TLS}"), &[]),
+        ("proxies", format!("{beyond}proxies = [\"10.0.0.0/8\"]\n"), &[]),
+        ("bad proxies", format!("{beyond}proxies = [\"10.0.0.1/8\"]\n"), &["2: 0.0.0.0:7300 is not", "3: a proxy is an address"]),
+        ("everybody is a proxy", "[listen]\nproxies = [\"0.0.0.0/0\"]\n".to_owned(), &["2: a proxy is an address"]),
+        ("half of TLS", "[listen.tls]\nkey = \"s.key\"\n".to_owned(), &["1: `certificate` is missing"]),
+        (
+            "clients without authority",
+            format!("{TLS}clients = \"offered\"\nclient_crl = \"c\"\n"),
+            &["4: without `client_ca`", "5: without `client_ca`"],
+        ),
+        ("another word", format!("{ca}clients = \"maybe\"\n"), &["5: unknown variant `maybe`"]),
+        ("a client", format!("{client}{ca}"), &[]),
+        ("a client nobody asks", client.to_owned(), &["1: nobody can come with this certificate"]),
+        ("twice", format!("{client}{}{ca}", client.replace("a.example", "A.example")), &["5: this certificate is configured twice"]),
+        ("no name", format!("[[clients]]\nlabel = \"a\"\n{ca}"), &["1: `certificate` is missing"]),
+        ("no label", format!("[[clients]]\ncertificate = \"dns:a\"\n{ca}"), &["1: `label` is missing"]),
+        ("a bad label", format!("{}{ca}", client.replace("\"a\"", "\"a#b\"")), &["3: \"a#b\" cannot be a label"]),
+        ("a bad name", format!("{}{ca}", client.replace("dns:a", "dns:*")), &["2: \"dns:*.example.com\" is not a name"]),
+        ("an unknown server", format!("{client}servers = [\"x\"]\n{ca}"), &["4: there is no server \"x\""]),
+        ("anonymous", format!("[listen]\nanonymous = {{ servers = [\"docs\"] }}\n{server}"), &[]),
+        ("anonymous for everything", "[listen]\nanonymous = {}\n".to_owned(), &["2: `servers` is missing"]),
+        (
+            "anonymous beyond",
+            format!("{beyond}anonymous = {{ servers = [\"docs\"] }}\n{TLS}{server}"),
+            &["3: only programs of this machine"],
+        ),
+        (
+            "anonymous behind proxies",
+            format!("{beyond}proxies = [\"10.0.0.0/8\"]\nanonymous = {{ servers = [] }}\n"),
+            &["4: only programs of this machine"],
+        ),
+    ];
+    for (what, text, expected) in rows {
+        let found = bench.load(text).map_or_else(|_| bench.problems(text), |_| Vec::new());
+        let fits = found.len() == expected.len() && found.iter().zip(*expected).all(|(found, expected)| found.starts_with(expected));
+        assert!(fits, "{what}: {found:#?}");
+    }
+    let open = |text: &str| bench.load(text).expect(text).settings.listen;
+    assert_eq!(open(&format!("{beyond}proxies = [\"10.0.0.0/8\"]\n")).open_to, OpenTo::Proxies);
+    assert_eq!(open(&format!("{beyond}proxies = [\"10.0.0.0/8\"]\n{TLS}")).open_to, OpenTo::Everybody);
+    assert_eq!(open("[listen]\nproxies = [\"127.0.0.1\"]\n").open_to, OpenTo::Everybody);
+    let dangerous = open(&format!("{beyond}[dangerous]\nplain_http_beyond_loopback = true\n"));
+    assert_eq!((dangerous.open_to, dangerous.cleartext), (OpenTo::Everybody, Cleartext::Anywhere));
+}
+
+#[test]
+fn clients_are_good_for_what_is_written() {
+    let bench = Bench::new();
+    let text = format!(
+        "environment = \"prod\"\n[servers.docs]\nurl = \"https://x/\"\n[listen]\nanonymous = {{ servers = [\"docs\"] }}\n{TLS}client_ca = \"/ca.pem\"\n\
+         [[clients]]\ncertificate = \"spiffe://corp/agent\"\nlabel = \"agent\"\nservers = [\"docs\"]\neffect = \"write\"\n\
+         [[clients]]\ncertificate = \"dns:Old\"\nlabel = \"old\"\nenvironment = \"dev\"\n"
+    );
+    let settings = bench.load(&text).expect("good").settings;
+    let tls = settings.listen.tls.expect("TLS");
+    assert_eq!(tls.certificate, bench.0.path().join("s.pem"));
+    let clients = tls.clients.expect("asked");
+    assert_eq!((clients.ca, clients.crl, clients.wanted), (PathBuf::from("/ca.pem"), None, Wanted::Required));
+    let shown = |entry: &Entry| format!("{} {:?} {:?} {:?}", entry.label, entry.reach.servers, entry.reach.most, entry.elsewhere);
+    let known = &settings.clients;
+    assert_eq!(shown(&known.certificates["spiffe://corp/agent"]), "agent Some({\"docs\"}) Write None");
+    assert_eq!(shown(&known.certificates["dns:old"]), "old None Destructive Some(\"dev\")");
+    assert_eq!(shown(known.anonymous.as_ref().expect("let in")), "anyone Some({\"docs\"}) Read None");
+}

@@ -5,6 +5,7 @@ mod challenge;
 mod door;
 mod flood;
 mod onward;
+mod proxy;
 mod sessions;
 mod stall;
 mod tape;
@@ -19,9 +20,9 @@ use bartizan_monitor::wire::envelope::{self, Arrival, Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::refusal::{self, Refused};
-use bartizan_monitor::wire::{HTTP, HTTP_METHOD, MEDIA_TYPE, NOT_ACCEPTABLE};
+use bartizan_monitor::wire::{HTTP, HTTP_METHOD, NOT_ACCEPTABLE};
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -29,14 +30,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Reply, UNREAD, scope, stdio};
 use crate::clock;
-use crate::identity;
+use crate::identity::{self, Shown};
 use crate::serve::{House, Visit, handle};
 use crate::session::{Endpoint, Interim, Talk};
 use crate::share::Share;
 use crate::upstream::Pulse;
-use body::Body;
+use body::{Body, Kept};
 use flood::{Entry, Flood};
 use onward::Onward;
+pub use proxy::Line;
+use proxy::{Origin, Through};
 use sessions::{Session, Sessions};
 pub use stall::Stall;
 use tape::Tape;
@@ -97,19 +100,28 @@ impl Front {
     }
 
     /// Answers one HTTP request. Step 1 of the life of a call.
-    pub async fn answer(self: &Arc<Self>, peer: IpAddr, request: Request<Incoming>) -> Answer {
+    pub async fn answer(self: &Arc<Self>, line: &Line, request: Request<Incoming>) -> Response<Kept> {
         let (parts, body) = request.into_parts();
+        let mut share = None;
         let answered = async {
-            door::place(&self.house.settings.listen, &parts)?;
+            let listen = &self.house.settings.listen;
+            let Origin { peer, through, host, place } = proxy::origin(listen, line.peer, &parts.headers)?;
+            if through == Through::Proxy {
+                // Its connection is the proxy's; what is counted is what it has running there.
+                share = Some(line.share(peer)?);
+            }
+            door::place(listen, &parts, host.as_deref())?;
             identity::misplaced(parts.uri.query())?;
             if let Some(metadata) = self.metadata(&parts) {
                 return Ok(metadata);
             }
-            let caller = self.house.identity.admit(&door::credentials(&parts.headers), clock::now_ms()).await?;
-            let endpoint = door::endpoint(parts.uri.path(), &self.merged, &self.single, &caller)?;
+            let identity = &self.house.identity;
+            let (authorization, certificate) = (door::credentials(&parts.headers), line.certificate.as_deref());
+            let caller = identity.admit(Shown { authorization: &authorization, certificate, place }, clock::now_ms()).await?;
+            let endpoint = door::endpoint(parts.uri.path(), (&self.merged, &self.single), &caller, identity)?;
             match parts.method {
                 HttpMethod::POST => {
-                    postable(&parts.headers)?;
+                    door::postable(&parts.headers)?;
                     // Held until the message is dealt with: as long as that, the body may be in memory.
                     let mut room = door::room(&self.house, &caller, &body)?;
                     let body = door::collect(body, &self.house.settings.limits, &mut room).await?;
@@ -122,7 +134,13 @@ impl Front {
             }
         };
         let answer = answered.await.unwrap_or_else(|refusal| self.refuse(&refusal));
-        challenge::add(answer, self.house.identity.oauth())
+        challenge::add(answer, self.house.identity.oauth()).map(|body| Kept::new(body, share))
+    }
+
+    /// Records that somebody was turned away before there was a request.
+    pub fn turn_away(&self, refusal: &Refusal) {
+        tracing::info!(reason = %refusal.reason, detail = %refusal.detail, "turned away");
+        self.record(refusal);
     }
 
     /// How to get a credential: said to everybody, because nobody has one before.
@@ -243,7 +261,7 @@ impl Front {
         match decision {
             Ok(Decision::Reply(reply)) => plain(reply),
             // The call has a place of its own, as long as it runs.
-            Ok(Decision::Stream(events)) => stream(Body::Tape(events, None)),
+            Ok(Decision::Stream(events)) => stream(Body::Tape { events, _room: None }),
             // The work panicked; its ticket has closed the record.
             Err(()) => plain_status(StatusCode::INTERNAL_SERVER_ERROR),
         }
@@ -292,7 +310,7 @@ impl Front {
         session.talk.touch();
         let last = door::once(headers, LAST_EVENT).map_err(|what| Refusal::new(SESSION_UNKNOWN, what))?;
         let share = self.house.places.stream(caller.principal())?;
-        Ok(stream(Body::Tape(session.resume(last), Some(share))))
+        Ok(stream(Body::Tape { events: session.resume(last), _room: Some(share) }))
     }
 
     async fn delete(&self, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Result<Answer, Refusal> {
@@ -354,19 +372,6 @@ fn play(tape: &Tape, item: Interim) {
         Interim::Pulse(Pulse::Primed { retry_ms }) => tape.prime(retry_ms),
         Interim::Pulse(Pulse::HungUp) => tape.hang_up(),
     }
-}
-
-/// What a POST must say of itself.
-fn postable(headers: &HeaderMap) -> Result<(), Refusal> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") || headers.contains_key(CONTENT_ENCODING) {
-        return Err(Refusal::new(MEDIA_TYPE, format!("Content-Type {kind:?}")));
-    }
-    if door::accepts(headers, "application/json") && door::accepts(headers, "text/event-stream") {
-        return Ok(());
-    }
-    Err(Refusal::new(NOT_ACCEPTABLE, format!("Accept {:?}", headers.get(ACCEPT))))
 }
 
 fn json(status: u16, message: Bytes) -> Answer {

@@ -15,7 +15,7 @@ mod metadata;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
-use bartizan_monitor::case::Caller;
+use bartizan_monitor::case::{Caller, Strength};
 use bartizan_monitor::reason::gateway::{
     IDENTITY_ALGORITHM, IDENTITY_EXPIRED, IDENTITY_INVALID, IDENTITY_ISSUER, IDENTITY_REVOKED, IDENTITY_UNAVAILABLE,
 };
@@ -24,12 +24,13 @@ use bartizan_monitor::wire::json::{Json, View};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
+use super::certificate::{self, Certificate};
 use super::token;
 use crate::clock;
 use crate::config::{self, Introspection, Issuer};
 use crate::upstream::{Fetcher, Form};
 use asking::{Questions, Standing};
-use claims::{Bearer, Source};
+use claims::{Bearer, Bound, Source};
 use keyring::Keyring;
 use keys::KeySet;
 use known::{Entry, Known, Print, Proof};
@@ -109,14 +110,25 @@ impl OAuth {
         (matches!(of, "" | "/" | "/mcp") || is_endpoint || of == self.config.resource.path()).then(|| metadata::document(&self.config))
     }
 
+    /// Whether a scope names this server, rather than all of them.
+    pub(super) fn names(&self, server: &str) -> bool {
+        self.config.named.contains(server)
+    }
+
     /// The value of `WWW-Authenticate` that goes with a refusal; `scope` is what the operation needs.
     #[must_use]
     pub fn challenge(&self, reason: Reason, scope: Option<&str>) -> String {
         metadata::challenge(&self.config, reason, scope)
     }
 
-    /// Finds out who bears a token.
-    pub(super) async fn resolve(&self, token: &str, now_ms: u64) -> Result<Caller, Refusal> {
+    /// Finds out who bears a token. One that is bound to a certificate is good on its connections only.
+    pub(super) async fn resolve(&self, (token, shown): (&str, Option<&Certificate>), now_ms: u64) -> Result<Caller, Refusal> {
+        let Bound { caller, to } = self.find(token, now_ms).await?;
+        certificate::fits(to.as_ref(), shown)?;
+        Ok(caller)
+    }
+
+    async fn find(&self, token: &str, now_ms: u64) -> Result<Bound, Refusal> {
         if token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Refusal::new(IDENTITY_INVALID, "the bearer token is too long, or not one word"));
         }
@@ -129,7 +141,9 @@ impl OAuth {
 
     /// Whether some token of a running session's caller still holds.
     pub(super) fn still(&self, caller: &Caller, now_ms: u64) -> Result<(), Refusal> {
-        let tokens = held(&self.known).of(caller);
+        // What a certificate added to the caller is not the token's.
+        let own = Strength { certificate: None, ..caller.strength().clone() };
+        let tokens = held(&self.known).of(&caller.clone().with_strength(own));
         let mut refused = Refusal::new(IDENTITY_REVOKED, format!("no token of {} is good any more", caller.principal()));
         for (print, entry) in tokens {
             match self.worth(&entry, now_ms) {
@@ -173,14 +187,14 @@ impl OAuth {
     }
 
     /// What is known of a token without asking anybody.
-    fn remembered(&self, print: &Print, now_ms: u64) -> Option<Result<Caller, Refusal>> {
+    fn remembered(&self, print: &Print, now_ms: u64) -> Option<Result<Bound, Refusal>> {
         let mut known = held(&self.known);
         if known.is_bad(print, now_ms) {
             return Some(Err(Refusal::new(IDENTITY_INVALID, "the issuer said a moment ago that the token is not active")));
         }
         let entry = known.get(print)?;
         match self.worth(&entry, now_ms) {
-            Worth::Good => Some(Ok(entry.caller)),
+            Worth::Good => Some(Ok(entry.bearer)),
             Worth::Expired => Some(Err(Refusal::new(IDENTITY_EXPIRED, "`exp` has passed"))),
             Worth::Unsigned => {
                 known.remove(print);
@@ -214,7 +228,7 @@ impl OAuth {
         }
     }
 
-    async fn verify(&self, token: &str, print: Print, now_ms: u64) -> Result<Caller, Refusal> {
+    async fn verify(&self, token: &str, print: Print, now_ms: u64) -> Result<Bound, Refusal> {
         let signed = jwt::read(token)?;
         let index = self.config.issuers.iter().position(|issuer| issuer.name == signed.issuer);
         let index = index.ok_or_else(|| Refusal::new(IDENTITY_ISSUER, format!("`iss` is {:?}", signed.issuer)))?;
@@ -230,10 +244,10 @@ impl OAuth {
         let fitting = keys.fitting(signed.kid.as_deref(), signed.algorithm);
         let key = fitting.into_iter().find(|key| key.signed(signed.message, &signed.signature));
         let key = key.ok_or_else(|| Refusal::new(IDENTITY_INVALID, format!("no key of {} made the signature", issuer.name)))?;
-        let Bearer { caller, until_ms } = claims::judge(signed.claims.view(), (&self.config, issuer), Source::Token, now_ms)?;
+        let Bearer { bound, until_ms } = claims::judge(signed.claims.view(), (&self.config, issuer), Source::Token, now_ms)?;
         let proof = Proof::Signed { issuer: index, key: key.print };
-        held(&self.known).insert(print, caller.clone(), until_ms, (proof, now_ms));
-        Ok(caller)
+        held(&self.known).insert(print, bound.clone(), until_ms, (proof, now_ms));
+        Ok(bound)
     }
 
     fn introspection(&self) -> Option<(&Issuer, &Introspection)> {
@@ -241,7 +255,7 @@ impl OAuth {
     }
 
     /// Asks about an opaque token; whoever shows the same one meanwhile waits for the same answer.
-    async fn ask(&self, token: &str, print: Print, now_ms: u64) -> Result<Caller, Refusal> {
+    async fn ask(&self, token: &str, print: Print, now_ms: u64) -> Result<Bound, Refusal> {
         let turn = self.questions.join(print);
         let _asks = turn.gate.lock().await;
         match self.remembered(&print, now_ms) {
@@ -250,7 +264,7 @@ impl OAuth {
         }
     }
 
-    async fn question(&self, token: &str, print: Print, now_ms: u64) -> Result<Caller, Refusal> {
+    async fn question(&self, token: &str, print: Print, now_ms: u64) -> Result<Bound, Refusal> {
         let nobody = || Refusal::new(IDENTITY_INVALID, "neither one of this gateway's tokens nor a signed one");
         let (issuer, asked) = self.introspection().ok_or_else(nobody)?;
         let standing = if held(&self.known).get(&print).is_some() { Standing::Known } else { Standing::Strange };
@@ -268,10 +282,10 @@ impl OAuth {
             return Err(Refusal::new(reason, "the issuer says that the token is not active"));
         }
         let judged = claims::judge(answer.view(), (&self.config, issuer), Source::Introspection, now_ms);
-        let Bearer { caller, until_ms } = judged.inspect_err(|_| held(&self.known).remove(&print))?;
+        let Bearer { bound, until_ms } = judged.inspect_err(|_| held(&self.known).remove(&print))?;
         let proof = Proof::Told { at_ms: now_ms, token: Arc::new(Zeroizing::new(token.to_owned())) };
-        held(&self.known).insert(print, caller.clone(), until_ms, (proof, now_ms));
-        Ok(caller)
+        held(&self.known).insert(print, bound.clone(), until_ms, (proof, now_ms));
+        Ok(bound)
     }
 
     /// Asks again about a token whose bearer sends nothing at the moment.

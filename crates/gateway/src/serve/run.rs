@@ -8,24 +8,22 @@ use bartizan_monitor::journal::call_name;
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bytes::Bytes;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use super::House;
-use crate::artefact::Gate;
+use super::accept::Gate;
+use crate::artefact;
 use crate::config::{How, Loaded};
 use crate::front;
-use crate::front::http::{Front, Stall};
+use crate::front::http::Front;
 use crate::front::stdio::Lines;
 use crate::identity::{Identity, local_user};
 use crate::journal::{Journal, JournalError};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
-use crate::share::Shares;
 use crate::snapshot::{Current, OpenError};
+use crate::tls::{Tls, TlsError};
 use crate::upstream::{self, Server};
 
 /// Why a gateway did not start, or did not end well.
@@ -45,6 +43,9 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
+    /// The keys of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The client's pipe broke.
     #[error("the client's pipe broke: {0}")]
     Pipe(std::io::Error),
@@ -52,9 +53,6 @@ pub enum ServeError {
     #[error("no server is configured")]
     NoServer,
 }
-
-/// How many connections may be open at once; more are closed unread, before they cost anything.
-const MAX_CONNECTIONS: usize = 4096;
 
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(20);
@@ -66,10 +64,12 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     }
     let current = Current::open(monitor, &settings.places.lock, &settings.names.separator)?;
     let journal = Journal::open(&settings.places.state)?;
-    let identity = Identity::open(&settings.places.state, settings.environment.as_deref()).with_oauth(settings.oauth.clone());
+    let identity = Identity::open(&settings.places.state, settings.environment.as_deref())
+        .with_oauth(settings.oauth.clone())
+        .with_clients(settings.clients.clone());
     let house = House::new(settings, current, identity, journal);
     let limits = &house.settings.limits;
-    let gate = Gate::Locked(house.clone());
+    let gate = artefact::Gate::Locked(house.clone());
     let made = |server: &Arc<_>| Server::new(Arc::clone(server), limits, gate.clone());
     let servers = house.settings.servers.iter().map(made).collect();
     house.journal.note(&Json::object([
@@ -93,6 +93,20 @@ fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) ->
         };
         house.current.watch(note).await;
     })
+}
+
+/// Takes new certificates without a restart.
+fn watch_tls(house: &Arc<House>, tls: Option<Arc<Tls>>) {
+    let (Some(tls), house) = (tls, house.clone()) else { return };
+    tokio::spawn(async move {
+        let note = || {
+            house.journal.note(&Json::object([
+                ("event", Json::string("tls")),
+                ("detail", Json::string("the certificates changed and were read again")),
+            ]));
+        };
+        tls.watch(note).await;
+    });
 }
 
 /// Ends running calls that the operator stops.
@@ -219,6 +233,7 @@ fn announce(post: impl Fn(Bytes)) {
 pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) -> Result<(), ServeError> {
     let (house, servers) = build(loaded)?;
     let wanted = house.settings.listen.address;
+    let tls = house.settings.listen.tls.as_ref().map(Tls::open).transpose()?;
     let failed = |source| ServeError::Listen { address: wanted, source };
     let listener = TcpListener::bind(wanted).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -227,6 +242,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     let told = front.clone();
     watch_lock(&house, move || announce(|message| told.announce(&message)));
     watch_stops(&house);
+    watch_tls(&house, tls.clone());
     probe_drift(&house, servers.clone());
     let (sweeper, minder) = (front.clone(), house.clone());
     tokio::spawn(async move {
@@ -238,7 +254,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     });
     ready(address);
     drain_when_asked(&house);
-    let mut connections = accept(&house, &front, &listener).await;
+    let mut connections = Gate::new(&house, &front, tls).accept(&listener).await;
     drop(listener);
     drain(&house).await;
     front.close().await;
@@ -247,45 +263,4 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     house.identity.remember();
     house.journal.finish();
     Ok(())
-}
-
-/// Accepts connections until the house drains.
-async fn accept(house: &Arc<House>, front: &Arc<Front>, listener: &TcpListener) -> JoinSet<()> {
-    let mut connections = JoinSet::new();
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(house.settings.limits.header_timeout).max_buf_size(64 * 1024);
-    let limits = &house.settings.limits;
-    let each = Shares::new(MAX_CONNECTIONS, limits.connections_per_address);
-    loop {
-        while connections.try_join_next().is_some() {}
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of descriptors, mostly: wait for some to come back instead of spinning.
-                    tracing::error!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            () = house.drained() => return connections,
-        };
-        let Ok(share) = each.take(&peer.ip(), 1) else {
-            tracing::warn!(address = %peer.ip(), "too many connections: one was closed unread");
-            continue;
-        };
-        // Answers are small and written whole; waiting to fill a segment only adds latency.
-        let _ = stream.set_nodelay(true);
-        let front = front.clone();
-        let service = service_fn(move |request| {
-            let front = front.clone();
-            async move { Ok::<_, std::convert::Infallible>(front.answer(peer.ip(), request).await) }
-        });
-        let connection = builder.serve_connection(Stall::new(TokioIo::new(stream), limits.write_timeout), service);
-        connections.spawn(async move {
-            // A connection that breaks is the client's business.
-            let _ = connection.await;
-            drop(share);
-        });
-    }
 }

@@ -13,6 +13,10 @@ pub enum Means {
     Token,
     /// An access token of an OAuth issuer.
     OAuth,
+    /// The client certificate of the connection.
+    Certificate,
+    /// Nothing: the operator lets programs of this machine in without a credential.
+    Anonymous,
     /// The operating-system user at the other end of standard input.
     LocalUser,
 }
@@ -24,6 +28,8 @@ impl Means {
         match self {
             Self::Token => "token",
             Self::OAuth => "oauth",
+            Self::Certificate => "certificate",
+            Self::Anonymous => "anonymous",
             Self::LocalUser => "local-user",
         }
     }
@@ -42,7 +48,7 @@ pub struct Caller {
 /// How strongly a caller was recognised, beyond its credential. Policy can demand it for what is grave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Strength {
-    /// The name in the client certificate of the connection: a SPIFFE ID, a URI, a DNS name or an e-mail address.
+    /// The name in the client certificate of the connection: a URI such as `spiffe://corp/agent`, `dns:NAME` or `email:ADDRESS`.
     pub certificate: Option<Arc<str>>,
     /// Whether the issuer says that a second factor was used (`amr`, RFC 8176).
     pub second_factor: bool,

@@ -1,6 +1,6 @@
 //! `[oauth]` as it was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_monitor::case::Effect;
 use serde::Deserialize;
@@ -33,6 +33,8 @@ pub(in crate::config) struct Issuer {
     pub(super) jwks_max_age: Option<Spanned<Length>>,
     pub(super) introspection: Option<Spanned<Introspection>>,
     pub(super) claims: Claims,
+    /// Values of `acr` that mean a second factor at this issuer.
+    pub(super) second_factor_acr: BTreeSet<String>,
 }
 
 #[derive(Default, Deserialize)]

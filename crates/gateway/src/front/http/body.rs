@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,18 +29,36 @@ pub(super) type Work = Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
 
 /// An answer's body.
 #[derive(Debug)]
-pub enum Body {
+pub(super) enum Body {
     /// Known from the start.
     Full(Full<Bytes>),
     /// Works while it is read.
     Live(Box<Live>),
     /// Played from a tape that can be resumed; with the room that it takes when no call has taken it.
-    Tape(mpsc::Receiver<Bytes>, Option<Share<Arc<str>>>),
+    Tape {
+        /// What is played.
+        events: mpsc::Receiver<Bytes>,
+        /// The room.
+        _room: Option<Share<Arc<str>>>,
+    },
+}
+
+/// An answer's body, and what is counted while it is being read.
+#[derive(Debug)]
+pub struct Kept {
+    body: Body,
+    _share: Option<Share<IpAddr>>,
+}
+
+impl Kept {
+    pub(super) fn new(body: Body, share: Option<Share<IpAddr>>) -> Self {
+        Self { body, _share: share }
+    }
 }
 
 /// A stream that works while it is read, and stops working when nobody reads: in the modern era,
 /// disconnecting is cancelling.
-pub struct Live {
+pub(super) struct Live {
     work: Option<Work>,
     early: mpsc::Receiver<Interim>,
     ready: VecDeque<Interim>,
@@ -138,7 +157,7 @@ impl hyper::body::Body for Body {
         match self.get_mut() {
             Self::Full(full) => Pin::new(full).poll_frame(cx),
             Self::Live(live) => live.poll_bytes(cx).map(framed),
-            Self::Tape(events, _) => events.poll_recv(cx).map(framed),
+            Self::Tape { events, .. } => events.poll_recv(cx).map(framed),
         }
     }
 
@@ -149,7 +168,24 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(full) => full.size_hint(),
-            Self::Live(_) | Self::Tape(..) => SizeHint::default(),
+            Self::Live(_) | Self::Tape { .. } => SizeHint::default(),
         }
+    }
+}
+
+impl hyper::body::Body for Kept {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -9,31 +9,37 @@ use bartizan_monitor::reason::gateway::IDENTITY_SCOPE;
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::mirror::{Header, Mirror};
 use bartizan_monitor::wire::version::{Era, Version};
-use bartizan_monitor::wire::{HTTP, NOT_FOUND, ORIGIN, SIZE};
+use bartizan_monitor::wire::{HTTP, MEDIA_TYPE, NOT_ACCEPTABLE, NOT_FOUND, ORIGIN, SIZE};
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN as ORIGIN_HEADER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN as ORIGIN_HEADER};
 use http::uri::Authority;
 use http::{HeaderMap, request};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::config::{Limits, Listen};
+use crate::identity::Identity;
 use crate::serve::{House, no_room};
 use crate::session::Endpoint;
 use crate::share::Share;
 
 /// Checks `Host`, the request target and `Origin`: a page or a name that is not this gateway's may
 /// not speak to it (DNS rebinding; 2025-11-25, transports, security warning).
-pub(super) fn place(listen: &Listen, parts: &request::Parts) -> Result<(), Refusal> {
+///
+/// `called` is the name that the client called before a proxy took the request; it must be the gateway's, too.
+pub(super) fn place(listen: &Listen, parts: &request::Parts, called: Option<&str>) -> Result<(), Refusal> {
     let host = once(&parts.headers, HOST.as_str()).map_err(|what| Refusal::new(HTTP, what))?;
     let host = host.ok_or_else(|| Refusal::new(HTTP, "no Host"))?;
+    if let Some(called) = called.filter(|called| !is_own(listen, called)) {
+        return Err(Refusal::new(ORIGIN, format!("a proxy was called {called:?}")));
+    }
     if !is_own(listen, host) || parts.uri.authority().is_some_and(|authority| !is_own(listen, authority.as_str())) {
         return Err(Refusal::new(ORIGIN, format!("Host {host:?}")));
     }
     let origins: Vec<&HeaderValue> = parts.headers.get_all(ORIGIN_HEADER).iter().collect();
     match origins.as_slice() {
         [] => Ok(()),
-        [origin] if origin.to_str().is_ok_and(|origin| is_own_origin(listen, origin, host)) => Ok(()),
+        [origin] if origin.to_str().is_ok_and(|origin| is_own_origin(listen, origin, called.unwrap_or(host))) => Ok(()),
         _ => Err(Refusal::new(ORIGIN, format!("Origin {origins:?}"))),
     }
 }
@@ -72,8 +78,14 @@ pub(super) fn credentials(headers: &HeaderMap) -> Vec<&[u8]> {
     headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect()
 }
 
-/// The endpoint of a path. One that the caller may not see does not exist.
-pub(super) fn endpoint(path: &str, merged: &Arc<Endpoint>, single: &[Arc<Endpoint>], caller: &Caller) -> Result<Arc<Endpoint>, Refusal> {
+/// The endpoint of a path. One that the caller may not see does not exist, unless the scopes that the operator wrote name
+/// its server: then clients know of it, and are told what to ask for.
+pub(super) fn endpoint(
+    path: &str,
+    (merged, single): (&Arc<Endpoint>, &[Arc<Endpoint>]),
+    caller: &Caller,
+    identity: &Identity,
+) -> Result<Arc<Endpoint>, Refusal> {
     let unknown = || Refusal::new(NOT_FOUND, format!("path {path:?}"));
     if path == "/mcp" {
         return Ok(merged.clone());
@@ -83,8 +95,7 @@ pub(super) fn endpoint(path: &str, merged: &Arc<Endpoint>, single: &[Arc<Endpoin
     if caller.may_see(name) {
         return Ok(found.clone());
     }
-    // Its issuer could let the caller in: it is told what to ask for.
-    let scopes = caller.step_up(name, Effect::Read).ok_or_else(unknown)?;
+    let scopes = caller.step_up(name, Effect::Read).filter(|_| identity.has_scope_for(name)).ok_or_else(unknown)?;
     Err(Refusal::new(IDENTITY_SCOPE, format!("{} may not see {name}", caller.principal())).echo("scope", Json::string(scopes)))
 }
 
@@ -134,6 +145,19 @@ pub(super) fn accepts(headers: &HeaderMap, kind: &str) -> bool {
             || essence.strip_suffix("/*").is_some_and(|own| own.eq_ignore_ascii_case(family))
     };
     headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(takes)
+}
+
+/// What a POST must say of itself.
+pub(super) fn postable(headers: &HeaderMap) -> Result<(), Refusal> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") || headers.contains_key(CONTENT_ENCODING) {
+        return Err(Refusal::new(MEDIA_TYPE, format!("Content-Type {kind:?}")));
+    }
+    if accepts(headers, "application/json") && accepts(headers, "text/event-stream") {
+        return Ok(());
+    }
+    Err(Refusal::new(NOT_ACCEPTABLE, format!("Accept {:?}", headers.get(ACCEPT))))
 }
 
 /// Room for a body: all of it when its length is said, and otherwise as it comes.

@@ -3,14 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bartizan_monitor::case::{Badge, Caller, Effect, Means, Reach};
-use bartizan_monitor::reason::gateway::{IDENTITY_AUDIENCE, IDENTITY_EXPIRED, IDENTITY_INVALID, IDENTITY_ISSUER, IDENTITY_SCOPE};
+use bartizan_monitor::case::{Badge, Caller, Effect, Means, Reach, Strength};
+use bartizan_monitor::reason::gateway::{
+    IDENTITY_AUDIENCE, IDENTITY_BINDING, IDENTITY_EXPIRED, IDENTITY_INVALID, IDENTITY_ISSUER, IDENTITY_SCOPE,
+};
 use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::wire::json::{Json, Kind, View};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::metadata;
 use crate::clock;
 use crate::config::{Issuer, OAuth};
+use crate::identity::certificate::Thumbprint;
 
 /// How long the name of a caller, a client or a group may be.
 const MAX_NAME: usize = 255;
@@ -25,10 +30,17 @@ const PROGRAM: &str = "client:";
 /// What a token without an end counts as until it is asked about again.
 const UNSAID: u64 = u64::MAX;
 
+/// Who bears a token, and the certificate that its connection must have.
+#[derive(Debug, Clone)]
+pub(super) struct Bound {
+    pub(super) caller: Caller,
+    pub(super) to: Option<Thumbprint>,
+}
+
 /// A bearer, and until when the token is good.
 #[derive(Debug)]
 pub(super) struct Bearer {
-    pub(super) caller: Caller,
+    pub(super) bound: Bound,
     /// In milliseconds since the Unix epoch; the tolerated difference of clocks is part of it.
     pub(super) until_ms: u64,
 }
@@ -56,16 +68,41 @@ pub(super) fn judge(claims: View<'_>, (config, issuer): (&OAuth, &Issuer), sourc
         let found: Vec<String> = names(claims.get("aud")).collect();
         return Err(no(IDENTITY_AUDIENCE, format!("`aud` is {found:?} and not {:?}", config.audience)));
     }
-    if claims.get("cnf").is_some() {
-        return Err(no(IDENTITY_INVALID, "the token is bound to a key (`cnf`), and came as a bearer token"));
-    }
+    let to = binding(claims)?;
     if source == Source::Introspection {
         is_for_access(claims)?;
     }
     let until_ms = times(claims, clock::millis(config.skew), source, now_ms)?;
     let principal = format!("oauth:{}#{}", issuer.label, subject(claims, issuer, source)?);
     let (reach, badge) = rights(claims, config, issuer)?;
-    Ok(Bearer { caller: Caller::assertion(&principal, Means::OAuth, reach).with_badge(badge), until_ms })
+    let strength = strength(claims, issuer, now_ms.saturating_add(clock::millis(config.skew)))?;
+    let caller = Caller::assertion(&principal, Means::OAuth, reach).with_badge(badge).with_strength(strength);
+    Ok(Bearer { bound: Bound { caller, to }, until_ms })
+}
+
+/// The certificate that the bearer must have (RFC 8705, section 3.1). A token that is bound in another way, or in two, is
+/// not taken: what cannot be checked must not pass as if nobody had asked for it.
+fn binding(claims: View<'_>) -> Result<Option<Thumbprint>, Refusal> {
+    let Some(cnf) = claims.get("cnf") else { return Ok(None) };
+    let print = cnf.get("x5t#S256").filter(|_| cnf.members().count() == 1).and_then(View::as_str);
+    let print = print.and_then(|print| URL_SAFE_NO_PAD.decode(&*print).ok()).and_then(|print| Thumbprint::try_from(print).ok());
+    print.map(Some).ok_or_else(|| no(IDENTITY_BINDING, "the token is bound to a key (`cnf`) in a way that is not known here"))
+}
+
+/// Ways of logging in that need something the person has (RFC 8176): several factors, a one-time code, a key in
+/// hardware, a smart card. A text message and a call are not among them: they are taken over too easily.
+const SECOND_FACTORS: [&str; 4] = ["mfa", "otp", "hwk", "sc"];
+
+/// How strongly the issuer recognised the person (RFC 9068, section 2.2.1). A login in the future would be fresh for ever.
+fn strength(claims: View<'_>, issuer: &Issuer, latest_ms: u64) -> Result<Strength, Refusal> {
+    let logged_in_ms = date(claims, "auth_time")?;
+    if logged_in_ms.is_some_and(|at| at > latest_ms) {
+        return Err(no(IDENTITY_INVALID, "`auth_time` lies in the future"));
+    }
+    let by_method = claims.get("amr").into_iter().flat_map(View::items).filter_map(View::as_str);
+    let by_method = by_method.into_iter().any(|method| SECOND_FACTORS.contains(&&*method));
+    let by_class = claims.get("acr").and_then(View::as_str).is_some_and(|class| issuer.second_factor_acr.contains(&*class));
+    Ok(Strength { certificate: None, second_factor: by_method || by_class, logged_in_ms })
 }
 
 /// Refuses what the issuer says is no access token: a refresh token is active, too, and lives far longer. One

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use bartizan_monitor::case::Caller;
 use zeroize::Zeroizing;
 
+use super::claims::Bound;
+
 /// How many tokens are remembered.
 const MOST: usize = 10_000;
 /// How many of one principal: whoever has an issuer make many tokens pushes out no one else's.
@@ -44,7 +46,7 @@ pub(super) enum Proof {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     /// Who bears it.
-    pub(super) caller: Caller,
+    pub(super) bearer: Bound,
     /// Until when it is good, in milliseconds since the Unix epoch.
     pub(super) until_ms: u64,
     /// Why.
@@ -79,8 +81,9 @@ impl Known {
     }
 
     /// Remembers a token.
-    pub(super) fn insert(&mut self, print: Print, caller: Caller, until_ms: u64, (proof, now_ms): (Proof, u64)) {
+    pub(super) fn insert(&mut self, print: Print, bearer: Bound, until_ms: u64, (proof, now_ms): (Proof, u64)) {
         self.remove(&print);
+        let caller = &bearer.caller;
         self.make_room(caller.principal(), now_ms);
         if self.entries.len() >= MOST {
             self.forget(now_ms);
@@ -88,14 +91,14 @@ impl Known {
         self.uses = self.uses.saturating_add(1);
         self.bearers.entry(caller.clone()).or_default().insert(print);
         self.shares.entry(caller.principal().clone()).or_default().insert(print);
-        self.entries.insert(print, Entry { caller, until_ms, proof, used: self.uses });
+        self.entries.insert(print, Entry { bearer, until_ms, proof, used: self.uses });
     }
 
     /// Forgets a token.
     pub(super) fn remove(&mut self, print: &Print) {
         let Some(entry) = self.entries.remove(print) else { return };
-        drop_from(&mut self.bearers, &entry.caller, print);
-        drop_from(&mut self.shares, entry.caller.principal(), print);
+        drop_from(&mut self.bearers, &entry.bearer.caller, print);
+        drop_from(&mut self.shares, entry.bearer.caller.principal(), print);
     }
 
     /// Forgets a token of a principal that has its share: one that is over, else what was not used for longest.
@@ -161,6 +164,10 @@ mod tests {
         Caller::assertion(name, Means::OAuth, Reach::all())
     }
 
+    fn unbound(caller: Caller) -> Bound {
+        Bound { caller, to: None }
+    }
+
     /// One of so many that nobody has more than a share.
     fn someone(number: usize) -> Caller {
         caller(&(number % (MOST / 4)).to_string())
@@ -170,10 +177,10 @@ mod tests {
     fn what_was_not_used_for_longest_is_forgotten_first() {
         let mut known = Known::default();
         for number in 0..MOST {
-            known.insert(print(number), someone(number), 100, (proof(), 1));
+            known.insert(print(number), unbound(someone(number)), 100, (proof(), 1));
         }
         assert!(known.get(&print(0)).is_some(), "used just now");
-        known.insert(print(MOST), someone(MOST), 100, (proof(), 1));
+        known.insert(print(MOST), unbound(someone(MOST)), 100, (proof(), 1));
         assert!(known.get(&print(0)).is_some() && known.get(&print(1)).is_none() && known.get(&print(MOST)).is_some());
         assert_eq!(known.entries.len(), MOST - BATCH + 1);
         assert_eq!(known.bearers.values().map(BTreeSet::len).sum::<usize>(), known.entries.len());
@@ -184,19 +191,19 @@ mod tests {
     fn a_principal_pushes_out_only_its_own_tokens() {
         let mut known = Known::default();
         let greedy = [caller("a"), Caller::assertion("a", Means::OAuth, Reach { servers: Some(Arc::default()), ..Reach::all() })];
-        known.insert(print(MOST * 2), caller("b"), 100, (proof(), 1));
+        known.insert(print(MOST * 2), unbound(caller("b")), 100, (proof(), 1));
         for number in 0..SHARE {
-            known.insert(print(number), greedy[number % 2].clone(), if number == 5 { 10 } else { 100 }, (proof(), 1));
+            known.insert(print(number), unbound(greedy[number % 2].clone()), if number == 5 { 10 } else { 100 }, (proof(), 1));
         }
         assert!(known.get(&print(0)).is_some(), "used just now");
-        known.insert(print(SHARE), greedy[0].clone(), 100, (proof(), 50));
+        known.insert(print(SHARE), unbound(greedy[0].clone()), 100, (proof(), 50));
         assert!(known.get(&print(5)).is_none() && known.get(&print(1)).is_some(), "what is over goes first");
-        known.insert(print(SHARE + 1), greedy[1].clone(), 100, (proof(), 50));
+        known.insert(print(SHARE + 1), unbound(greedy[1].clone()), 100, (proof(), 50));
         assert!(known.get(&print(2)).is_none() && known.get(&print(0)).is_some(), "then what was not used for longest");
-        known.insert(print(SHARE + 1), greedy[0].clone(), 100, (proof(), 50));
+        known.insert(print(SHARE + 1), unbound(greedy[0].clone()), 100, (proof(), 50));
         assert_eq!(known.entries.len(), SHARE + 1, "the same token again costs nothing");
         for number in 0..MOST * 2 {
-            known.insert(print(number), greedy[number % 2].clone(), 100, (proof(), 1));
+            known.insert(print(number), unbound(greedy[number % 2].clone()), 100, (proof(), 1));
         }
         assert_eq!((known.entries.len(), known.shares.len()), (SHARE + 1, 2), "whatever its rights");
         assert_eq!(known.of(&caller("b")).len(), 1, "another's session goes on");
@@ -207,9 +214,9 @@ mod tests {
         let mut known = Known::default();
         for number in 0..MOST {
             let until = if number % 2 == 0 { 100 } else { 10 };
-            known.insert(print(number), someone(number), until, (proof(), 1));
+            known.insert(print(number), unbound(someone(number)), until, (proof(), 1));
         }
-        known.insert(print(MOST), someone(MOST), 100, (proof(), 50));
+        known.insert(print(MOST), unbound(someone(MOST)), 100, (proof(), 50));
         assert_eq!(known.entries.len(), MOST / 2 + 1);
     }
 

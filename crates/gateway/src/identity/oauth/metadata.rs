@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bartizan_monitor::case::Effect;
 use bartizan_monitor::reason::Reason;
-use bartizan_monitor::reason::gateway::{IDENTITY_MISSING, IDENTITY_SCOPE};
+use bartizan_monitor::reason::gateway::{IDENTITY_CERTIFICATE, IDENTITY_MISSING, IDENTITY_SCOPE};
 use bartizan_monitor::wire::json::Json;
 
 use crate::config::OAuth;
@@ -46,8 +46,8 @@ fn address(config: &OAuth) -> String {
 pub(super) fn challenge(config: &OAuth, reason: Reason, scope: Option<&str>) -> String {
     let mut text = format!("Bearer realm=\"bartizan\", resource_metadata=\"{}\"", address(config));
     let error = if reason == IDENTITY_SCOPE { "insufficient_scope" } else { "invalid_token" };
-    // Who showed nothing has made no error yet (RFC 6750, section 3.1).
-    let error = Some(error).filter(|_| reason != IDENTITY_MISSING);
+    // Who showed no token has made no error with one yet (RFC 6750, section 3.1).
+    let error = Some(error).filter(|_| reason != IDENTITY_MISSING && reason != IDENTITY_CERTIFICATE);
     let first = scopes(config);
     let parts = [("error", error), ("scope", scope.or(Some(&first)).filter(|scope| !scope.is_empty()))];
     for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {

@@ -24,6 +24,8 @@ use crate::config::{Algorithm, Granted, Network, Secret};
 /// A whole second, as tokens have it.
 const NOW_S: u64 = 1_800_000_000;
 const NOW: u64 = NOW_S * 1000;
+/// A thumbprint, of nothing that anybody has.
+const PRINT: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const AUDIENCE: &str = "https://gateway.test/mcp";
 
 enum Pair {
@@ -162,6 +164,7 @@ impl Fake {
             }),
             subject: "sub".to_owned(),
             groups: Some("groups".to_owned()),
+            second_factor_acr: ["urn:two".to_owned()].into(),
             network: Network::Private,
         }
     }
@@ -182,6 +185,7 @@ fn config(issuers: Vec<Issuer>) -> config::OAuth {
         issuers,
         required: [].into(),
         scopes: BTreeMap::new(),
+        named: [].into(),
         steps: Arc::default(),
         skew: Duration::from_secs(30),
     }
@@ -192,7 +196,7 @@ fn trusting(issuers: Vec<Issuer>) -> Arc<OAuth> {
 }
 
 async fn outcome(oauth: &OAuth, token: &str, now_ms: u64) -> &'static str {
-    oauth.resolve(token, now_ms).await.map_or_else(|refusal| refusal.reason.code(), |_| "good")
+    oauth.resolve((token, None), now_ms).await.map_or_else(|refusal| refusal.reason.code(), |_| "good")
 }
 
 /// The value with members in the place of others; `null` removes one.
@@ -219,10 +223,10 @@ async fn tokens_of_every_algorithm_are_checked_and_remembered() {
     let oauth = fake.oauth();
     for (pair, algorithm, kid) in [(&ec, "ES256", "ec"), (&rsa, "RS256", "rsa"), (&rsa, "PS256", "rsa"), (&ed, "EdDSA", "ed")] {
         let token = pair.token(&json!({"alg": algorithm, "typ": "JWT", "kid": kid}), &fake.claims());
-        let caller = oauth.resolve(&token, NOW).await.unwrap_or_else(|refusal| panic!("{algorithm}: {refusal:?}"));
+        let caller = oauth.resolve((&token, None), NOW).await.unwrap_or_else(|refusal| panic!("{algorithm}: {refusal:?}"));
         assert_eq!(&**caller.principal(), format!("oauth:{}#alice", fake.address));
         assert_eq!((caller.means(), caller.badge().and_then(|badge| badge.application.as_deref())), (Means::OAuth, Some("app")));
-        assert!(oauth.still(&caller, NOW).is_ok() && oauth.resolve(&token, NOW).await.is_ok());
+        assert!(oauth.still(&caller, NOW).is_ok() && oauth.resolve((&token, None), NOW).await.is_ok());
         // What one key signed does not pass as signed by another, or by other means.
         let other = if algorithm == "RS256" { "PS256" } else { "RS256" };
         let confused = pair.token(&json!({"alg": other, "typ": "JWT", "kid": kid}), &fake.claims()).replace('~', "");
@@ -321,7 +325,14 @@ fn claim_rows(ec: &Pair, claims: &Value) -> Vec<Row> {
         ("an empty subject", of(json!({"sub": ""})), NOW, "identity.invalid"),
         ("a subject with a line feed", of(json!({"sub": "a\nb"})), NOW, "identity.invalid"),
         ("a huge subject", of(json!({"sub": "a".repeat(256)})), NOW, "identity.invalid"),
-        ("bound to a key", of(json!({"cnf": {"jkt": "x"}})), NOW, "identity.invalid"),
+        ("bound to a key", of(json!({"cnf": {"jkt": "x"}})), NOW, "identity.binding"),
+        ("bound in two ways", of(json!({"cnf": {"x5t#S256": PRINT, "jkt": "x"}})), NOW, "identity.binding"),
+        ("bound to a short print", of(json!({"cnf": {"x5t#S256": "AAAA"}})), NOW, "identity.binding"),
+        ("bound to nothing", of(json!({"cnf": {}})), NOW, "identity.binding"),
+        ("bound to a text", of(json!({"cnf": PRINT})), NOW, "identity.binding"),
+        ("bound to a certificate that is not shown", of(json!({"cnf": {"x5t#S256": PRINT}})), NOW, "identity.binding"),
+        ("a login in the future", of(json!({"auth_time": NOW_S + 31})), NOW, "identity.invalid"),
+        ("a login at no time", of(json!({"auth_time": "now"})), NOW, "identity.invalid"),
         ("groups that cannot be read", of(json!({"groups": ["ops", 1]})), NOW, "identity.invalid"),
     ]
 }
@@ -465,7 +476,7 @@ async fn issuers_do_not_speak_for_each_other() {
     assert_eq!(outcome(&oauth, &second.token(&header(), &two.claims()), NOW).await, "good");
     assert_eq!(outcome(&oauth, &second.token(&header(), &one.claims()), NOW).await, "identity.invalid");
     assert_eq!(outcome(&oauth, &first.token(&header(), &two.claims()), NOW).await, "identity.invalid");
-    let of = async |fake: &Fake, pair: &Pair| oauth.resolve(&pair.token(&header(), &fake.claims()), NOW).await.expect("good");
+    let of = async |fake: &Fake, pair: &Pair| oauth.resolve((&pair.token(&header(), &fake.claims()), None), NOW).await.expect("good");
     assert_ne!(of(&one, &first).await.principal(), of(&two, &second).await.principal(), "one name, two people");
 }
 
@@ -478,7 +489,7 @@ async fn keys_are_rotated_kept_for_a_while_and_then_not() {
     let claims = with(&fake.claims(), json!({"exp": NOW_S + 100_000}));
     let (first, second) =
         (old.token(&header(), &claims), new.token(&with(&header(), json!({"kid": "two"})), &with(&claims, json!({"sub": "bob"}))));
-    let caller = oauth.resolve(&first, NOW).await.expect("good");
+    let caller = oauth.resolve((&first, None), NOW).await.expect("good");
     // The issuer is silent for long: keys that are known stay usable for an hour beyond their age, and no longer.
     fake.say("/jwks", Says::Raw(String::new()));
     let hour = 3_600_000;
@@ -519,7 +530,7 @@ async fn opaque_tokens_are_asked_about_once_and_again() {
     let outcomes = futures_util::future::join_all((0..20).map(|_| outcome(&oauth, "opaque", NOW))).await;
     assert!(outcomes.iter().all(|outcome| *outcome == "good"), "{outcomes:?}");
     assert_eq!(fake.asked(), 1, "those who come together ask together");
-    let caller = oauth.resolve("opaque", NOW + 29_999).await.expect("good");
+    let caller = oauth.resolve(("opaque", None), NOW + 29_999).await.expect("good");
     assert_eq!(fake.asked(), 1);
     // A session that only listens: asked again in its name, and cut off when that does not help for long.
     fake.say("/introspection", Says::Raw(String::new()));
@@ -534,7 +545,7 @@ async fn what_an_issuer_takes_back_is_out() {
     let oauth = fake.oauth();
     let told = with(&fake.claims(), json!({"active": true, "iss": null}));
     fake.say("/introspection", Says::Json(told.clone()));
-    let caller = oauth.resolve("opaque", NOW).await.expect("good");
+    let caller = oauth.resolve(("opaque", None), NOW).await.expect("good");
     fake.say("/introspection", Says::Json(json!({"active": false})));
     assert_eq!(outcome(&oauth, "opaque", NOW + 29_999).await, "good", "an answer holds for a moment");
     assert_eq!(outcome(&oauth, "opaque", NOW + 30_000).await, "identity.revoked");
@@ -549,7 +560,7 @@ async fn what_an_issuer_takes_back_is_out() {
         ("over", json!({"exp": NOW_S - 30}), "identity.expired"),
         ("active as a text", json!({"active": "true"}), "identity.unavailable"),
         ("no word of it", json!({"active": null}), "identity.unavailable"),
-        ("bound to a key", json!({"cnf": {"jkt": "x"}}), "identity.invalid"),
+        ("bound to a key", json!({"cnf": {"jkt": "x"}}), "identity.binding"),
         ("without an end", json!({"exp": null}), "good"),
         ("a program", json!({"sub": null}), "good"),
     ] {
@@ -566,9 +577,9 @@ async fn a_session_lives_as_long_as_some_token_of_its_caller() {
     let oauth = fake.oauth();
     let of = |end: u64| ec.token(&header(), &with(&fake.claims(), json!({"exp": end})));
     let (first, second) = (of(NOW_S + 60), of(NOW_S + 120));
-    let caller = oauth.resolve(&first, NOW).await.expect("good");
+    let caller = oauth.resolve((&first, None), NOW).await.expect("good");
     assert_eq!(oauth.still(&caller, NOW + 90_000).expect_err("over").reason.code(), "identity.expired");
-    assert_eq!(oauth.resolve(&second, NOW + 80_000).await.expect("good"), caller, "the same rights, the same caller");
+    assert_eq!(oauth.resolve((&second, None), NOW + 80_000).await.expect("good"), caller, "the same rights, the same caller");
     assert!(oauth.still(&caller, NOW + 90_000).is_ok(), "refreshed");
     let stranger = Caller::assertion(caller.principal(), Means::OAuth, bartizan_monitor::case::Reach::all());
     assert_eq!(oauth.still(&stranger, NOW).expect_err("never seen").reason.code(), "identity.revoked");
@@ -600,10 +611,10 @@ async fn scopes_are_good_for_what_the_operator_said_and_never_for_more() {
     ] {
         assert_eq!(outcome(&oauth, &of(scope.clone()), NOW).await, expected, "{scope}");
     }
-    let caller = oauth.resolve(&of(json!({"scope": "mcp read-all write-db"})), NOW).await.expect("good");
+    let caller = oauth.resolve((&of(json!({"scope": "mcp read-all write-db"})), None), NOW).await.expect("good");
     let badge = caller.badge().expect("a badge");
     assert_eq!(badge.most, BTreeMap::from([("db".to_owned(), Effect::Write), ("files".to_owned(), Effect::Read)]));
-    let refused = oauth.resolve(&of(json!({"scope": "other"})), NOW).await.expect_err("no scope");
+    let refused = oauth.resolve((&of(json!({"scope": "other"})), None), NOW).await.expect_err("no scope");
     assert_eq!(refused.echo.map(|echo| echo.1.to_string()), Some("\"mcp\"".to_owned()), "says what to ask for");
 }
 
@@ -614,10 +625,10 @@ async fn a_repeated_call_asks_nobody_and_is_remembered_once() {
     fake.keys(&[ec.jwk("one")]);
     let oauth = fake.oauth();
     let token = ec.token(&header(), &with(&fake.claims(), json!({"more": "x".repeat(600)})));
-    let caller = oauth.resolve(&token, NOW).await.expect("good");
+    let caller = oauth.resolve((&token, None), NOW).await.expect("good");
     let watch = clock::Stopwatch::start();
     for _ in 0..10_000 {
-        assert!(oauth.resolve(&token, NOW).await.is_ok() && oauth.still(&caller, NOW).is_ok());
+        assert!(oauth.resolve((&token, None), NOW).await.is_ok() && oauth.still(&caller, NOW).is_ok());
     }
     let each = watch.elapsed() / 10_000;
     println!("a verified token of {} bytes, looked up and confirmed: {each:?}", token.len());
@@ -626,3 +637,4 @@ async fn a_repeated_call_asks_nobody_and_is_remembered_once() {
 }
 
 mod abuse;
+mod strength;

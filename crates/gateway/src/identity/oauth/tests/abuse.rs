@@ -44,7 +44,7 @@ async fn tokens_that_were_never_seen_do_not_starve_those_that_were() {
     let fake = Fake::start().await;
     fake.say("/introspection", Says::Json(told(&fake)));
     let oauth = fake.oauth();
-    let caller = oauth.resolve("opaque", NOW).await.expect("good");
+    let caller = oauth.resolve(("opaque", None), NOW).await.expect("good");
     fake.say("/introspection", Says::Nothing);
     let strangers: Vec<_> = (0..8)
         .map(|number| {
@@ -79,7 +79,7 @@ async fn an_issuer_that_takes_all_its_keys_back_is_believed() {
         fake.keys(&[ec.jwk("one")]);
         let oauth = fake.oauth();
         let token = ec.token(&header(), &with(&fake.claims(), json!({"exp": NOW_S + 10_000})));
-        let caller = oauth.resolve(&token, NOW).await.expect("good");
+        let caller = oauth.resolve((&token, None), NOW).await.expect("good");
         fake.say("/jwks", Says::Json(keys));
         let other = ec.token(&with(&header(), json!({"kid": "unknown"})), &fake.claims());
         assert_eq!(outcome(&oauth, &other, NOW + 10_000).await, "identity.invalid", "{what}: fetches again");
@@ -123,10 +123,10 @@ async fn a_program_does_not_pass_for_a_user_of_its_name() {
     fake.keys(&[ec.jwk("one")]);
     let oauth = fake.oauth();
     fake.say("/introspection", Says::Json(with(&told(&fake), json!({"sub": null, "client_id": "alice"}))));
-    let program = oauth.resolve("program", NOW).await.expect("good");
+    let program = oauth.resolve(("program", None), NOW).await.expect("good");
     assert_eq!(&**program.principal(), format!("oauth:{}#client:alice", fake.address));
     fake.say("/introspection", Says::Json(told(&fake)));
-    assert_ne!(oauth.resolve("user", NOW).await.expect("good").principal(), program.principal());
+    assert_ne!(oauth.resolve(("user", None), NOW).await.expect("good").principal(), program.principal());
     let posing = json!({"sub": "client:alice"});
     fake.say("/introspection", Says::Json(with(&told(&fake), posing.clone())));
     assert_eq!(outcome(&oauth, "posing", NOW).await, "identity.invalid");
@@ -140,7 +140,7 @@ async fn a_user_with_many_tokens_ends_nobody_elses_session() {
     fake.keys(&[ec.jwk("one")]);
     let oauth = fake.oauth();
     let of = |members: Value| ec.token(&header(), &with(&fake.claims(), members));
-    let bob = oauth.resolve(&of(json!({"sub": "bob"})), NOW).await.expect("good");
+    let bob = oauth.resolve((&of(json!({"sub": "bob"})), None), NOW).await.expect("good");
     for number in 0..100 {
         assert_eq!(outcome(&oauth, &of(json!({"jti": number.to_string(), "client_id": format!("app-{}", number % 7)})), NOW).await, "good");
     }
