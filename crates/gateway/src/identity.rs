@@ -23,6 +23,7 @@ use rustix::process::getuid;
 
 use crate::config;
 use crate::config::files::{self, Mark};
+use crate::secrets::Subject;
 use store::Rows;
 
 /// The tokens of this moment. A changed file is noticed on the next message; one that cannot be read
@@ -66,6 +67,11 @@ impl Identity {
     #[must_use]
     pub fn oauth(&self) -> Option<&OAuth> {
         self.oauth.as_deref()
+    }
+
+    /// The access token of a running session's caller, where it is kept to be exchanged and still holds.
+    pub fn subject(&self, caller: &Caller, now_ms: u64) -> Option<Arc<Subject>> {
+        self.oauth.as_ref()?.subject(caller, now_ms)
     }
 
     /// Finds out who sent a request, whoever issued the credential: an issuer may have to be asked.

@@ -28,10 +28,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artefact;
 use crate::clock;
+use crate::secrets::{Source, Speaker};
 use crate::serve::House;
 use crate::share::Shares;
 use crate::snapshot::Snapshot;
-use crate::upstream::{Capabilities, Hello, Link, Listener, Server};
+use crate::upstream::{Capabilities, Hello, Holder, Link, Listener, Server};
 
 /// Where clients knock: all servers, or one of them.
 #[derive(Debug)]
@@ -224,7 +225,7 @@ impl Talk {
 
     /// The link to a server, opened when it is needed, opened anew when it died.
     pub async fn link(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era) -> Result<Arc<Link>, Refusal> {
-        let cell = self.cell(server, era);
+        let cell = self.cell(server, era).await;
         let open = || {
             let hello = match era {
                 Era::Modern => Hello::Modern,
@@ -235,7 +236,7 @@ impl Talk {
                 if self.is_stopped(house, server) {
                     return Err(Refusal::new(SERVE_SUSPENDED, format!("{} is not opened", server.name())));
                 }
-                Link::open(server, &hello, listener, self.caller.principal()).await
+                Link::open(server, &hello, listener, &self.holder(house)).await
             }
         };
         cell.get_or_try_init(open).await.cloned()
@@ -246,10 +247,27 @@ impl Talk {
         house.stops.now().cover(&self.caller, Some(server.name()), None).is_some()
     }
 
-    fn cell(&self, server: &Arc<Server>, era: Era) -> LinkCell {
+    /// For whom servers are spoken to. The caller's token is looked for at every request: it may have been renewed, and
+    /// it may have been revoked.
+    fn holder(&self, house: &Arc<House>) -> Holder {
+        let (house, caller) = (Arc::downgrade(house), self.caller.clone());
+        let source: Source = Arc::new(move || house.upgrade()?.identity.subject(&caller, clock::now_ms()));
+        Holder { principal: self.caller.principal().clone(), speaker: Speaker::Caller(source) }
+    }
+
+    async fn cell(&self, server: &Arc<Server>, era: Era) -> LinkCell {
+        let open = held(&self.links).entry((server.name().clone(), era)).or_default().clone();
+        let stale = match open.get() {
+            None => false,
+            Some(link) if !link.is_alive() => true,
+            // In the legacy era a conversation is with one process; in the modern one every request stands alone, and
+            // what runs holds on to the process that it runs in.
+            Some(link) => era == Era::Modern && !link.is_current().await,
+        };
         let mut links = held(&self.links);
         let cell = links.entry((server.name().clone(), era)).or_default();
-        if cell.get().is_some_and(|link| !link.is_alive()) {
+        // Somebody else may have replaced it meanwhile.
+        if stale && Arc::ptr_eq(cell, &open) {
             *cell = LinkCell::default();
         }
         cell.clone()

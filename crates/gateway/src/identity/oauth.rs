@@ -26,7 +26,8 @@ use zeroize::Zeroizing;
 
 use super::token;
 use crate::clock;
-use crate::config::{self, Introspection, Issuer};
+use crate::config::{self, Exchanged, Introspection, Issuer};
+use crate::secrets::Subject;
 use crate::upstream::{Fetcher, Form};
 use asking::{Questions, Standing};
 use claims::{Bearer, Source};
@@ -125,6 +126,20 @@ impl OAuth {
             return known;
         }
         if jwt::is_signed(token) { self.verify(token, print, now_ms).await } else { self.ask(token, print, now_ms).await }
+    }
+
+    /// The newest good token of a caller, where tokens are kept to be exchanged.
+    pub(super) fn subject(&self, caller: &Caller, now_ms: u64) -> Option<Arc<Subject>> {
+        let tokens = held(&self.known).of(caller).into_iter().map(|(_, entry)| entry);
+        let good = tokens.filter(|entry| matches!(self.worth(entry, now_ms), Worth::Good | Worth::Old));
+        good.filter(|entry| entry.subject.is_some()).max_by_key(|entry| entry.until_ms)?.subject
+    }
+
+    /// Keeps a token that was verified, where some server wants it exchanged; else it is gone with the request.
+    fn keep(&self, print: &Print, token: &str) {
+        if self.config.exchanged == Exchanged::Yes {
+            held(&self.known).keep(print, Subject::new(token));
+        }
     }
 
     /// Whether some token of a running session's caller still holds.
@@ -233,6 +248,7 @@ impl OAuth {
         let Bearer { caller, until_ms } = claims::judge(signed.claims.view(), (&self.config, issuer), Source::Token, now_ms)?;
         let proof = Proof::Signed { issuer: index, key: key.print };
         held(&self.known).insert(print, caller.clone(), until_ms, (proof, now_ms));
+        self.keep(&print, token);
         Ok(caller)
     }
 
@@ -271,6 +287,7 @@ impl OAuth {
         let Bearer { caller, until_ms } = judged.inspect_err(|_| held(&self.known).remove(&print))?;
         let proof = Proof::Told { at_ms: now_ms, token: Arc::new(Zeroizing::new(token.to_owned())) };
         held(&self.known).insert(print, caller.clone(), until_ms, (proof, now_ms));
+        self.keep(&print, token);
         Ok(caller)
     }
 
