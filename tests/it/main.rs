@@ -21,6 +21,7 @@ mod props_uri;
 mod resources;
 mod review;
 mod rmcp;
+mod secrets;
 mod strangers;
 mod supply;
 mod told;

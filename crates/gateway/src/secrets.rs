@@ -156,7 +156,7 @@ impl Keeper {
         if let (Ok(found), Some(inventory)) = (&fetched, &self.inventory)
             && before.is_none_or(|before| !Arc::ptr_eq(&before.value, &found.value) || before.version != found.version)
         {
-            inventory.note(reference, found);
+            Box::pin(inventory.note(reference, found)).await;
         }
         *kept = Some(Kept { at: Stopwatch::start(), mark, doubted: false, found: fetched.clone() });
         fetched

@@ -63,17 +63,12 @@ impl Inventory {
         serde_json::from_value(json.view().to_value()).map_err(io::Error::other)
     }
 
-    /// Notes a value that is new here. Nobody waits for it; what cannot be written is in the log.
-    pub(super) fn note(&self, reference: &Reference, found: &Found) {
-        let (own, reference, found) = (self.clone(), reference.to_string(), found.clone());
-        let write = move || {
-            if let Err(error) = own.write(&reference, &found, clock::now_ms()) {
-                tracing::warn!(%reference, %error, "the inventory of secrets cannot be written");
-            }
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(write)),
-            Err(_) => write(),
+    /// Notes a value that is new here. What cannot be written is in the log: the value is used all the same.
+    pub(super) async fn note(&self, reference: &Reference, found: &Found) {
+        let (own, name, found) = (self.clone(), reference.to_string(), found.clone());
+        let written = tokio::task::spawn_blocking(move || own.write(&name, &found, clock::now_ms())).await;
+        if let Err(error) = written.unwrap_or_else(|_| Err(io::Error::other("the writer failed"))) {
+            tracing::warn!(%reference, %error, "the inventory of secrets cannot be written");
         }
     }
 
@@ -83,8 +78,7 @@ impl Inventory {
         let mut rows = self.rows()?;
         let digest = self.digest(&found.value)?;
         let known = rows.get(reference);
-        let same = known.filter(|row| row.digest == digest && (found.version.is_none() || row.version == found.version));
-        if same.is_some_and(|row| row.version == found.version) {
+        if known.is_some_and(|row| row.digest == digest && row.version == found.version) {
             return Ok(());
         }
         if known.is_some() {
