@@ -247,6 +247,8 @@ fn a_role_logs_in_renews_its_token_and_logs_in_again() {
 #[test]
 fn what_reads_and_what_destroys_has_credentials_of_its_own() {
     let stage = Stage::new("");
+    write(&stage, "all.cedar", "permit (principal, action, resource);");
+    stage.configure("[policy]\nfiles = [\"all.cedar\"]");
     for name in ["all", "destructive", "one"] {
         write(&stage, name, &format!("key-for-{name}"));
     }
@@ -523,7 +525,7 @@ fn the_inventory_says_since_when_and_check_warns() {
     vault(&stage, &store, "token = \"${file:token}\"");
     stage.configure("environment = \"prod\"\n[secrets]\nwarn_after = \"90d\"");
     let _server = remote(&stage, "[servers.remote.headers]\nX-Key = \"${vault:secret/app#key}\"\nX-File = \"${file:file}\"");
-    let token = stage.token("t", &[]).text;
+    let token = stage.token("t", &["--environment", "prod"]).text;
     let listed = || -> Vec<Value> { serde_json::from_str(&stage.done(&["secrets", "--format", "json"])).expect("a list") };
     assert!(listed().iter().all(|row| row["first_seen"].is_null()), "approving is no use of it: {:?}", listed());
     let gateway = stage.serve();
@@ -587,7 +589,7 @@ fn planted_secrets_come_out_nowhere_when_things_fail() {
         remote(&stage, "[servers.remote.headers]\nX-A = \"${vault:secret/app#key}\"\nX-B = \"${aws-sm:app#key}\"\nX-C = \"${file:file}\"");
     stage.configure("[servers.files.env]\nA = \"${file:file}\"\nB = \"${vault:secret/app#key}\"");
     stage.approve(&["files"], &["look=read"]);
-    let token = stage.token("t", &[]).text;
+    let token = stage.token("t", &["--environment", "prod"]).text;
     let mut said = String::new();
     let mut collect = |expected: &str, server: &str, prepare: &dyn Fn()| {
         prepare();

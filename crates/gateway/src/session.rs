@@ -28,7 +28,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artefact;
 use crate::clock;
-use crate::secrets::{Source, Speaker};
 use crate::serve::House;
 use crate::share::Shares;
 use crate::snapshot::Snapshot;
@@ -247,27 +246,24 @@ impl Talk {
         house.stops.now().cover(&self.caller, Some(server.name()), None).is_some()
     }
 
-    /// For whom servers are spoken to. The caller's token is looked for at every request: it may have been renewed, and
-    /// it may have been revoked.
+    /// For whom servers are spoken to. The caller's token is looked for at every request: it may be revoked by then.
     fn holder(&self, house: &Arc<House>) -> Holder {
         let (house, caller) = (Arc::downgrade(house), self.caller.clone());
-        let source: Source = Arc::new(move || house.upgrade()?.identity.subject(&caller, clock::now_ms()));
-        Holder { principal: self.caller.principal().clone(), speaker: Speaker::Caller(source) }
+        Holder::caller(self.caller.principal(), Arc::new(move || house.upgrade()?.identity.subject(&caller, clock::now_ms())))
     }
 
     async fn cell(&self, server: &Arc<Server>, era: Era) -> LinkCell {
-        let open = held(&self.links).entry((server.name().clone(), era)).or_default().clone();
-        let stale = match open.get() {
-            None => false,
-            Some(link) if !link.is_alive() => true,
-            // In the legacy era a conversation is with one process; in the modern one every request stands alone, and
-            // what runs holds on to the process that it runs in.
-            Some(link) => era == Era::Modern && !link.is_current().await,
-        };
+        let key = (server.name().clone(), era);
+        let open = held(&self.links).entry(key.clone()).or_default().clone();
+        let Some(link) = open.get() else { return open };
+        // A legacy conversation is with one process; modern requests stand alone, and what runs holds on to its process.
+        if link.is_alive() && (era == Era::Legacy || link.is_current().await) {
+            return open;
+        }
         let mut links = held(&self.links);
-        let cell = links.entry((server.name().clone(), era)).or_default();
+        let cell = links.entry(key).or_default();
         // Somebody else may have replaced it meanwhile.
-        if stale && Arc::ptr_eq(cell, &open) {
+        if Arc::ptr_eq(cell, &open) {
             *cell = LinkCell::default();
         }
         cell.clone()

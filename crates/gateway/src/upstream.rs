@@ -35,7 +35,7 @@ use bartizan_monitor::wire::json::{Edits, Json};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::{Era, Version};
 
-use crate::secrets::Speaker;
+use crate::secrets::{Source, Speaker};
 use desk::{Desk, Slot, Waits};
 
 /// Who hears what a server says before, beside and instead of an answer.
@@ -90,6 +90,14 @@ pub struct Holder {
     pub principal: Arc<str>,
     /// On whose behalf the server is spoken to.
     pub speaker: Speaker,
+}
+
+impl Holder {
+    /// A caller, whose token is found here when it has one.
+    #[must_use]
+    pub fn caller(principal: &Arc<str>, source: Source) -> Self {
+        Self { principal: principal.clone(), speaker: Speaker::Caller(source) }
+    }
 }
 
 /// A request on its way to a server.

@@ -67,7 +67,7 @@ pub struct Access {
     /// What is sent with calls of a tool, over both.
     pub tools: BTreeMap<String, Headers>,
     /// Where an access token comes from.
-    pub login: Option<Login>,
+    pub login: Option<Box<Login>>,
 }
 
 /// How an access token for a server is had.
@@ -148,7 +148,7 @@ impl Surroundings<'_> {
             }
         }
         let tools = written.tools.into_iter().map(|(name, part)| (name.into_inner(), self.headers(part.headers, problems))).collect();
-        let login = written.oauth.and_then(|oauth| self.login(oauth, url, problems));
+        let login = written.oauth.and_then(|oauth| self.login(oauth, url, problems)).map(Box::new);
         Access { headers, effects, tools, login }
     }
 

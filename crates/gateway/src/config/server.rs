@@ -66,7 +66,7 @@ impl Surroundings<'_> {
                 let url = self.url(&url, problems);
                 let (headers, effects, tools, oauth) = (written.headers, written.effects, written.tools, written.oauth);
                 let access = self.access(access::Written { headers, effects, tools, oauth }, url.as_ref(), problems);
-                url.map(|url| How::Http { url, access })
+                url.map(|url| How::Http { url, access: Box::new(access) })
             }
             (None, Some(_), Some(url)) => {
                 problems.add(Some(url.span()), format!("the server {name:?} has both a `command` and a `url`"), "keep one of them");

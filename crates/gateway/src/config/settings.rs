@@ -88,7 +88,7 @@ impl ServerSettings {
     pub fn templates(&self) -> impl Iterator<Item = (String, &Template)> {
         let (env, access) = match &self.how {
             How::Stdio { env, .. } => (Some(env), None),
-            How::Http { access, .. } => (None, Some(access)),
+            How::Http { access, .. } => (None, Some(&**access)),
         };
         let env = env.into_iter().flatten().map(|(name, value)| (format!("env.{name}"), value));
         env.chain(access.into_iter().flat_map(Access::templates))
@@ -132,7 +132,7 @@ pub enum How {
         /// Its endpoint: `http` or `https`, with a host, without credentials.
         url: url::Url,
         /// What the gateway shows it: valid names, none that the gateway sets itself.
-        access: Access,
+        access: Box<Access>,
     },
 }
 

@@ -184,7 +184,7 @@ fn config(issuers: Vec<Issuer>) -> config::OAuth {
         scopes: BTreeMap::new(),
         steps: Arc::default(),
         skew: Duration::from_secs(30),
-        exchanged: crate::config::Exchanged::No,
+        exchanged: Exchanged::No,
     }
 }
 
@@ -630,7 +630,6 @@ mod abuse;
 
 #[tokio::test]
 async fn tokens_are_kept_only_to_be_exchanged_and_only_while_they_hold() {
-    use crate::config::Exchanged;
     let fake = Fake::start().await;
     fake.say("/introspection", Says::Json(with(&fake.claims(), json!({"active": true}))));
     for exchanged in [Exchanged::No, Exchanged::Yes] {
