@@ -22,6 +22,7 @@ mod proxies;
 mod resources;
 mod review;
 mod rmcp;
+mod secrets;
 mod strangers;
 mod supply;
 mod tls;

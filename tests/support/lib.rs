@@ -9,3 +9,5 @@ pub mod json;
 pub mod process;
 pub mod provider;
 pub mod script;
+pub mod standin;
+pub mod vault;

@@ -1,12 +1,14 @@
 //! `bartizan check`: judges a configuration and what stands behind it, item by item.
 
 mod items;
+mod secrets;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use bartizan_gateway::artefact;
 use bartizan_gateway::config::{self, Loaded, PlacesArgs, places};
+use bartizan_gateway::secrets::Keeper;
 use bartizan_gateway::snapshot::read_lock;
 use serde_json::{Value, json};
 
@@ -56,8 +58,11 @@ fn items(args: &Args, loaded: &Loaded) -> Result<Vec<Item>, Exit> {
     let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
     let mut items = items::gateway(loaded, &lock);
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
+    // It writes nothing down: only what a server was used with is in use.
+    let keeper = Keeper::new(&loaded.settings.stores, None);
     for server in &loaded.settings.servers {
         items.extend(items::server(server, &lock));
+        items.extend(secrets::items(server, &keeper, (&loaded.settings, args.offline), &runtime));
         if !args.offline {
             paint::progress(&format!("asking {} what it offers …", server.name));
             let made = runtime.block_on(artefact::resolve(server));

@@ -11,6 +11,7 @@ mod format;
 mod log;
 mod paint;
 mod run;
+mod secrets;
 mod serve;
 mod shell;
 mod suspend;
@@ -61,6 +62,7 @@ enum Command {
     Diff(diff::Args),
     Check(check::Args),
     Token(token::Args),
+    Secrets(secrets::Args),
     Suspend(suspend::Suspend),
     Resume(suspend::Resume),
     Log(log::Args),
@@ -95,6 +97,11 @@ fn main() -> ExitCode {
     let Cli { config, state, lock, command } = Cli::parse();
     let places = PlacesArgs { state, lock };
     write_diagnostics(&command);
+    if !matches!(command, Command::Guard(_))
+        && let Err(error) = bartizan_sandbox::keep_memory_private()
+    {
+        return Exit::environment(&format!("the memory of this process cannot be kept out of core dumps: {error}")).into();
+    }
     match command {
         Command::Demo(Demo {}) => demo::main(),
         Command::Run(args) => run::main(&args, &places, config),
@@ -103,6 +110,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::main(&args, &places, config),
         Command::Check(args) => check::main(&args, &places, config).into(),
         Command::Token(args) => token::main(&args, &places).into(),
+        Command::Secrets(args) => secrets::main(&args, &places, config).into(),
         Command::Suspend(args) => suspend::suspend(&args, &places).into(),
         Command::Resume(args) => suspend::resume(&args, &places).into(),
         Command::Log(args) => log::main(&args, &places).into(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bartizan_gateway::artefact::{self, Gate};
 use bartizan_gateway::config::{self, Loaded, PlacesArgs, ServerSettings, places, seen};
+use bartizan_gateway::secrets::Keeper;
 use bartizan_gateway::upstream::{self, Server, Surveyed};
 use bartizan_monitor::lock::artefact::Artefact;
 use bartizan_monitor::reason::Refusal;
@@ -149,6 +150,7 @@ pub(crate) fn survey(loaded: &Loaded, made: Made) -> Result<Survey, Exit> {
 
 /// Asks one server what it offers.
 pub(crate) async fn ask(loaded: &Loaded, settings: &Arc<ServerSettings>, artefacts: Vec<Artefact>) -> Result<Surveyed, Refusal> {
-    let server = Server::new(settings.clone(), &loaded.settings.limits, Gate::Shown(artefacts.into()));
+    let server =
+        Server::new(settings.clone(), &loaded.settings.limits, Gate::Shown(artefacts.into()), Keeper::new(&loaded.settings.stores, None));
     upstream::survey(&server).await
 }

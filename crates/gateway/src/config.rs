@@ -2,6 +2,7 @@
 //! or all problems at once, each with its place. Nothing is started and nothing is made here, so
 //! `bartizan check` runs the very same code.
 
+mod access;
 mod allow;
 mod controls;
 mod credential;
@@ -13,20 +14,24 @@ mod listen;
 mod notices;
 pub mod places;
 mod problem;
-mod secret;
+pub(crate) mod secret;
 pub mod seen;
 mod server;
 mod settings;
+mod stores;
 
+pub use access::{Access, Grant, Headers, Login};
 pub use allow::Allowed;
-pub use issuers::{Algorithm, Granted, Introspection, Issuer, Network, OAuth};
+pub use issuers::{Algorithm, Exchanged, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
 pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Subnet, Tls, Wanted, certificate_name};
 pub use notices::Webhook;
 pub use places::{Places, PlacesArgs};
 pub use problem::{ConfigErrors, Problem};
-pub use secret::Secret;
+pub(crate) use secret::Part;
+pub use secret::{Reference, Secret, Template};
 pub use settings::{Floating, How, Limits, Names, ServerSettings, Settings, Supply};
+pub use stores::{Aws, Stores, Vault, VaultLogin};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -74,7 +79,8 @@ pub fn single(name: &str, command: Vec<String>, places: PlacesArgs, config: Opti
     read(&Request { path: config, places, only: Some((name.to_owned(), command)) }, &variable)
 }
 
-fn variable(name: &str) -> Option<OsString> {
+/// An environment variable of the gateway, for a reference to it.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     #[expect(clippy::disallowed_methods, reason = "configuration is what may refer to the environment")]
     std::env::var_os(name)
 }
@@ -115,15 +121,19 @@ fn parse<'t>(text: &'t str, problems: &mut Problems) -> Option<DeTable<'t>> {
     errors.is_empty().then_some(table)
 }
 
-/// Where values stand that may be secrets by mistake: all of `env` and `headers`, and the webhook's secret, but
-/// references.
+/// Where values stand that may be secrets by mistake: all of `env` and `headers`, those of tools and effects, too, and
+/// the secrets of webhook and `oauth`, but references.
 fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let servers = table.get("servers").and_then(|servers| servers.get_ref().as_table());
     let servers = servers.into_iter().flat_map(DeTable::values).filter_map(|server| server.get_ref().as_table());
-    let tables = servers.flat_map(|server| ["env", "headers"].into_iter().filter_map(|key| server.get(key)));
+    let servers: Vec<&DeTable<'_>> = servers.collect();
+    let parts = servers.iter().flat_map(|server| ["tools", "effects"].into_iter().filter_map(|key| server.get(key)?.get_ref().as_table()));
+    let parts = parts.flat_map(DeTable::values).filter_map(|part| part.get_ref().as_table());
+    let tables = servers.iter().copied().chain(parts).flat_map(|part| ["env", "headers"].into_iter().filter_map(|key| part.get(key)));
     let entries = tables.filter_map(|table| table.get_ref().as_table()).flat_map(DeTable::values);
     let secret = table.get("webhook").and_then(|webhook| webhook.get_ref().as_table()?.get("secret"));
-    let entries = entries.chain(secret);
+    let clients = servers.iter().filter_map(|server| server.get("oauth")?.get_ref().as_table()?.get("client_secret"));
+    let entries = entries.chain(secret).chain(clients);
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
@@ -147,7 +157,9 @@ impl Judging<'_> {
         let allowed = file.servers_allowed.map(|written| Arc::new(Allowed::read(written, problems)));
         let floating = if file.dangerous.floating_versions { Floating::Accepted } else { Floating::Refused };
         let supply = Supply { floating, allowed, packages: self.places.state.join("packages") };
-        let surroundings = Surroundings { base: &base, variables: self.variables, plain, supply };
+        let known = stores::Known::of(&file.secrets);
+        let stores = stores::stores(file.secrets, &base, problems);
+        let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply };
         let known: BTreeSet<String> = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
             judge::server_name(&name, &names.separator, problems);
@@ -159,7 +171,9 @@ impl Judging<'_> {
         let ground = Ground { base: &base, plain, servers: &known, environment: environment.as_deref() };
         let (listen, clients) = ground.judge(file.listen, file.clients, problems);
         let clients = Arc::new(clients);
-        let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers };
+        let exchanges = |server: &Arc<ServerSettings>| matches!(&server.how, How::Http { access, .. } if access.exchanges());
+        let exchanged = if servers.iter().any(exchanges) { Exchanged::Yes } else { Exchanged::No };
+        let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers, exchanged };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let probe_every = notices::probe_every(file.drift, problems);
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
@@ -178,6 +192,7 @@ impl Judging<'_> {
             probe_every,
             webhook,
             oauth,
+            stores,
             places: self.places,
             policy_digest,
         };

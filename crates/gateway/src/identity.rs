@@ -25,6 +25,7 @@ use rustix::process::getuid;
 
 use crate::config::files::{self, Mark};
 use crate::config::{self, Clients};
+use crate::secrets::Subject;
 use store::Rows;
 
 /// The tokens of this moment. A changed file is noticed on the next message; one that cannot be read
@@ -97,6 +98,11 @@ impl Identity {
     #[must_use]
     pub fn oauth(&self) -> Option<&OAuth> {
         self.oauth.as_deref()
+    }
+
+    /// The access token of a running session's caller, where it is kept to be exchanged and still holds.
+    pub fn subject(&self, caller: &Caller, now_ms: u64) -> Option<Arc<Subject>> {
+        self.oauth.as_ref()?.subject(caller, now_ms)
     }
 
     /// Whether some scope of the configuration names a server, so that clients may know that it exists.

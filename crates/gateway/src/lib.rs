@@ -11,6 +11,7 @@ pub mod front;
 pub mod identity;
 pub mod journal;
 pub mod review;
+pub mod secrets;
 pub mod serve;
 pub mod session;
 pub mod share;

@@ -33,6 +33,7 @@ use crate::drift::Drift;
 use crate::front::{self, Reply};
 use crate::identity::Identity;
 use crate::journal::{Durability, Journal};
+use crate::secrets::{Inventory, Keeper};
 use crate::session::{Ask, Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot, Standing};
 use crate::stops::{Enlisted, Watched};
@@ -66,6 +67,8 @@ pub struct House {
     pub stops: Watched,
     /// Who tells of drift.
     pub drift: Drift,
+    /// Where the secrets of servers come from.
+    pub keeper: Arc<Keeper>,
     /// Room for calls, streams and bodies.
     pub places: Places,
     draining: CancellationToken,
@@ -217,7 +220,8 @@ impl House {
     pub fn new(settings: Settings, current: Current, identity: Identity, journal: Arc<Journal>) -> Arc<Self> {
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start));
-        Arc::new(Self { settings, current, identity, journal, stops, drift, places, draining: CancellationToken::new() })
+        let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
+        Arc::new(Self { settings, current, identity, journal, stops, drift, keeper, places, draining: CancellationToken::new() })
     }
 
     /// The snapshot of this moment.

@@ -31,7 +31,7 @@ use crate::clock;
 use crate::serve::House;
 use crate::share::Shares;
 use crate::snapshot::Snapshot;
-use crate::upstream::{Capabilities, Hello, Link, Listener, Server};
+use crate::upstream::{Capabilities, Hello, Holder, Link, Listener, Server};
 
 /// Where clients knock: all servers, or one of them.
 #[derive(Debug)]
@@ -224,7 +224,7 @@ impl Talk {
 
     /// The link to a server, opened when it is needed, opened anew when it died.
     pub async fn link(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era) -> Result<Arc<Link>, Refusal> {
-        let cell = self.cell(server, era);
+        let cell = self.cell(server, era).await;
         let open = || {
             let hello = match era {
                 Era::Modern => Hello::Modern,
@@ -235,7 +235,7 @@ impl Talk {
                 if self.is_stopped(house, server) {
                     return Err(Refusal::new(SERVE_SUSPENDED, format!("{} is not opened", server.name())));
                 }
-                Link::open(server, &hello, listener, self.caller.principal()).await
+                Link::open(server, &hello, listener, &self.holder(house)).await
             }
         };
         cell.get_or_try_init(open).await.cloned()
@@ -246,10 +246,24 @@ impl Talk {
         house.stops.now().cover(&self.caller, Some(server.name()), None).is_some()
     }
 
-    fn cell(&self, server: &Arc<Server>, era: Era) -> LinkCell {
+    /// For whom servers are spoken to. The caller's token is looked for at every request: it may be revoked by then.
+    fn holder(&self, house: &Arc<House>) -> Holder {
+        let (house, caller) = (Arc::downgrade(house), self.caller.clone());
+        Holder::caller(self.caller.principal(), Arc::new(move || house.upgrade()?.identity.subject(&caller, clock::now_ms())))
+    }
+
+    async fn cell(&self, server: &Arc<Server>, era: Era) -> LinkCell {
+        let key = (server.name().clone(), era);
+        let open = held(&self.links).entry(key.clone()).or_default().clone();
+        let Some(link) = open.get() else { return open };
+        // A legacy conversation is with one process; modern requests stand alone, and what runs holds on to its process.
+        if link.is_alive() && (era == Era::Legacy || link.is_current().await) {
+            return open;
+        }
         let mut links = held(&self.links);
-        let cell = links.entry((server.name().clone(), era)).or_default();
-        if cell.get().is_some_and(|link| !link.is_alive()) {
+        let cell = links.entry(key).or_default();
+        // Somebody else may have replaced it meanwhile.
+        if Arc::ptr_eq(cell, &open) {
             *cell = LinkCell::default();
         }
         cell.clone()

@@ -4,6 +4,7 @@
 //! and that the decision is in the journal. What the gateway asks on its own account is a
 //! [`Probe`], a closed list that cannot carry a client's data.
 
+mod credentials;
 mod desk;
 mod dial;
 mod fetch;
@@ -16,7 +17,7 @@ mod shelf;
 mod stdio;
 mod survey;
 
-pub use fetch::{Fetcher, Form};
+pub use fetch::{Ask, Fetcher, Form};
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
 pub use server::Server;
 pub use survey::{Surveyed, survey};
@@ -34,6 +35,7 @@ use bartizan_monitor::wire::json::{Edits, Json};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::{Era, Version};
 
+use crate::secrets::{Source, Speaker};
 use desk::{Desk, Slot, Waits};
 
 /// Who hears what a server says before, beside and instead of an answer.
@@ -81,6 +83,23 @@ impl Hello {
     }
 }
 
+/// For whom a link is opened.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    /// The principal, or what stands for the gateway itself.
+    pub principal: Arc<str>,
+    /// On whose behalf the server is spoken to.
+    pub speaker: Speaker,
+}
+
+impl Holder {
+    /// A caller, whose token is found here when it has one.
+    #[must_use]
+    pub fn caller(principal: &Arc<str>, source: Source) -> Self {
+        Self { principal: principal.clone(), speaker: Speaker::Caller(source) }
+    }
+}
+
 /// A request on its way to a server.
 #[derive(Clone, Copy)]
 struct Outgoing<'a> {
@@ -102,6 +121,15 @@ struct Hearing<'a> {
 enum Pipe {
     Stdio(stdio::Pipe),
     Http(http::Pipe),
+}
+
+impl Pipe {
+    async fn is_current(&self) -> bool {
+        match self {
+            Self::Stdio(pipe) => pipe.is_current().await,
+            Self::Http(_) => true,
+        }
+    }
 }
 
 /// A conversation with one server, in one era, on behalf of one session or principal.
@@ -155,6 +183,12 @@ impl Link {
             Pipe::Stdio(pipe) => pipe.is_alive(),
             Pipe::Http(pipe) => pipe.is_alive(),
         }
+    }
+
+    /// Whether the server still is shown what would be shown to a new one. What changes for one over HTTP goes with the
+    /// next request; a process has one environment from its start to its end.
+    pub async fn is_current(&self) -> bool {
+        self.pipe.is_current().await
     }
 
     /// Ends the conversation.

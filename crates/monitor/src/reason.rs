@@ -265,6 +265,22 @@ pub mod gateway {
             "This server is not one that the organisation allows.",
             "The configuration lists the servers that may be used (`servers_allowed`), and this is none of them.",
             "Ask whoever keeps the configuration to add it there; `bartizan check` shows what it would take.";
+        SECRET_MISSING = "secret.missing", Class::Upstream,
+            "A secret that this server needs is not there. Ask whoever runs the gateway.",
+            "A reference in the server's configuration leads to nothing, or to something that cannot be sent. The server is not started or reached without it; the others are.",
+            "The log and `bartizan check` name the reference. Put the secret there; no restart is needed, except for environment variables.";
+        SECRET_UNAVAILABLE = "secret.unavailable", Class::Upstream,
+            "A secret that this server needs cannot be fetched at the moment. Try again later.",
+            "The store did not answer in time, refused the gateway, is sealed, or said something that is not understood. The server is not started or reached without its secret; the others are.",
+            "The log and `bartizan check` name the store and what it said. Check that it is up and that the gateway's credential for it holds (`[secrets]`).";
+        SECRET_TOKEN = "secret.token", Class::Upstream,
+            "The gateway got no access token for this server.",
+            "The token endpoint of the server's `oauth` refused, did not answer in time or answered something else; or the caller has no access token that could be exchanged.",
+            "The log says what it answered. With `token_exchange` only callers with an access token of a configured issuer can use the server.";
+        SECRET_REFUSED = "secret.refused", Class::Upstream,
+            "The server does not take the gateway's credential.",
+            "The server answered 401. What the gateway showed it is fetched anew before the next call, so that a replaced credential needs no restart.",
+            "If it happens again, the credential was revoked or never was good: replace it where its reference leads to.";
         ARTEFACT_FLOATING = "artefact.floating", Class::Upstream,
             "The server's version is not pinned, so it is not started.",
             "The command names no exact version, or an image without its digest: what runs could change from one start to the next, without a review.",

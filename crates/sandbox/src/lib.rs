@@ -15,11 +15,20 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, kill_process, set_dumpable_behavior, setrlimit};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 /// The hidden subcommand under which the program plays the guard.
 pub const GUARD: &str = "__guard";
+
+/// Keeps this process's memory, which holds secrets, out of core dumps, and away from other programs of the same user
+/// (`ptrace`, `/proc/PID/mem`). What it starts is dumped by its own rules; servers dump nothing either.
+pub fn keep_memory_private() -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // A core dump that is piped to a program ignores the limit.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -79,5 +88,17 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_kept_private() {
+        keep_memory_private().expect("done");
+        assert_eq!(rustix::process::dumpable_behavior().expect("known"), DumpableBehavior::NotDumpable);
+        assert_eq!(rustix::process::getrlimit(Resource::Core).maximum, Some(0));
     }
 }

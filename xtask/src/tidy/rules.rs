@@ -80,7 +80,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("config", &["clock"]),
             row("journal", &["clock", "config/files"]),
             // Keys of issuers are fetched through the one dialer.
-            row("identity", &["clock", "config", "config/files", "upstream"]),
+            row("identity", &["clock", "config", "config/files", "secrets", "upstream"]),
             row("review", &["config", "config/files"]),
             row("stops", &["config/files"]),
             row("tls", &["config", "config/files"]),
@@ -88,8 +88,10 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("webhook", &["clock", "config", "identity", "upstream"]),
             // What is started is looked at just before, so the way to a server leads through it.
             row("artefact", &["config", "config/files"]),
-            row("upstream", &["artefact", "clock", "config", "share"]),
-            row("session", &["artefact", "clock", "share", "snapshot", "upstream", "serve"]),
+            row("upstream", &["artefact", "clock", "config", "secrets", "share"]),
+            // Stores are asked through the one dialer, and what a server is shown comes from them.
+            row("secrets", &["clock", "config", "config/files", "config/secret", "upstream"]),
+            row("session", &["artefact", "clock", "secrets", "share", "snapshot", "upstream", "serve"]),
             // A front speaks for a conversation, and hands every message to the life of a call.
             row("front", &["clock", "config", "identity", "session", "serve", "share", "upstream"]),
         ],

@@ -46,11 +46,11 @@ pub(super) struct Item {
 }
 
 impl Item {
-    fn new(about: &str, name: &'static str, standing: Standing, evidence: impl Into<String>) -> Self {
+    pub(super) fn new(about: &str, name: &'static str, standing: Standing, evidence: impl Into<String>) -> Self {
         Self { name, about: about.to_owned(), standing, evidence: evidence.into(), remedy: String::new() }
     }
 
-    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
         self
     }
@@ -102,8 +102,8 @@ pub(super) fn server(server: &ServerSettings, lock: &Lock) -> Vec<Item> {
             command.first().map_or("", String::as_str),
             env.len()
         ),
-        How::Http { url, headers } => {
-            format!("{} at {}, {} headers of its own", url.scheme(), url.host_str().unwrap_or_default(), headers.len())
+        How::Http { url, access } => {
+            format!("{} at {}, {} headers of its own", url.scheme(), url.host_str().unwrap_or_default(), access.headers.len())
         }
     };
     let times = format!("calls {}, start {}", clock::duration(server.timeout), clock::duration(server.start_timeout));

@@ -29,7 +29,7 @@ impl Plan {
     pub(super) async fn of(settings: &Arc<ServerSettings>) -> Result<Option<Self>, Refusal> {
         let How::Stdio { command, env, .. } = &settings.how else { return Ok(None) };
         let (from, origin) = Origin::read(command).map_err(|unclear| refusal(ARTEFACT_UNCLEAR, settings, &unclear.to_string()))?;
-        let own = env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value.expose()));
+        let own = env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value.plain()));
         let path = own.unwrap_or_else(tool::search_path);
         let plan = Self { settings: settings.clone(), words: command.clone(), from, origin, path };
         plan.permit()?;

@@ -12,9 +12,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::clock;
 
-use super::issuers;
 use super::listen;
 use super::problem::Problems;
+use super::{access, issuers, stores};
 
 /// Everything but `[controls]`, which the controls read themselves.
 #[derive(Default, Deserialize)]
@@ -42,6 +42,8 @@ pub(super) struct File {
     pub(super) policy: Policy,
     /// Whose access tokens are taken, beside the gateway's own.
     pub(super) oauth: Option<Spanned<issuers::written::OAuth>>,
+    /// Where secrets are kept.
+    pub(super) secrets: stores::Written,
     /// What weakens the gateway. The only place where that can be asked for.
     pub(super) dangerous: Dangerous,
 }
@@ -70,6 +72,12 @@ pub(super) struct Server {
     pub(super) url: Option<Spanned<String>>,
     /// What is sent with every request to it.
     pub(super) headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// What is sent with calls of one tool.
+    pub(super) tools: BTreeMap<Spanned<String>, access::WrittenPart>,
+    /// What is sent with calls of tools of one effect.
+    pub(super) effects: BTreeMap<Spanned<String>, access::WrittenPart>,
+    /// Where access tokens for it come from.
+    pub(super) oauth: Option<Spanned<access::WrittenLogin>>,
     /// How long a call may take.
     pub(super) timeout: Option<Spanned<Length>>,
     /// How long starting and first contact may take.

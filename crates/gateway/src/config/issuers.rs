@@ -44,6 +44,17 @@ pub struct OAuth {
     pub steps: Arc<BTreeMap<(String, Effect), String>>,
     /// How much the clocks of issuers may differ from ours.
     pub skew: Duration,
+    /// Whether some server wants callers' tokens exchanged.
+    pub exchanged: Exchanged,
+}
+
+/// Whether the tokens of callers are kept, while they are good, to be exchanged for tokens of servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchanged {
+    /// They are forgotten as soon as they were verified.
+    No,
+    /// They are kept in memory.
+    Yes,
 }
 
 /// What a scope is good for.
@@ -150,6 +161,8 @@ pub(super) struct Trust<'a> {
     pub(super) servers: BTreeSet<String>,
     /// Issuers that may be on private addresses.
     pub(super) private: &'a [Spanned<String>],
+    /// Whether some server wants callers' tokens exchanged.
+    pub(super) exchanged: Exchanged,
 }
 
 impl Trust<'_> {
@@ -170,7 +183,17 @@ impl Trust<'_> {
         let scopes = self.scopes(written.scopes, problems);
         let skew = within(written.clock_skew, (Duration::ZERO, SKEW, MOST_SKEW), problems);
         let steps = Arc::new(steps(&scopes, &required));
-        Some(OAuth { resource: resource?, audience: audience?.into_inner(), issuers, required, scopes, named, steps, skew })
+        Some(OAuth {
+            resource: resource?,
+            audience: audience?.into_inner(),
+            issuers,
+            required,
+            scopes,
+            named,
+            steps,
+            skew,
+            exchanged: self.exchanged,
+        })
     }
 
     /// What is wrong with issuers only when they are seen together.
@@ -232,7 +255,7 @@ impl Trust<'_> {
             problems.add(Some(written.span()), "the configuration holds no secrets", help);
             return None;
         }
-        let resolved = secret::resolve(written.get_ref(), self.base, self.variables);
+        let resolved = secret::now(written.get_ref(), self.base, self.variables);
         resolved.map_err(|what| problems.add(Some(written.span()), what, "")).ok()
     }
 

@@ -62,7 +62,7 @@ impl Surroundings<'_> {
             problems.add(Some(written.span()), "the configuration holds no secrets", help);
             return None;
         }
-        match secret::resolve(written.get_ref(), self.base, self.variables) {
+        match secret::now(written.get_ref(), self.base, self.variables) {
             Ok(secret) if is_key(secret.expose()) => Some(Webhook { url: url?, secret }),
             Ok(_) => {
                 let help = "use the secret as the receiver gave it: `whsec_` and base64, or any other text that is not empty";

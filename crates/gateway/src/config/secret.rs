@@ -1,9 +1,9 @@
-//! Secrets: references in the file, values in memory only.
+//! Secrets: references in the file, values in memory only, and only while they are used.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -35,116 +35,272 @@ impl fmt::Debug for Secret {
 /// Looks up an environment variable.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// How long a secret in a file may be. Real ones are a few lines.
-const MAX_FILE: u64 = 64 * 1024;
-
-/// Replaces every reference in `text` by what it refers to. Paths are relative to `base`. The error
-/// is for people and holds names only, never a value.
-pub(super) fn resolve(text: &str, base: &Path, variables: Lookup<'_>) -> Result<Secret, String> {
-    let mut value = Zeroizing::new(String::new());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (reference, following) = after.split_once('}').ok_or("a reference is opened with `${` and never closed")?;
-        value.push_str(before);
-        value.push_str(&look_up(reference, base, variables)?);
-        rest = following;
-    }
-    value.push_str(rest);
-    Ok(Secret(value))
+/// Where a secret is. It holds names and no value, so that it can be shown.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// An environment variable of the gateway.
+    Env(String),
+    /// A file; an absolute path, or one relative to where the gateway was started.
+    File(PathBuf),
+    /// A field of a secret in HashiCorp Vault or OpenBao (KV version 2).
+    Vault {
+        /// As `vault kv get` takes it: the mount, and the path in it.
+        path: String,
+        /// The field.
+        field: String,
+    },
+    /// A secret in AWS Secrets Manager.
+    Aws {
+        /// Its name or ARN.
+        name: String,
+        /// The member of its JSON; the whole secret when there is none.
+        field: Option<String>,
+    },
+    /// A key in the keyring of the operating system.
+    Keyring(String),
 }
 
-fn look_up(reference: &str, base: &Path, variables: Lookup<'_>) -> Result<Zeroizing<String>, String> {
-    let Some((kind, name)) = reference.split_once(':') else {
-        return Err(format!("`${{{reference}}}` does not say where to look; write `${{env:{reference}}}` for an environment variable"));
-    };
-    match kind {
-        "env" => variable(name, variables),
-        "file" => file(&base.join(name)),
-        "vault" | "aws-sm" | "keyring" => {
-            Err(format!("`${{{kind}:…}}` is not available yet in this version; use `${{env:VAR}}` or `${{file:PATH}}`"))
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "${{env:{name}}}"),
+            Self::File(path) => write!(f, "${{file:{}}}", path.display()),
+            Self::Vault { path, field } => write!(f, "${{vault:{path}#{field}}}"),
+            Self::Aws { name, field: Some(field) } => write!(f, "${{aws-sm:{name}#{field}}}"),
+            Self::Aws { name, field: None } => write!(f, "${{aws-sm:{name}}}"),
+            Self::Keyring(name) => write!(f, "${{keyring:{name}}}"),
         }
-        _ => Err(format!("`${{{kind}:…}}` is not a known kind of reference; use `${{env:VAR}}` or `${{file:PATH}}`")),
     }
 }
 
-fn variable(name: &str, variables: Lookup<'_>) -> Result<Zeroizing<String>, String> {
+impl Reference {
+    /// Reads what stands between `${` and `}`. Paths are relative to `base`.
+    fn read(text: &str, base: &Path) -> Result<Self, String> {
+        let Some((kind, name)) = text.split_once(':') else {
+            return Err(format!("`${{{text}}}` does not say where to look; write `${{env:{text}}}` for an environment variable"));
+        };
+        let how = |example: &str| format!("`${{{kind}:{name}}}` is not a reference; write {example}");
+        if name.is_empty() || name.chars().any(char::is_control) || name.len() > 1024 {
+            return Err(how(&format!("`${{{kind}:NAME}}`")));
+        }
+        match kind {
+            "env" => Ok(Self::Env(name.to_owned())),
+            "file" => Ok(Self::File(base.join(name))),
+            "vault" => match name.split_once('#') {
+                Some((path, field)) if is_path(path) && !field.is_empty() => {
+                    Ok(Self::Vault { path: path.to_owned(), field: field.to_owned() })
+                }
+                _ => Err(how("`${vault:MOUNT/PATH#FIELD}`")),
+            },
+            "aws-sm" => match name.split_once('#') {
+                None => Ok(Self::Aws { name: name.to_owned(), field: None }),
+                Some((id, field)) if !id.is_empty() && !field.is_empty() => {
+                    Ok(Self::Aws { name: id.to_owned(), field: Some(field.to_owned()) })
+                }
+                Some(_) => Err(how("`${aws-sm:NAME}` or `${aws-sm:NAME#FIELD}`")),
+            },
+            "keyring" => Ok(Self::Keyring(name.to_owned())),
+            _ => {
+                let kinds = "`${env:VAR}`, `${file:PATH}`, `${vault:PATH#FIELD}`, `${aws-sm:NAME#FIELD}` and `${keyring:NAME}`";
+                Err(format!("`${{{kind}:…}}` is not a known kind of reference; there are {kinds}"))
+            }
+        }
+    }
+}
+
+/// Whether a path leads to one place in a store: a mount and something in it, no empty and no dotted part.
+fn is_path(path: &str) -> bool {
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['?', '\\', '%']);
+    path.contains('/') && path.split('/').all(plain)
+}
+
+/// A value as it was written: text, and references that are resolved when the value is used.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Text(String),
+    Reference(Reference),
+}
+
+// What is written between references is not a secret, as far as that can be told; it is not shown all the same.
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Template(")?;
+        self.references().try_for_each(|reference| write!(f, "{reference}"))?;
+        f.write_str(")")
+    }
+}
+
+impl Template {
+    /// Reads a value. Paths are relative to `base`. The error is for people and holds names only.
+    pub(super) fn read(text: &str, base: &Path) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (reference, following) = after.split_once('}').ok_or("a reference is opened with `${` and never closed")?;
+            parts.push(Part::Text(before.to_owned()));
+            parts.push(Part::Reference(Reference::read(reference, base)?));
+            rest = following;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        parts.retain(|part| *part != Part::Text(String::new()));
+        Ok(Self(parts))
+    }
+
+    /// The value of a reference and nothing else.
+    #[must_use]
+    pub fn of(reference: Reference) -> Self {
+        Self(vec![Part::Reference(reference)])
+    }
+
+    /// What it refers to.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Reference(reference) => Some(reference),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// The value without its references. It is the whole value of what must not have any.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        self.own().collect()
+    }
+
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.0
+    }
+
+    /// What is written between the references.
+    pub(super) fn own(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Reference(_) => None,
+        })
+    }
+}
+
+/// How long a secret in a file or in the environment may be. Real ones are a few lines.
+pub(crate) const MAX: usize = 64 * 1024;
+
+/// The value of an environment variable. The error names it and quotes nothing.
+pub(crate) fn variable(name: &str, variables: Lookup<'_>) -> Result<Secret, String> {
     let value =
         variables(name).ok_or_else(|| format!("the environment variable {name} is not set; set it where the gateway is started"))?;
     let value = value.into_string().map_err(|_| format!("the environment variable {name} is not valid UTF-8"))?;
     if value.is_empty() {
         return Err(format!("the environment variable {name} is empty"));
     }
-    Ok(Zeroizing::new(value))
+    Ok(Secret::new(value))
 }
 
-fn file(path: &Path) -> Result<Zeroizing<String>, String> {
+/// The secret in a file, without the line end that editors and `echo` put behind it.
+pub(crate) fn file(path: &Path) -> Result<Secret, String> {
     let shown = path.display();
-    let mut bytes = Zeroizing::new(Vec::new());
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    let most = u64::try_from(MAX).unwrap_or(u64::MAX);
     let file = files::open(path).map_err(|error| format!("the secret in {shown} cannot be read: {error}"))?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| format!("the secret in {shown} cannot be read: {error}"))?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| format!("the secret in {shown} cannot be read: {error}"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| format!("{shown} is not valid UTF-8"))?;
-    // Editors and `echo` end a file with a line feed that is not part of the secret.
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-    match u64::try_from(text.len()) {
-        Ok(0) => Err(format!("{shown} is empty")),
-        Ok(1..=MAX_FILE) => Ok(Zeroizing::new(text.to_owned())),
-        Ok(_) | Err(_) => Err(format!("{shown} is larger than {MAX_FILE} bytes; is it the right file?")),
+    match text.len() {
+        0 => Err(format!("{shown} is empty")),
+        1..=MAX => Ok(Secret::new(text.to_owned())),
+        _ => Err(format!("{shown} is larger than {MAX} bytes; is it the right file?")),
     }
+}
+
+/// A value for what needs it from the start to the end: from the environment and from files only.
+pub(super) fn now(text: &str, base: &Path, variables: Lookup<'_>) -> Result<Secret, String> {
+    let mut value = Zeroizing::new(String::new());
+    for part in Template::read(text, base)?.parts() {
+        match part {
+            Part::Text(text) => value.push_str(text),
+            Part::Reference(Reference::Env(name)) => value.push_str(variable(name, variables)?.expose()),
+            Part::Reference(Reference::File(path)) => value.push_str(file(path)?.expose()),
+            Part::Reference(other) => return Err(format!("{other} cannot stand here; use `${{env:VAR}}` or `${{file:PATH}}`")),
+        }
+    }
+    Ok(Secret(value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn write(dir: &Path, name: &str, content: &[u8]) {
-        files::replace(&dir.join(name), content, files::Readers::Owner).expect("write");
+    fn read(text: &str) -> Result<Vec<String>, String> {
+        let template = Template::read(text, Path::new("/c"))?;
+        Ok(template.references().map(ToString::to_string).collect())
     }
 
-    fn resolved(text: &str, base: &Path) -> Result<String, String> {
+    #[test]
+    fn references_stand_anywhere_in_a_value() {
+        assert_eq!(read("Bearer ${env:KEY}!").expect("one"), ["${env:KEY}"]);
+        assert_eq!(read("${file:key}${env:KEY}").expect("two"), ["${file:/c/key}", "${env:KEY}"]);
+        assert_eq!(read("plain $ {x}").expect("none"), [""; 0]);
+        for text in ["${vault:secret/app/db#password}", "${aws-sm:prod/db#password}", "${aws-sm:prod/db}", "${keyring:github}"] {
+            assert_eq!(read(text).expect(text), [text]);
+        }
+        let arn = "${aws-sm:arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf#password}";
+        assert_eq!(read(arn).expect("an ARN"), [arn]);
+    }
+
+    #[test]
+    fn what_is_no_reference_says_why() {
+        for (text, why) in [
+            ("${KEY}", "write `${env:KEY}`"),
+            ("${ssh:a}", "not a known kind"),
+            ("${env:KEY", "never closed"),
+            ("${env:}", "not a reference"),
+            ("${vault:a#b}", "MOUNT/PATH#FIELD"),
+            ("${vault:secret/a}", "MOUNT/PATH#FIELD"),
+            ("${vault:secret/a#}", "MOUNT/PATH#FIELD"),
+            ("${vault:secret/../sys/x#b}", "MOUNT/PATH#FIELD"),
+            ("${vault:secret/a?version=1#b}", "MOUNT/PATH#FIELD"),
+            ("${aws-sm:#b}", "aws-sm:NAME#FIELD"),
+            ("${aws-sm:a#}", "aws-sm:NAME#FIELD"),
+            ("${keyring:}", "not a reference"),
+            ("${keyring:a\nb}", "not a reference"),
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn values_are_found_or_it_is_said_why_not() {
+        let dir = tempfile::tempdir().expect("dir");
+        let write = |name: &str, content: &[u8]| files::replace(&dir.path().join(name), content, files::Readers::Owner).expect("write");
+        write("key", b"from file\n");
+        write("empty", b"\n");
+        write("large", &[b'x'; 70_000]);
         let variables = |name: &str| match name {
             "KEY" => Some("v4lue".into()),
             "EMPTY" => Some(OsString::new()),
             _ => None,
         };
-        resolve(text, base, &variables).map(|secret| secret.expose().to_owned())
-    }
-
-    #[test]
-    fn references_resolve_anywhere_in_a_value() {
-        let dir = tempfile::tempdir().expect("dir");
-        write(dir.path(), "key", b"from file\n");
-        assert_eq!(resolved("Bearer ${env:KEY}!", dir.path()).as_deref(), Ok("Bearer v4lue!"));
-        assert_eq!(resolved("${file:key}${env:KEY}", dir.path()).as_deref(), Ok("from filev4lue"));
-        assert_eq!(resolved("plain $ {x}", dir.path()).as_deref(), Ok("plain $ {x}"));
-    }
-
-    #[test]
-    fn what_cannot_be_resolved_says_why() {
-        let dir = tempfile::tempdir().expect("dir");
-        write(dir.path(), "empty", b"\n");
-        write(dir.path(), "large", &[b'x'; 70_000]);
+        let resolved = |text: &str| now(text, dir.path(), &variables).map(|secret| secret.expose().to_owned());
+        assert_eq!(resolved("${file:key}-${env:KEY}!").as_deref(), Ok("from file-v4lue!"));
         for (text, why) in [
             ("${env:NOPE}", "NOPE is not set"),
             ("${env:EMPTY}", "EMPTY is empty"),
-            ("${KEY}", "write `${env:KEY}`"),
-            ("${vault:a#b}", "not available yet"),
-            ("${aws-sm:a#b}", "not available yet"),
-            ("${keyring:a}", "not available yet"),
-            ("${ssh:a}", "not a known kind"),
-            ("${env:KEY", "never closed"),
+            ("${keyring:a}", "cannot stand here"),
             ("${file:missing}", "cannot be read"),
             ("${file:empty}", "is empty"),
             ("${file:large}", "larger than"),
             ("${file:.}", "cannot be read"),
         ] {
-            let error = resolved(text, dir.path()).expect_err(text);
-            assert!(error.contains(why), "{text}: {error}");
-            assert!(!error.contains("v4lue"));
+            let error = resolved(&format!("${{env:KEY}}{text}")).expect_err(text);
+            assert!(error.contains(why) && !error.contains("v4lue"), "{text}: {error}");
         }
     }
 
     #[test]
     fn a_secret_does_not_show() {
         assert_eq!(format!("{:?}", Secret::new("v4lue".to_owned())), "Secret(…)");
+        let template = Template::read("v4lue${env:KEY}", Path::new("/")).expect("a template");
+        assert_eq!(format!("{template:?}"), "Template(${env:KEY})");
     }
 }

@@ -1,43 +1,25 @@
 //! From what was written of a server to what can be used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 use url::Url;
 
+use super::access;
 use super::credential;
 use super::file;
 use super::judge::{self, PlainHttp};
 use super::problem::Problems;
-use super::secret::{self, Lookup, Secret};
+use super::secret::{Lookup, Template};
 use super::settings::{How, ServerSettings, Supply};
+use super::stores;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What the gateway says itself in every request to a server.
-const OWN_HEADERS: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "last-event-id",
-    "origin",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// What judging a server needs to know beside what was written of it.
 pub(super) struct Surroundings<'a> {
@@ -45,13 +27,15 @@ pub(super) struct Surroundings<'a> {
     pub(super) base: &'a Path,
     /// The environment.
     pub(super) variables: Lookup<'a>,
+    /// Where secrets are kept.
+    pub(super) stores: stores::Known,
     /// Whether plain HTTP may leave this machine.
     pub(super) plain: PlainHttp,
     /// What is asked of the things that servers are made of.
     pub(super) supply: Supply,
 }
 
-type Values = BTreeMap<Spanned<String>, Spanned<String>>;
+pub(super) type Values = BTreeMap<Spanned<String>, Spanned<String>>;
 
 impl Surroundings<'_> {
     /// Judges one server; `at` is where its name stands.
@@ -65,6 +49,12 @@ impl Surroundings<'_> {
             }
             (None, Some(command), None) => {
                 no(&written.headers, "`headers` are for a server with a `url`; a server with a `command` takes `env`", problems);
+                let parts = written.tools.keys().chain(written.effects.keys()).map(Spanned::span);
+                for at in parts.chain(written.oauth.as_ref().map(Spanned::span)) {
+                    let what =
+                        "credentials for tools and effects, and `oauth`, are for a server with a `url`: a process has one environment";
+                    problems.add(Some(at), what, "configure the command twice, under two names, each with its own `env`");
+                }
                 let (env, directory) = (self.env(written.env, problems), self.directory(written.directory, problems));
                 command_line(command, problems).map(|command| How::Stdio { command, env, directory })
             }
@@ -73,8 +63,10 @@ impl Surroundings<'_> {
                 if let Some(directory) = written.directory {
                     problems.add(Some(directory.span()), "`directory` is for a server with a `command`", "");
                 }
-                let headers = self.headers(written.headers, problems);
-                self.url(&url, problems).map(|url| How::Http { url, headers })
+                let url = self.url(&url, problems);
+                let (headers, effects, tools, oauth) = (written.headers, written.effects, written.tools, written.oauth);
+                let access = self.access(access::Written { headers, effects, tools, oauth }, url.as_ref(), problems);
+                url.map(|url| How::Http { url, access: Box::new(access) })
             }
             (None, Some(_), Some(url)) => {
                 problems.add(Some(url.span()), format!("the server {name:?} has both a `command` and a `url`"), "keep one of them");
@@ -92,44 +84,28 @@ impl Surroundings<'_> {
         how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout, supply: self.supply.clone() })
     }
 
-    fn env(&self, written: Values, problems: &mut Problems) -> Vec<(String, Secret)> {
+    fn env(&self, written: Values, problems: &mut Problems) -> Vec<(String, Template)> {
         let name = |name: &str| {
             let begins = name.starts_with(|symbol: char| symbol.is_ascii_alphabetic() || symbol == '_');
             let valid = begins && name.chars().all(|symbol| symbol.is_ascii_alphanumeric() || symbol == '_');
             if valid { Ok(()) } else { Err("a variable's name is letters, digits and `_`, and does not begin with a digit") }
         };
+        for (_, path) in written.iter().filter(|(name, value)| name.get_ref() == "PATH" && value.get_ref().contains("${")) {
+            problems.add(Some(path.span()), "`PATH` decides which programs run and holds no reference", "");
+        }
         let value = |value: &str| if value.contains('\0') { Err("a variable cannot hold a NUL character") } else { Ok(()) };
         self.values(written, name, value, problems)
     }
 
-    fn headers(&self, written: Values, problems: &mut Problems) -> Vec<(String, Secret)> {
-        let name = |name: &str| {
-            let lower = name.to_ascii_lowercase();
-            if HeaderName::from_bytes(name.as_bytes()).is_err() {
-                Err("this is not a header's name")
-            } else if OWN_HEADERS.contains(&lower.as_str()) || lower.starts_with("mcp-") || lower.starts_with("proxy-") {
-                Err("the gateway sets this header itself")
-            } else {
-                Ok(())
-            }
-        };
-        let value = |value: &str| {
-            HeaderValue::from_str(value).map(|_| ()).map_err(|_| "the value has characters that no header may have, such as a line feed")
-        };
-        let mut seen = BTreeSet::new();
-        for key in written.keys().filter(|key| !seen.insert(key.get_ref().to_ascii_lowercase())) {
-            problems.add(Some(key.span()), "this header stands twice; upper and lower case are the same", "");
-        }
-        self.values(written, name, value, problems)
-    }
-
-    fn values(
+    /// Values, each read and none resolved. What is written between references is judged here; the whole is, when it is
+    /// used.
+    pub(super) fn values(
         &self,
         written: Values,
         name: impl Fn(&str) -> Result<(), &'static str>,
         value: impl Fn(&str) -> Result<(), &'static str>,
         problems: &mut Problems,
-    ) -> Vec<(String, Secret)> {
+    ) -> Vec<(String, Template)> {
         let mut good = Vec::new();
         for (key, text) in written {
             if let Err(what) = name(key.get_ref()) {
@@ -139,12 +115,13 @@ impl Surroundings<'_> {
                 problems.add(Some(text.span()), what, &help);
                 continue;
             }
-            let resolved = secret::resolve(text.get_ref(), self.base, self.variables).and_then(|secret| match value(secret.expose()) {
-                Ok(()) => Ok(secret),
-                Err(what) => Err(what.to_owned()),
+            let read = Template::read(text.get_ref(), self.base).and_then(|template| {
+                self.stores.covers(&template)?;
+                template.own().try_for_each(&value).map_err(str::to_owned)?;
+                Ok(template)
             });
-            match resolved {
-                Ok(secret) => good.push((key.into_inner(), secret)),
+            match read {
+                Ok(template) => good.push((key.into_inner(), template)),
                 Err(what) => problems.add(Some(text.span()), what, ""),
             }
         }

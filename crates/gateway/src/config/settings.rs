@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bartizan_monitor::wire::canonical::Digest;
 
+use super::access::Access;
 use super::allow::Allowed;
 use super::issuers::OAuth;
 use super::listen::{Clients, Listen};
 use super::notices::Webhook;
 use super::places::Places;
-use super::secret::Secret;
+use super::secret::Template;
+use super::stores::Stores;
 
 /// Everything that the gateway needs to know.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct Settings {
     pub webhook: Option<Arc<Webhook>>,
     /// Whose access tokens are taken, beside the gateway's own.
     pub oauth: Option<Arc<OAuth>>,
+    /// Where secrets are kept.
+    pub stores: Stores,
     /// Where things are.
     pub places: Places,
     /// The digest of everything that the controls were built from.
@@ -70,6 +74,18 @@ pub struct ServerSettings {
     pub supply: Supply,
 }
 
+impl ServerSettings {
+    /// Every value that may hold secrets, with where it stands in the server's part of the configuration.
+    pub fn templates(&self) -> impl Iterator<Item = (String, &Template)> {
+        let (env, access) = match &self.how {
+            How::Stdio { env, .. } => (Some(env), None),
+            How::Http { access, .. } => (None, Some(&**access)),
+        };
+        let env = env.into_iter().flatten().map(|(name, value)| (format!("env.{name}"), value));
+        env.chain(access.into_iter().flat_map(Access::templates))
+    }
+}
+
 /// What is asked of the things that servers are made of.
 #[derive(Debug, Clone)]
 pub struct Supply {
@@ -98,7 +114,7 @@ pub enum How {
         /// Program and arguments; at least the program.
         command: Vec<String>,
         /// Its environment, beside the harmless variables that every server gets.
-        env: Vec<(String, Secret)>,
+        env: Vec<(String, Template)>,
         /// Where it is started.
         directory: Option<PathBuf>,
     },
@@ -106,8 +122,8 @@ pub enum How {
     Http {
         /// Its endpoint: `http` or `https`, with a host, without credentials.
         url: url::Url,
-        /// What is sent with every request: valid names and values, none that the gateway sets itself.
-        headers: Vec<(String, Secret)>,
+        /// What the gateway shows it: valid names, none that the gateway sets itself.
+        access: Box<Access>,
     },
 }
 

@@ -36,8 +36,6 @@ fn variables(name: &str) -> Option<OsString> {
         "API_KEY" => Some("k3y".into()),
         "NO_KEY" => Some("whsec_".into()),
         "BAD_KEY" => Some("whsec_not base64".into()),
-        "UPSTREAM_AUTH" => Some("Bearer b34rer".into()),
-        "BROKEN" => Some("a\nb".into()),
         _ => None,
     }
 }
@@ -81,10 +79,11 @@ fn everything_that_can_be_said() {
     let files = settings.server("files").expect("files");
     assert_eq!((files.timeout, files.start_timeout), (Duration::from_secs(90), Duration::from_secs(120)));
     let How::Stdio { env, directory, .. } = &files.how else { panic!("stdio") };
-    assert_eq!(env.iter().map(|(key, value)| (key.as_str(), value.expose())).collect::<Vec<_>>(), [("API_KEY", "k3y"), ("LOG", "debug")]);
+    let told = |(key, value): &(String, Template)| format!("{key}={} {:?}", value.plain(), value.references().collect::<Vec<_>>());
+    assert_eq!(env.iter().map(told).collect::<Vec<_>>(), ["API_KEY= [Env(\"API_KEY\")]", "LOG=debug []"]);
     assert!(directory.as_ref().expect("directory").is_dir());
-    let How::Http { headers, .. } = &settings.server("remote").expect("remote").how else { panic!("http") };
-    assert_eq!(headers[0].1.expose(), "Bearer b34rer");
+    let How::Http { access, .. } = &settings.server("remote").expect("remote").how else { panic!("http") };
+    assert_eq!(format!("{:?}", access.headers), "[(\"Authorization\", Template(${env:UPSTREAM_AUTH}))]", "resolved when it is used");
     assert_eq!(settings.limits, Limits { message_bytes: 1_048_576, session_idle: Duration::from_secs(3600), ..Limits::default() });
     assert_eq!(settings.places.lock, bench.0.path().join("bartizan.lock"));
     assert_eq!(monitor.observing().collect::<Vec<_>>(), ["quota"]);
@@ -165,7 +164,7 @@ command = ["npx", "x", "--token=ghp_16C7e42F292c6912E7710c838347Ae178B4a"]
 env = { PASSWORD = "hunter2", DB = "postgres://me:hunter3@db/x", OK = "1" }
 [servers.b]
 url = "https://example.com/mcp?key=AKIAIOSFODNN7EXAMPLE"
-headers = { X-Api-Key = "hunter4", Host = "x", X-Fine = "${env:BROKEN}" }
+headers = { X-Api-Key = "hunter4", Host = "x", X-Fine = "a\n${env:BROKEN}" }
 [servers.c]
 command = ["x", "${env:API_KEY}"]
 env = "hunter5"
@@ -523,4 +522,103 @@ fn clients_are_good_for_what_is_written() {
     assert_eq!(shown(&known.certificates["spiffe://corp/agent"]), "agent Some({\"docs\"}) Write None");
     assert_eq!(shown(&known.certificates["dns:old"]), "old None Destructive Some(\"dev\")");
     assert_eq!(shown(known.anonymous.as_ref().expect("let in")), "anyone Some({\"docs\"}) Read None");
+}
+
+#[test]
+fn stores_are_read_with_everything_that_opens_them() {
+    let bench = Bench::new();
+    bench.write("secret-id", "x");
+    let text = r#"
+[secrets]
+cache = "30s"
+warn_after = "90d"
+[secrets.vault]
+address = "https://vault.internal:8200/"
+auth = "approle"
+role_id = "gateway"
+secret_id = "${file:secret-id}"
+namespace = "team/a"
+mount = "team/kv"
+[secrets.aws]
+region = "eu-central-1"
+[servers.a]
+url = "https://a.example/mcp"
+headers = { X-Key = "${vault:team/kv/a#key}" }
+[servers.a.effects.destructive]
+headers = { X-Key = "${aws-sm:a/admin#key}" }
+[servers.a.tools.drop]
+headers = { X-Key = "${keyring:drop}" }
+[servers.a.oauth]
+grant = "token_exchange"
+token_url = "https://login.example.com/token"
+client_id = "gateway"
+client_secret = "${file:client}"
+scopes = ["a:read"]
+"#;
+    let settings = bench.load(text).expect("good").settings;
+    let stores = &settings.stores;
+    assert_eq!((stores.cache, stores.warn_after), (Duration::from_secs(30), Some(Duration::from_secs(90 * 86_400))));
+    let vault = stores.vault.as_ref().expect("vault");
+    assert_eq!((vault.namespace.as_deref(), vault.mount.as_deref()), (Some("team/a"), Some("team/kv")));
+    assert!(matches!(&vault.login, VaultLogin::AppRole { mount, .. } if mount == "approle"));
+    assert_eq!(stores.aws.as_ref().expect("aws").endpoint.as_str(), "https://secretsmanager.eu-central-1.amazonaws.com/");
+    let server = settings.server("a").expect("a");
+    let places: Vec<String> = server.templates().map(|(place, template)| format!("{place} {template:?}")).collect();
+    let file = format!("oauth.client_secret Template(${{file:{}}})", bench.0.path().join("client").display());
+    assert_eq!(
+        places,
+        [
+            "headers.X-Key Template(${vault:team/kv/a#key})",
+            "effects.destructive.headers.X-Key Template(${aws-sm:a/admin#key})",
+            "tools.drop.headers.X-Key Template(${keyring:drop})",
+            &file
+        ]
+    );
+    let How::Http { access, .. } = &server.how else { panic!("http") };
+    let login = access.login.as_ref().expect("a login");
+    assert_eq!((login.grant, login.resource.as_str()), (Grant::TokenExchange, "https://a.example/mcp"));
+}
+
+#[test]
+fn stores_that_cannot_be_opened_safely_are_problems() {
+    let bench = Bench::new();
+    let vault = |rest: &str| format!("[secrets.vault]\naddress = \"https://v.example\"\n{rest}");
+    let a = "[servers.a]\nurl = \"https://a.example/mcp\"\n";
+    let oauth = |rest: &str| format!("{a}[servers.a.oauth]\ngrant = \"client_credentials\"\nclient_id = \"x\"\n{rest}");
+    for (text, what) in [
+        (vault("token = \"hunter2\""), "holds no secrets"),
+        (vault("token = \"${vault:a/b#c}\""), "cannot be in a store"),
+        (vault("token = \"${aws-sm:a}\"\n[secrets.aws]\nregion = \"x\""), "cannot be in a store"),
+        (vault("auth = \"ldap\""), "not a way to log in"),
+        (vault("auth = \"approle\"\nrole_id = \"r\""), "`secret_id` is missing"),
+        (vault("token = \"${env:T}\"\nrole_id = \"r\""), "does not belong"),
+        (vault("token = \"${env:T}\"\nmount = \"../sys\""), "not a path"),
+        (vault("token = \"${env:T}\"\nca = \"missing.pem\""), "cannot be read"),
+        ("[secrets.vault]\naddress = \"http://10.0.0.1:8200\"\ntoken = \"${env:T}\"".to_owned(), "in clear text"),
+        ("[secrets.vault]\naddress = \"https://u:hunter2@v.example\"\ntoken = \"${env:T}\"".to_owned(), "no user"),
+        ("[secrets.aws]\nendpoint = \"https://x\"".to_owned(), "`region` is missing"),
+        ("[secrets.aws]\nregion = \"EU\"".to_owned(), "not a region"),
+        ("[secrets.aws]\nregion = \"x\"\naccess_key_id = \"hunter2\"".to_owned(), "holds no secrets"),
+        ("[secrets]\nwarn_after = \"1ms\"".to_owned(), "is not between"),
+        (format!("{a}headers = {{ K = \"${{vault:a/b#c}}\" }}"), "no `[secrets.vault]`"),
+        (format!("{a}headers = {{ K = \"${{aws-sm:a}}\" }}"), "no `[secrets.aws]`"),
+        (format!("{a}headers = {{ K = \"${{vault:a}}\" }}"), "MOUNT/PATH#FIELD"),
+        (format!("{a}[servers.a.effects.dangerous]\nheaders = {{}}"), "not an effect"),
+        (format!("{a}[servers.a.tools.x]\nheaders = {{ Host = \"x\" }}"), "sets this header itself"),
+        (format!("{a}[servers.a.tools.x]\nheaders = {{ Authorization = \"hunter2-hunter2\" }}"), "holds no secrets"),
+        ("[servers.a]\ncommand = [\"x\"]\n[servers.a.tools.x]\nheaders = { A = \"b\" }".to_owned(), "one environment"),
+        ("[servers.a]\ncommand = [\"x\"]\nenv = { PATH = \"${env:X}\" }".to_owned(), "holds no reference"),
+        (oauth("client_secret = \"hunter2\"\ntoken_url = \"https://l.example/t\""), "holds no secrets"),
+        (oauth("client_secret = \"${env:S}\"\ntoken_url = \"http://l.example/t\""), "in clear text"),
+        (oauth("client_secret = \"${env:S}\"\ntoken_url = \"https://l.example/t\"\nresource = \"x\""), "RFC 8707"),
+        (format!("{a}[servers.a.oauth]\ngrant = \"password\""), "not a way to get a token"),
+        (
+            format!("{a}headers = {{ authorization = \"${{env:K}}\" }}\n[servers.a.oauth]\ngrant = \"client_credentials\""),
+            "Authorization header itself",
+        ),
+    ] {
+        let found = bench.problems(&text);
+        assert!(found.iter().any(|problem| problem.contains(what)), "{text}: {found:?}");
+        assert!(!format!("{:?}", bench.load(&text).expect_err("problems")).contains("hunter2"), "{text}");
+    }
 }

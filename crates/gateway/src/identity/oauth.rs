@@ -27,7 +27,8 @@ use zeroize::Zeroizing;
 use super::certificate::{self, Certificate};
 use super::token;
 use crate::clock;
-use crate::config::{self, Introspection, Issuer};
+use crate::config::{self, Exchanged, Introspection, Issuer};
+use crate::secrets::Subject;
 use crate::upstream::{Fetcher, Form};
 use asking::{Questions, Standing};
 use claims::{Bearer, Bound, Source};
@@ -139,11 +140,29 @@ impl OAuth {
         if jwt::is_signed(token) { self.verify(token, print, now_ms).await } else { self.ask(token, print, now_ms).await }
     }
 
-    /// Whether some token of a running session's caller still holds.
-    pub(super) fn still(&self, caller: &Caller, now_ms: u64) -> Result<(), Refusal> {
+    fn tokens_of(&self, caller: &Caller) -> Vec<(Print, Entry)> {
         // What a certificate added to the caller is not the token's.
         let own = Strength { certificate: None, ..caller.strength().clone() };
-        let tokens = held(&self.known).of(&caller.clone().with_strength(own));
+        held(&self.known).of(&caller.clone().with_strength(own))
+    }
+
+    /// The newest good token of a caller, where tokens are kept to be exchanged.
+    pub(super) fn subject(&self, caller: &Caller, now_ms: u64) -> Option<Arc<Subject>> {
+        let tokens = self.tokens_of(caller).into_iter().map(|(_, entry)| entry);
+        let good = tokens.filter(|entry| matches!(self.worth(entry, now_ms), Worth::Good | Worth::Old));
+        good.filter(|entry| entry.subject.is_some()).max_by_key(|entry| entry.until_ms)?.subject
+    }
+
+    /// Keeps a token that was verified, where some server wants it exchanged; else it is gone with the request.
+    fn keep(&self, print: &Print, token: &str) {
+        if self.config.exchanged == Exchanged::Yes {
+            held(&self.known).keep(print, Subject::new(token));
+        }
+    }
+
+    /// Whether some token of a running session's caller still holds.
+    pub(super) fn still(&self, caller: &Caller, now_ms: u64) -> Result<(), Refusal> {
+        let tokens = self.tokens_of(caller);
         let mut refused = Refusal::new(IDENTITY_REVOKED, format!("no token of {} is good any more", caller.principal()));
         for (print, entry) in tokens {
             match self.worth(&entry, now_ms) {
@@ -247,6 +266,7 @@ impl OAuth {
         let Bearer { bound, until_ms } = claims::judge(signed.claims.view(), (&self.config, issuer), Source::Token, now_ms)?;
         let proof = Proof::Signed { issuer: index, key: key.print };
         held(&self.known).insert(print, bound.clone(), until_ms, (proof, now_ms));
+        self.keep(&print, token);
         Ok(bound)
     }
 
@@ -285,6 +305,7 @@ impl OAuth {
         let Bearer { bound, until_ms } = judged.inspect_err(|_| held(&self.known).remove(&print))?;
         let proof = Proof::Told { at_ms: now_ms, token: Arc::new(Zeroizing::new(token.to_owned())) };
         held(&self.known).insert(print, bound.clone(), until_ms, (proof, now_ms));
+        self.keep(&print, token);
         Ok(bound)
     }
 

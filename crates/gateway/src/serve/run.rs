@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bartizan_monitor::case::Stopped;
 use bartizan_monitor::journal::call_name;
+use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bytes::Bytes;
@@ -49,6 +50,9 @@ pub enum ServeError {
     /// The client's pipe broke.
     #[error("the client's pipe broke: {0}")]
     Pipe(std::io::Error),
+    /// A secret of the only server is not to be had.
+    #[error("{}: {} ({})", .0.reason, .0.detail, .0.reason.page().remedy)]
+    Secret(Refusal),
     /// No server of that name.
     #[error("no server is configured")]
     NoServer,
@@ -70,7 +74,7 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     let house = House::new(settings, current, identity, journal);
     let limits = &house.settings.limits;
     let gate = artefact::Gate::Locked(house.clone());
-    let made = |server: &Arc<_>| Server::new(Arc::clone(server), limits, gate.clone());
+    let made = |server: &Arc<_>| Server::new(Arc::clone(server), limits, gate.clone(), house.keeper.clone());
     let servers = house.settings.servers.iter().map(made).collect();
     house.journal.note(&Json::object([
         ("event", Json::string("start")),
@@ -122,6 +126,21 @@ fn watch_stops(house: &Arc<House>) -> JoinHandle<()> {
             ]));
         };
         house.stops.watch(note).await;
+    })
+}
+
+/// Says at the start which servers lack a secret, and renews what opens the stores from then on. A server that lacks
+/// one is not used until it is there; the others are.
+fn tend_secrets(house: &Arc<House>, servers: Vec<Arc<Server>>) -> JoinHandle<()> {
+    let house = house.clone();
+    tokio::spawn(async move {
+        futures_util::future::join_all(servers.iter().map(async |server| {
+            if let Err(refusal) = server.is_supplied().await {
+                tracing::error!(server = %server.name(), reason = %refusal.reason, detail = %refusal.detail, "the server cannot be used");
+            }
+        }))
+        .await;
+        house.keeper.tend().await;
     })
 }
 
@@ -193,6 +212,10 @@ async fn drain(house: &Arc<House>) {
 pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     let (house, servers) = build(loaded)?;
     let server = servers.into_iter().next().ok_or(ServeError::NoServer)?;
+    if let Err(refusal) = server.is_supplied().await {
+        house.journal.finish();
+        return Err(ServeError::Secret(refusal));
+    }
     let (lines, writer) = Lines::to(front::stdio::pipe::output());
     let opening = Opening {
         caller: local_user(),
@@ -205,8 +228,12 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     };
     let talk = Talk::begin(opening);
     let outbox = lines.clone();
-    let watching =
-        [watch_lock(&house, move || announce(|told| _ = outbox.post(told))), watch_stops(&house), probe_drift(&house, vec![server])];
+    let watching = [
+        watch_lock(&house, move || announce(|told| _ = outbox.post(told))),
+        watch_stops(&house),
+        probe_drift(&house, vec![server.clone()]),
+        tend_secrets(&house, vec![server]),
+    ];
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, front::stdio::pipe::input(), &lines).await.map_err(ServeError::Pipe);
     drain(&house).await;
@@ -244,6 +271,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     watch_stops(&house);
     watch_tls(&house, tls.clone());
     probe_drift(&house, servers.clone());
+    tend_secrets(&house, servers.clone());
     let (sweeper, minder) = (front.clone(), house.clone());
     tokio::spawn(async move {
         loop {

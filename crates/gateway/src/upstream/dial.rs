@@ -19,8 +19,8 @@ use http_body_util::Full;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -35,14 +35,32 @@ const DIAL: Duration = Duration::from_secs(10);
 
 /// Makes a client that reaches these addresses and no others.
 pub(super) fn client(network: Network) -> Client {
+    build(Dialer { network, tls: None })
+}
+
+/// The same for an address whose certificate these may have signed, too.
+pub(super) fn trusting(network: Network, ca: &[CertificateDer<'static>]) -> io::Result<Client> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = Verifier::new_with_extra_roots(ca.iter().cloned(), provider.clone()).map_err(io::Error::other)?;
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(io::Error::other)?;
+    // Not a way around verification: the platform's verifier, which knows more roots.
+    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    Ok(build(Dialer { network, tls: Some(Arc::new(config)) }))
+}
+
+fn build(dialer: Dialer) -> Client {
     #[expect(clippy::disallowed_methods, reason = "the one HTTP client, over the one dialer")]
     let mut builder = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
-    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(50)).pool_max_idle_per_host(256).build(Dialer(network))
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(50)).pool_max_idle_per_host(256).build(dialer)
 }
 
 /// Opens connections.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Dialer(Network);
+#[derive(Debug, Clone)]
+pub(super) struct Dialer {
+    network: Network,
+    /// The platform's when there is none.
+    tls: Option<Arc<rustls::ClientConfig>>,
+}
 
 impl tower_service::Service<Uri> for Dialer {
     type Response = Line;
@@ -54,26 +72,26 @@ impl tower_service::Service<Uri> for Dialer {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let network = self.0;
+        let dialer = self.clone();
         Box::pin(async move {
-            let dialled = tokio::time::timeout(DIAL, dial(uri, network)).await;
+            let dialled = tokio::time::timeout(DIAL, dial(uri, dialer)).await;
             dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         })
     }
 }
 
-async fn dial(uri: Uri, network: Network) -> io::Result<Line> {
+async fn dial(uri: Uri, dialer: Dialer) -> io::Result<Line> {
     let host = uri.host().ok_or_else(|| io::Error::other("the URL has no host"))?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let secure = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let plain = connect(bare, port, network).await?;
+    let plain = connect(bare, port, dialer.network).await?;
     plain.set_nodelay(true)?;
     if !secure {
         return Ok(Line::Plain(TokioIo::new(plain)));
     }
     let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
-    let stream = TlsConnector::from(tls()?).connect(name, plain).await?;
+    let stream = TlsConnector::from(dialer.tls.map_or_else(tls, Ok)?).connect(name, plain).await?;
     Ok(Line::Tls(Box::new(TokioIo::new(stream))))
 }
 

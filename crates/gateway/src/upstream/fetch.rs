@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use rustls::pki_types::CertificateDer;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
@@ -41,6 +43,17 @@ pub struct Form<'a> {
     pub client_secret: &'a Secret,
 }
 
+/// A request by somebody who has to see the status of the answer.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// The method.
+    pub method: Method,
+    /// Headers, with values that may be secrets.
+    pub headers: &'a [(&'static str, &'a str)],
+    /// What is sent; zeroed when it was sent.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
 impl Default for Fetcher {
     fn default() -> Self {
         Self { public: dial::client(Network::Public), private: dial::client(Network::Private), any: dial::client(Network::Any) }
@@ -48,6 +61,30 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
+    /// One that also trusts who these sign, for private addresses. The error is for the operator.
+    pub fn trusting(ca: &[CertificateDer<'static>]) -> Result<Self, String> {
+        let private = dial::trusting(Network::Private, ca).map_err(|error| error.to_string())?;
+        Ok(Self { private, ..Self::default() })
+    }
+
+    /// Asks, and returns the answer whatever its status is; a redirect is an answer like any other. The error is
+    /// for the operator, and quotes nothing of what was sent.
+    pub async fn ask(&self, url: &Url, network: Network, ask: Ask<'_>) -> Result<(StatusCode, Bytes), String> {
+        let named = |what: String| format!("{url}: {what}");
+        if !network.allows(url) {
+            return Err(named("only https may be asked".to_owned()));
+        }
+        let mut builder = request(url, ask.method);
+        for (name, value) in ask.headers {
+            let mut value = HeaderValue::try_from(*value).map_err(|_| named(format!("the value of {name} cannot be sent")))?;
+            value.set_sensitive(true);
+            builder = builder.header(*name, value);
+        }
+        let request = builder.body(Full::new(Bytes::from_owner(ask.body))).map_err(|error| named(error.to_string()))?;
+        let asked = tokio::time::timeout(LONGEST, answer(self.client(network), request)).await;
+        asked.unwrap_or_else(|_| Err(format!("no answer within {LONGEST:?}"))).map_err(named)
+    }
+
     /// Fetches a document. The error is for the operator.
     pub async fn get(&self, url: &Url, network: Network) -> Result<Bytes, String> {
         self.fetch(request(url, Method::GET).body(Full::default()), url, network).await
@@ -114,7 +151,17 @@ async fn whole(client: &Client, request: Request<Full<Bytes>>) -> Result<Bytes, 
         // A redirect, too: where it leads to is not what the operator configured.
         return Err(format!("HTTP {}", response.status().as_u16()));
     }
-    let (mut body, mut document) = (response.into_body(), BytesMut::new());
+    read(response.into_body()).await
+}
+
+async fn answer(client: &Client, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
+    let response = client.request(request).await.map_err(|error| chain(&error))?;
+    Ok((response.status(), read(response.into_body()).await?))
+}
+
+/// The document, which may be a secret: zeroed when nobody needs it any more.
+async fn read(mut body: Incoming) -> Result<Bytes, String> {
+    let mut document = Zeroizing::new(Vec::with_capacity(16 * 1024));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| chain(&error))?;
         let Some(data) = frame.data_ref() else { continue };
@@ -123,5 +170,5 @@ async fn whole(client: &Client, request: Request<Full<Bytes>>) -> Result<Bytes, 
         }
         document.extend_from_slice(data);
     }
-    Ok(document.freeze())
+    Ok(Bytes::from_owner(document))
 }

@@ -24,9 +24,11 @@ use hyper::body::Incoming;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::credentials::Purpose;
 use super::desk::Slot;
 use super::{Hearing, Link, Outgoing, Pulse, Server, request};
 use crate::config::How;
+use crate::secrets::Speaker;
 use stream::Stream;
 pub(super) use stream::chain;
 
@@ -38,6 +40,7 @@ const STREAM: &str = "text/event-stream";
 pub(super) struct Pipe {
     server: Arc<Server>,
     era: Era,
+    speaker: Speaker,
     session: Mutex<Option<HeaderValue>>,
     alive: AtomicBool,
     /// Cancelled when the conversation is over: nothing of it may wait for the server any more.
@@ -58,13 +61,15 @@ struct Labels<'a> {
     method: Method,
     params: Option<View<'a>>,
     declared: &'a [(String, String)],
+    purpose: Purpose<'a>,
 }
 
 impl Pipe {
-    pub(super) fn new(server: &Arc<Server>, era: Era) -> Self {
+    pub(super) fn new(server: &Arc<Server>, era: Era, speaker: Speaker) -> Self {
         Self {
             server: server.clone(),
             era,
+            speaker,
             session: Mutex::new(None),
             alive: AtomicBool::new(true),
             over: CancellationToken::new(),
@@ -107,7 +112,7 @@ impl Pipe {
             (Era::Legacy, Method::Initialize) => None,
             (Era::Legacy, _) => Some(Version::NEWEST_LEGACY),
         };
-        let labels = Labels { version: spoken, method, params: params.map(Json::view), declared: &[] };
+        let labels = Labels { version: spoken, method, params: params.map(Json::view), declared: &[], purpose: Purpose::Other };
         let response = self.post(&request(slot.id(), method, params), &labels).await?;
         if method == Method::Initialize {
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = response.headers().get("mcp-session-id").cloned();
@@ -123,6 +128,7 @@ impl Pipe {
             method: outgoing.method,
             params: outgoing.params.map(Json::view),
             declared: outgoing.declared,
+            purpose: Purpose::of(hearing.recorded),
         };
         let text = request(slot.id(), outgoing.method, outgoing.params);
         self.unless_over(async {
@@ -138,7 +144,7 @@ impl Pipe {
             Message::Notification { method, params } => (*method, params.as_ref().map(Json::view)),
             Message::Request { .. } | Message::Response { .. } => (Method::Ping, None),
         };
-        let labels = Labels { version: Some(link.version()), method, params, declared: &[] };
+        let labels = Labels { version: Some(link.version()), method, params, declared: &[], purpose: Purpose::Other };
         let response = self.unless_over(self.post(text, &labels)).await?;
         if response.status().is_success() {
             Ok(())
@@ -156,29 +162,31 @@ impl Pipe {
             let _ = ear.await;
         }
         let Some(session) = self.session() else { return };
-        if let Ok(mut request) = self.request(HttpMethod::DELETE, Bytes::new()) {
+        if let Ok(mut request) = self.request(HttpMethod::DELETE, Bytes::new(), Purpose::Other).await {
             request.headers_mut().insert("mcp-session-id", session);
             // A server that does not end sessions ends them by itself.
             let _ = tokio::time::timeout(Duration::from_secs(2), self.server.http.request(request)).await;
         }
     }
 
-    fn request(&self, method: HttpMethod, body: Bytes) -> Result<Request<Full<Bytes>>, Refusal> {
-        let How::Http { url, headers } = &self.server.settings.how else { return Err(self.server.unreachable("it has no URL")) };
+    async fn request(&self, method: HttpMethod, body: Bytes, purpose: Purpose<'_>) -> Result<Request<Full<Bytes>>, Refusal> {
+        let How::Http { url, .. } = &self.server.settings.how else { return Err(self.server.unreachable("it has no URL")) };
         let mut request =
             Request::builder().method(method).uri(url.as_str()).body(Full::new(body)).map_err(|error| self.server.unreachable(error))?;
-        for (name, secret) in headers {
-            let name = HeaderName::try_from(name).map_err(|error| self.server.unreachable(error))?;
-            let mut value =
-                HeaderValue::try_from(secret.expose()).map_err(|_| self.server.unreachable("a configured header's value is not valid"))?;
-            value.set_sensitive(true);
-            request.headers_mut().insert(name, value);
-        }
+        *request.headers_mut() = self.server.headers(purpose, &self.speaker).await?;
         Ok(request)
     }
 
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Refusal> {
+        let response = self.server.http.request(request).await.map_err(|error| self.server.unreachable(chain(&error)))?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            return Err(self.server.refused(&self.speaker));
+        }
+        Ok(response)
+    }
+
     async fn post(&self, text: &Json, labels: &Labels<'_>) -> Result<Response<Incoming>, Refusal> {
-        let mut request = self.request(HttpMethod::POST, text.bytes().clone())?;
+        let mut request = self.request(HttpMethod::POST, text.bytes().clone(), labels.purpose).await?;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static(BOTH));
@@ -189,7 +197,7 @@ impl Pipe {
         if let Some(session) = self.session() {
             headers.insert("mcp-session-id", session);
         }
-        let response = self.server.http.request(request).await.map_err(|error| self.server.unreachable(chain(&error)))?;
+        let response = self.send(request).await?;
         if response.status() == StatusCode::NOT_FOUND && self.session().is_some() {
             self.cut();
             return Err(self.server.unreachable("it ended the session"));
@@ -309,7 +317,7 @@ impl Pipe {
     }
 
     async fn get(&self, last: Option<&str>, version: Version) -> Result<Response<Incoming>, Refusal> {
-        let mut request = self.request(HttpMethod::GET, Bytes::new())?;
+        let mut request = self.request(HttpMethod::GET, Bytes::new(), Purpose::Other).await?;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static(STREAM));
         headers.insert("mcp-protocol-version", HeaderValue::from_static(version.name()));
@@ -319,7 +327,7 @@ impl Pipe {
         if let Some(last) = last {
             headers.insert("last-event-id", HeaderValue::try_from(last).map_err(|error| self.server.invalid(error))?);
         }
-        self.server.http.request(request).await.map_err(|error| self.server.unreachable(chain(&error)))
+        self.send(request).await
     }
 
     /// Hears what the server says outside of calls, on the standalone stream of a legacy session.

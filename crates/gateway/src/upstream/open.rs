@@ -12,12 +12,12 @@ use bartizan_monitor::wire::version::{Era, Version};
 
 use super::desk::Desk;
 use super::server::NO;
-use super::{Capabilities, Hello, Link, Listener, Pipe, Probe, Server, http, patience, shelf, stdio};
+use super::{Capabilities, Hello, Holder, Link, Listener, Pipe, Probe, Server, http, patience, shelf, stdio};
 use crate::config::How;
 
 impl Link {
     /// Opens a link for `holder`, a principal: starts or reaches the server and introduces the gateway.
-    pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Arc<str>) -> Result<Arc<Self>, Refusal> {
+    pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Holder) -> Result<Arc<Self>, Refusal> {
         server.gate.prepare(&server.settings).await?;
         let limit = server.settings.start_timeout;
         let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener, holder)).await;
@@ -26,11 +26,13 @@ impl Link {
         opened.inspect(|link| server.linked(link))
     }
 
-    async fn introduce(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Arc<str>) -> Result<Arc<Self>, Refusal> {
+    async fn introduce(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Holder) -> Result<Arc<Self>, Refusal> {
         if matches!(hello, Hello::Modern) && server.modern.load(Ordering::Relaxed) == NO {
             return Err(server.legacy_only());
         }
-        if let (Hello::Legacy(..), Some((pipe, desk))) = (hello, server.spare()) {
+        if let (Hello::Legacy(..), Some((pipe, desk))) = (hello, server.spare())
+            && pipe.is_current().await
+        {
             // Some servers take a discovery for a decision and speak nothing else from then on: then
             // a fresh process is started below.
             if let Ok(link) = Self::greet(Self::draft(server, hello, pipe, desk, listener.clone()), hello).await {
@@ -39,8 +41,8 @@ impl Link {
         }
         let desk = Arc::new(Desk::default());
         let pipe = match &server.settings.how {
-            How::Stdio { .. } => Pipe::Stdio(stdio::Pipe::start(server, &desk, Self::newest(hello), holder).await?),
-            How::Http { .. } => Pipe::Http(http::Pipe::new(server, hello.era())),
+            How::Stdio { .. } => Pipe::Stdio(stdio::Pipe::start(server, &desk, Self::newest(hello), &holder.principal).await?),
+            How::Http { .. } => Pipe::Http(http::Pipe::new(server, hello.era(), holder.speaker.clone())),
         };
         Self::greet(Self::draft(server, hello, pipe, desk, listener), hello).await
     }

@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::{Link, Pipe, dial, stdio};
 use crate::artefact::Gate;
 use crate::config::{Limits, Network, ServerSettings};
+use crate::secrets::{Blinds, Keeper, Logins};
 use crate::share::Shares;
 
 /// A configured server and what is known about it across all links.
@@ -29,6 +30,12 @@ pub struct Server {
     pub(super) spare: Mutex<Option<(Pipe, Arc<Desk>)>>,
     pub(super) http: dial::Client,
     pub(super) backoff: stdio::Backoff,
+    /// Where its secrets come from.
+    pub(super) keeper: Arc<Keeper>,
+    /// Its access tokens.
+    pub(super) logins: Logins,
+    /// Its secrets, which its own words must not carry anywhere.
+    pub(super) blinds: Blinds,
     links: Mutex<Vec<Weak<Link>>>,
 }
 
@@ -38,7 +45,7 @@ pub(super) const NO: u8 = 2;
 impl Server {
     /// A server that nobody has talked to yet.
     #[must_use]
-    pub fn new(settings: Arc<ServerSettings>, limits: &Limits, gate: Gate) -> Arc<Self> {
+    pub fn new(settings: Arc<ServerSettings>, limits: &Limits, gate: Gate, keeper: Arc<Keeper>) -> Arc<Self> {
         Arc::new(Self {
             settings,
             message_bytes: limits.message_bytes,
@@ -48,6 +55,9 @@ impl Server {
             spare: Mutex::default(),
             http: dial::client(Network::Any),
             backoff: stdio::Backoff::default(),
+            keeper,
+            logins: Logins::default(),
+            blinds: Blinds::default(),
             links: Mutex::default(),
         })
     }
@@ -81,10 +91,10 @@ impl Server {
     }
 
     pub(crate) fn unreachable(&self, detail: impl std::fmt::Display) -> Refusal {
-        Refusal::new(UPSTREAM_UNREACHABLE, format!("{}: {detail}", self.name()))
+        Refusal::new(UPSTREAM_UNREACHABLE, self.blinds.cover(format!("{}: {detail}", self.name())))
     }
 
     pub(crate) fn invalid(&self, detail: impl std::fmt::Display) -> Refusal {
-        Refusal::new(UPSTREAM_INVALID, format!("{}: {detail}", self.name()))
+        Refusal::new(UPSTREAM_INVALID, self.blinds.cover(format!("{}: {detail}", self.name())))
     }
 }

@@ -17,6 +17,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteEx
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 
+use super::credentials::Environment;
 use super::desk::{Desk, Frame, Slot};
 use super::{Hearing, Link, Outgoing, Probe, Server, request};
 use crate::clock::Stopwatch;
@@ -67,6 +68,8 @@ pub(super) struct Pipe {
     server: Arc<Server>,
     inlet: mpsc::Sender<Bytes>,
     state: Arc<State>,
+    /// What it was started with.
+    environment: Environment,
 }
 
 #[derive(Debug)]
@@ -114,7 +117,8 @@ impl Pipe {
         })?;
         tokio::time::sleep(server.backoff.pause()).await;
         // Looked at as late as can be: what is started is what was looked at.
-        let mut launch = launch(server)?;
+        let environment = server.environment().await?;
+        let mut launch = launch(server, &environment)?;
         let ready = server.gate.pass(&server.settings).await?;
         if let Some((_, path)) = launch.environment.iter_mut().rev().find(|(name, _)| name == "PATH")
             && let Some(first) = ready.search_path(path)
@@ -137,15 +141,20 @@ impl Pipe {
         state.speak(version);
         let (inlet, lines) = mpsc::channel(64);
         tokio::spawn(write_lines(stdin, lines, state.clone()));
-        let log = tokio::spawn(log(server.name().clone(), stderr, state.clone()));
+        let log = tokio::spawn(log(server.clone(), stderr, state.clone()));
         tokio::spawn(settle(server.clone(), Arc::downgrade(&state)));
         let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _share: share };
         tokio::spawn(reader.run(stdout));
-        Ok(Self { server: server.clone(), inlet, state })
+        Ok(Self { server: server.clone(), inlet, state, environment })
     }
 
     pub(super) fn is_alive(&self) -> bool {
         self.state.alive.load(Ordering::Acquire)
+    }
+
+    /// Whether it would be started with the same environment now.
+    pub(super) async fn is_current(&self) -> bool {
+        self.server.still_is(&self.environment).await
     }
 
     /// What the server says from now on is in this version.
@@ -304,8 +313,8 @@ impl Reader {
     }
 }
 
-/// Brings standard error into the log, made harmless for terminals.
-async fn log(name: Arc<str>, stderr: ChildStderr, state: Arc<State>) {
+/// Brings standard error into the log, made harmless for terminals, without the secrets that the server was given.
+async fn log(server: Arc<Server>, stderr: ChildStderr, state: Arc<State>) {
     let mut lines = BufReader::new(stderr);
     loop {
         let mut line = Vec::new();
@@ -314,20 +323,21 @@ async fn log(name: Arc<str>, stderr: ChildStderr, state: Arc<State>) {
             Ok(_) => {
                 let text: String =
                     String::from_utf8_lossy(&line).trim_end().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-                tracing::info!(server = %name, "{text}");
+                let text = server.blinds.cover(text);
+                tracing::info!(server = %server.name(), "{text}");
                 *state.last_words.lock().unwrap_or_else(PoisonError::into_inner) = text;
             }
         }
     }
 }
 
-fn launch(server: &Server) -> Result<Launch, Refusal> {
-    let How::Stdio { command, env, directory } = &server.settings.how else {
+fn launch(server: &Server, environment: &Environment) -> Result<Launch, Refusal> {
+    let How::Stdio { command, directory, .. } = &server.settings.how else {
         return Err(server.unreachable("it is not started here"));
     };
     #[expect(clippy::disallowed_methods, reason = "what a server inherits of the environment is decided here, and only here")]
     let inherited = INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
-    let own = env.iter().map(|(name, secret)| (OsString::from(name), OsString::from(secret.expose())));
+    let own = environment.iter().map(|(name, secret)| (OsString::from(name), OsString::from(secret.expose())));
     Ok(Launch {
         command: command.iter().map(OsString::from).collect(),
         environment: inherited.chain(own).collect(),

@@ -10,7 +10,8 @@ use bartizan_monitor::wire::envelope::Message;
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::version::Version;
 
-use super::{Capabilities, Hello, Link, Listener, Pulse, Server};
+use super::{Capabilities, Hello, Holder, Link, Listener, Pulse, Server};
+use crate::secrets::Speaker;
 
 /// What a server says when nobody uses it.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub struct Surveyed {
 pub async fn survey(server: &Arc<Server>) -> Result<Surveyed, Refusal> {
     let listener: Arc<dyn Listener> = Arc::new(Deaf);
     let legacy = Hello::Legacy(Version::NEWEST_LEGACY, Capabilities::all());
-    let holder: Arc<str> = "review".into();
+    let holder = Holder { principal: "review".into(), speaker: Speaker::Gateway };
     let link = match Link::open(server, &Hello::Modern, listener.clone(), &holder).await {
         Ok(link) => link,
         // Whatever the reason was: the older way is tried before giving up.

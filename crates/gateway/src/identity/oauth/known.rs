@@ -9,6 +9,7 @@ use bartizan_monitor::case::Caller;
 use zeroize::Zeroizing;
 
 use super::claims::Bound;
+use crate::secrets::Subject;
 
 /// How many tokens are remembered.
 const MOST: usize = 10_000;
@@ -51,6 +52,8 @@ pub(super) struct Entry {
     pub(super) until_ms: u64,
     /// Why.
     pub(super) proof: Proof,
+    /// The token itself, where it is kept to be exchanged.
+    pub(super) subject: Option<Arc<Subject>>,
     used: u64,
 }
 
@@ -91,7 +94,14 @@ impl Known {
         self.uses = self.uses.saturating_add(1);
         self.bearers.entry(caller.clone()).or_default().insert(print);
         self.shares.entry(caller.principal().clone()).or_default().insert(print);
-        self.entries.insert(print, Entry { bearer, until_ms, proof, used: self.uses });
+        self.entries.insert(print, Entry { bearer, until_ms, proof, subject: None, used: self.uses });
+    }
+
+    /// Keeps the token itself.
+    pub(super) fn keep(&mut self, print: &Print, subject: Arc<Subject>) {
+        if let Some(entry) = self.entries.get_mut(print) {
+            entry.subject = Some(subject);
+        }
     }
 
     /// Forgets a token.

@@ -188,6 +188,7 @@ fn config(issuers: Vec<Issuer>) -> config::OAuth {
         named: [].into(),
         steps: Arc::default(),
         skew: Duration::from_secs(30),
+        exchanged: Exchanged::No,
     }
 }
 
@@ -637,4 +638,24 @@ async fn a_repeated_call_asks_nobody_and_is_remembered_once() {
 }
 
 mod abuse;
+
+#[tokio::test]
+async fn tokens_are_kept_only_to_be_exchanged_and_only_while_they_hold() {
+    let fake = Fake::start().await;
+    fake.say("/introspection", Says::Json(with(&fake.claims(), json!({"active": true}))));
+    for exchanged in [Exchanged::No, Exchanged::Yes] {
+        let oauth = OAuth::new(Arc::new(config::OAuth { exchanged, ..config(vec![fake.issuer()]) }));
+        let caller = oauth.resolve(("an-opaque-token", None), NOW).await.expect("good");
+        assert_eq!(oauth.subject(&caller, NOW).is_some(), exchanged == Exchanged::Yes);
+        assert!(oauth.subject(&caller, NOW + 200_000).is_none(), "it has expired");
+        assert!(!format!("{oauth:?}").contains("an-opaque-token"));
+        if exchanged == Exchanged::Yes {
+            let kept = Arc::downgrade(&oauth.subject(&caller, NOW).expect("kept"));
+            fake.say("/introspection", Says::Json(json!({"active": false})));
+            assert_eq!(outcome(&oauth, "an-opaque-token", NOW + 31_000).await, "identity.revoked");
+            assert!(oauth.subject(&caller, NOW + 31_000).is_none() && kept.upgrade().is_none(), "gone, and all that it was exchanged for");
+        }
+    }
+}
+
 mod strength;
