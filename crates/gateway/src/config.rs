@@ -11,6 +11,7 @@ mod issuers;
 mod judge;
 mod notices;
 pub mod places;
+mod policy;
 mod problem;
 mod secret;
 pub mod seen;
@@ -22,6 +23,7 @@ pub use issuers::{Algorithm, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
 pub use notices::Webhook;
 pub use places::{Places, PlacesArgs};
+pub use policy::PolicyFiles;
 pub use problem::{ConfigErrors, Problem};
 pub use secret::Secret;
 pub use settings::{Floating, How, Limits, Listen, Names, ServerSettings, Settings, Supply};
@@ -54,6 +56,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The controls, built.
     pub monitor: Monitor,
+    /// The policy, and what it takes to load it again.
+    pub policy: PolicyFiles,
     /// What makes the gateway weaker than its defaults, in words.
     pub weakenings: Vec<String>,
 }
@@ -161,11 +165,12 @@ impl Judging<'_> {
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
+        let policy = material.environment(environment.as_deref());
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
         let settings =
             Settings { environment, listen, names, servers, limits, probe_every, webhook, oauth, places: self.places, policy_digest };
-        Some(Loaded { settings, monitor, weakenings })
+        Some(Loaded { settings, monitor, policy, weakenings })
     }
 
     /// Leaves only what the request is about, and says what weakens that.

@@ -8,7 +8,7 @@
 mod chain;
 pub use chain::{Break, Chain, Summary, Verifier};
 
-use crate::case::{Case, Mark, ReplyForm, Step};
+use crate::case::{Case, Labels, Mark, ReplyForm, Step};
 use crate::reason::Refusal;
 use crate::wire::canonical::Digest;
 use crate::wire::envelope::Message;
@@ -196,6 +196,9 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     ];
     if let Some(application) = case.caller().badge().and_then(|badge| badge.application.as_deref()) {
         members.push(("application", Json::string(application)));
+    }
+    if facts.labels != Labels::default() {
+        members.push(("labels", Json::array(facts.labels.names().map(Json::string))));
     }
     if let Some(server) = case.server() {
         members.push(("server", Json::string(server)));

@@ -152,19 +152,30 @@ pub struct Refusal {
     pub retry_after_ms: Option<u64>,
     /// A member of the error's data that the specification asks for: the caller's own word, or scopes.
     pub echo: Option<Box<(&'static str, Json)>>,
+    /// Whether the caller is told that there is no such thing. The record still says why.
+    pub veiled: bool,
 }
 
 impl Refusal {
     /// A refusal with the operator's detail.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), retry_after_ms: None, echo: None }
+        Self { reason, detail: detail.into(), retry_after_ms: None, echo: None, veiled: false }
     }
 
     /// Repeats a word of the caller, or names scopes, where the specification asks for it.
     #[must_use]
     pub fn echo(mut self, member: &'static str, word: Json) -> Self {
         self.echo = Some(Box::new((member, word)));
+        self
+    }
+
+    /// The same to the record, and to the caller what is said of something that does not exist; `uri` is the
+    /// one that was asked for.
+    #[must_use]
+    pub fn veiled(mut self, uri: Option<Json>) -> Self {
+        (self.veiled, self.retry_after_ms) = (true, None);
+        self.echo = uri.map(|uri| Box::new(("uri", uri)));
         self
     }
 

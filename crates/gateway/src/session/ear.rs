@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use bartizan_monitor::case::Event;
+use bartizan_monitor::case::{Event, Facts};
 use bartizan_monitor::catalog::{Offer, UNAPPROVED};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Heard, Recorded};
@@ -277,7 +277,15 @@ fn judged(
         method,
         params,
         capabilities: talk.negotiated().and_then(|settled| settled.capabilities),
-        stops: house.stops.now(),
+        facts: Facts {
+            id: 0,
+            now_ms: clock::now_ms(),
+            session: talk.label.clone(),
+            transport: talk.transport,
+            peer: None,
+            labels: talk.labels(),
+            stops: house.stops.now(),
+        },
     };
     house.identity.still(&talk.caller, clock::now_ms())?;
     let snapshot = house.snapshot();
