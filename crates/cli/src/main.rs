@@ -10,6 +10,7 @@ mod explain;
 mod format;
 mod log;
 mod paint;
+mod policy;
 mod run;
 mod serve;
 mod shell;
@@ -63,6 +64,7 @@ enum Command {
     Token(token::Args),
     Suspend(suspend::Suspend),
     Resume(suspend::Resume),
+    Policy(policy::Args),
     Log(log::Args),
     Audit(audit::Args),
     Explain(explain::Args),
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         Command::Token(args) => token::main(&args, &places).into(),
         Command::Suspend(args) => suspend::suspend(&args, &places).into(),
         Command::Resume(args) => suspend::resume(&args, &places).into(),
+        Command::Policy(args) => policy::main(&args, &places, config),
         Command::Log(args) => log::main(&args, &places).into(),
         Command::Audit(args) => audit::main(&args, &places).into(),
         Command::Explain(args) => explain::main(&args).into(),

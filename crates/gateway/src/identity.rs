@@ -1,12 +1,14 @@
 //! Who is calling: from a credential to a [`Caller`], the proof that it was verified. The only module
 //! that may state so.
 
+mod imagined;
 mod oauth;
 mod store;
 mod token;
 mod used;
 
 pub use oauth::OAuth;
+pub use imagined::Imagined;
 pub use store::{Issued, Row, Standing, StoreError, Tokens, Wish};
 pub use token::{TokenId, random_id};
 pub use used::Used;

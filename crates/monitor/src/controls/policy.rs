@@ -9,8 +9,10 @@ mod ask;
 mod rules;
 mod scan;
 mod step;
-pub use ask::{Known, Moment, Outcome, Subject};
+pub use ask::{Known, Moment, Outcome, Question, Subject};
 pub use rules::{ACTIONS, DEFAULT, MAX_RULES, Rule, Rules, SCHEMA, Source};
+pub use scan::conjuncts;
+pub use step::Steps;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -160,20 +162,16 @@ impl Policy {
     }
 
     fn judge(&self, caller: &Caller, (subject, action): (Subject<'_>, &'static str), moment: Moment<'_>) -> Judged {
+        let question = Question { environment: &self.environment, caller, action, subject };
         let known = match subject {
             Subject::Item(item) => self.known(caller, item, action)?.known,
-            Subject::Server(_) => Arc::new(self.rules.know(&self.environment, (caller, caller.strength()), action, subject).map_err(Fault)?),
+            Subject::Server(_) => Arc::new(self.rules.before(question).map_err(Fault)?),
         };
         let outcome = self.rules.decide(&self.environment, &known, moment).map_err(Fault)?;
         if outcome.allows() {
             return Ok(Verdict::Pass);
         }
-        let taken = self.rules.step_up(&outcome, |steps| {
-            let strength = steps.taken(caller.strength(), moment.facts.now_ms);
-            let known = self.rules.know(&self.environment, (caller, &strength), action, subject)?;
-            let outcome = self.rules.decide(&self.environment, &known, moment)?;
-            Ok(outcome.allows().then_some(outcome))
-        });
+        let taken = self.rules.needs(question, moment, &outcome);
         let (reason, detail) = self.named(&outcome, subject);
         Ok(Verdict::Deny(match taken.map_err(Fault)? {
             // Only who comes with an issuer's token can be sent back there.

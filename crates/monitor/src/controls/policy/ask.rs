@@ -87,6 +87,18 @@ impl Known {
         !self.outcome.is_final() && !(self.possible.is_empty() && self.outcome.permits.is_empty())
     }
 
+    /// The rules whose say depends on the moment.
+    #[must_use]
+    pub fn open(&self) -> Vec<PolicyId> {
+        if self.outcome.is_final() { Vec::new() } else { self.open.policies().map(|rule| rule.id().clone()).collect() }
+    }
+
+    /// What is settled.
+    #[must_use]
+    pub const fn settled(&self) -> &Outcome {
+        &self.outcome
+    }
+
     /// The best outcome that some moment could bring, as far as can be told.
     #[must_use]
     pub fn best(&self) -> Outcome {
@@ -165,8 +177,12 @@ impl Rules {
     }
 
     /// What stronger authentication would turn a denial into a permission, where the rules' authors say so.
-    pub(super) fn step_up(&self, denied: &Outcome, allows: impl Fn(&Steps) -> Result<Option<Outcome>, String>) -> Result<Option<Steps>, String> {
-        let mut steps = Steps::default();
+    /// `allows` says what would become of it after these steps, if they would help.
+    pub(super) fn step_up(
+        &self,
+        denied: &Outcome,
+        allows: impl Fn(&Steps) -> Result<Option<Outcome>, String>,
+    ) -> Result<Option<Steps>, String> {        let mut steps = Steps::default();
         for id in &denied.forbids {
             match self.get(id).map(|rule| &rule.steps).filter(|steps| !steps.is_empty()) {
                 Some(asked) => steps.add(asked),
@@ -187,6 +203,36 @@ impl Rules {
             steps.add(asked);
             steps
         }))
+    }
+}
+
+/// A question about a moment: who, with which action, what.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The gateway's environment.
+    pub environment: &'a str,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The name of the action.
+    pub action: &'static str,
+    /// What it is about.
+    pub subject: Subject<'a>,
+}
+
+impl Rules {
+    /// What is known of a question before the moment comes.
+    pub fn before(&self, question: Question<'_>) -> Result<Known, String> {
+        self.know(question.environment, (question.caller, question.caller.strength()), question.action, question.subject)
+    }
+
+    /// What stronger authentication would turn this denial into a permission.
+    pub fn needs(&self, question: Question<'_>, moment: Moment<'_>, denied: &Outcome) -> Result<Option<Steps>, String> {
+        self.step_up(denied, |steps| {
+            let strength = steps.taken(question.caller.strength(), moment.facts.now_ms);
+            let known = self.know(question.environment, (question.caller, &strength), question.action, question.subject)?;
+            let outcome = self.decide(question.environment, &known, moment)?;
+            Ok(outcome.allows().then_some(outcome))
+        })
     }
 }
 

@@ -109,6 +109,17 @@ impl Rules {
         Ok(rules)
     }
 
+    /// One rule alone: a part of a rule that was loaded, to see what of it holds. It was validated there.
+    pub fn of(policy: Policy) -> Result<Self, String> {
+        let tree = policy.to_pst().map_err(|error| error.to_string())?;
+        let id = policy.id().clone();
+        let rule = Rule { name: id.to_string().into(), place: String::new(), policy, steps: Steps::default(), uses: uses(&tree) };
+        let mut rules =
+            Self { all: HashMap::from([(id.clone(), rule)]), order: vec![id.clone()], shelves: HashMap::new(), permit_steps: Steps::default() };
+        rules.lay_out(&id)?;
+        Ok(rules)
+    }
+
     fn add(&mut self, place: &str, text: &str) -> Result<(), String> {
         let bad = |what: &dyn std::fmt::Display| format!("{place}: {what}");
         let policy = Policy::parse(None, text).map_err(|error| bad(&error))?;

@@ -74,7 +74,8 @@ fn is_arguments(name: &str) -> bool {
 }
 
 /// The conditions of a rule that must all hold, in the order in which they are looked at.
-fn conjuncts(rule: &Tree) -> Vec<Arc<Expr>> {
+#[must_use]
+pub fn conjuncts(rule: &Tree) -> Vec<Arc<Expr>> {
     fn split(expr: &Arc<Expr>, into: &mut Vec<Arc<Expr>>) {
         match &**expr {
             Expr::BinaryOp { op: BinaryOp::And, left, right } => {

@@ -9,7 +9,7 @@ use crate::wire::json::Json;
 
 /// What a rule asks of the way in which a caller was recognised.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Steps {
+pub struct Steps {
     certificate: bool,
     second_factor: bool,
     /// How long ago the login may be, in seconds.
@@ -60,7 +60,8 @@ impl Steps {
     }
 
     /// Whether only an issuer is needed.
-    pub(super) const fn is_login_alone(&self) -> bool {
+    #[must_use]
+    pub const fn is_login_alone(&self) -> bool {
         self.needs_login() && !self.certificate
     }
 
