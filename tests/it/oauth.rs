@@ -288,8 +288,8 @@ fn policies_see_groups_and_applications() {
     stage.configure("[policy]\nfiles = [\"policy.cedar\"]");
     let gateway = stage.serve();
     assert_eq!(outcome(&call(&gateway, &provider.sign_in("alice", RESOURCE, "mcp:read"))), "good");
-    assert_eq!(outcome(&call(&gateway, &provider.token(RESOURCE, "mcp:read"))), "policy.unpermitted", "the robot is another application");
-    assert_eq!(outcome(&call(&gateway, &stage.token("own", &[]).text)), "policy.unpermitted");
+    assert_eq!(outcome(&call(&gateway, &provider.token(RESOURCE, "mcp:read"))), "catalog.unknown", "the robot is another application");
+    assert_eq!(outcome(&call(&gateway, &stage.token("own", &[]).text)), "catalog.unknown");
 }
 
 #[test]

@@ -7,8 +7,8 @@ mod store;
 mod token;
 mod used;
 
-pub use oauth::OAuth;
 pub use imagined::Imagined;
+pub use oauth::OAuth;
 pub use store::{Issued, Row, Standing, StoreError, Tokens, Wish};
 pub use token::{TokenId, random_id};
 pub use used::Used;

@@ -224,6 +224,10 @@ pub mod gateway {
             "The credential is not good for this. Ask for the scopes that the answer names.",
             "The access token is valid and lacks a scope. The answer's `WWW-Authenticate` names all scopes that the operation needs.",
             "The client asks its issuer for these scopes. If the issuer does not give them, change its grants, or `[oauth.scopes]`.";
+        IDENTITY_LOGIN = "identity.login", Class::Http(401),
+            "This needs a fresh or stronger login at the issuer. The answer says which.",
+            "A rule with `@stepup` would allow the call after a fresh login, or one with a second factor. The answer's `WWW-Authenticate` is a challenge as in RFC 9470.",
+            "Clients that know the challenge send the user to the issuer and try again. Others: log in again as the rule wants it.";
         IDENTITY_UNAVAILABLE = "identity.unavailable", Class::Http(503),
             "The credential cannot be verified at the moment. Try again later.",
             "The issuer's keys or its introspection endpoint could not be reached, or answered something else. What cannot be verified is not taken.",

@@ -181,7 +181,8 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn json(&self, rules: &Rules) -> serde_json::Value {
-        let decided = self.answer.rules(rules).into_iter().map(|rule| json!({"rule": &*rule.name, "place": rule.place, "effect": effect(rule)}));
+        let decided =
+            self.answer.rules(rules).into_iter().map(|rule| json!({"rule": &*rule.name, "place": rule.place, "effect": effect(rule)}));
         let near = self.near.iter().map(|near| json!({"rule": &*near.rule.name, "place": near.rule.place, "unmet": near.unmet}));
         json!({
             "client": &**self.caller.principal(),

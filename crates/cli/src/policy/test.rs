@@ -81,7 +81,7 @@ impl Case {
         let question = world.question(&caller, (action, subject));
         let answer = Answer::to(&world.rules, question, (&facts, Some(&arguments), self.uri.as_deref()))?;
         let word = answer.word(&caller);
-        let known = ["permit", "deny", "policy.forbid", "policy.unpermitted", "policy.error", "policy.step-up", "policy.login"];
+        let known = ["permit", "deny", "policy.forbid", "policy.unpermitted", "policy.error", "policy.step-up", "identity.login"];
         if !known.contains(&self.expect.as_str()) {
             return Err(Exit::usage(&format!("{:?}: expect is one of {}", self.what, known.join(", "))));
         }

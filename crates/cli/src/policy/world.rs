@@ -50,7 +50,9 @@ impl World {
             let pin = kinds.into_iter().find_map(|kind| self.lock.get(server, kind, name))?;
             Some(as_item(server, pin))
         });
-        found.ok_or_else(|| Exit::usage(&format!("nothing is approved as {} {name:?}; say SERVER/NAME as the lock file has it", kind.name())))
+        found.ok_or_else(|| {
+            Exit::usage(&format!("nothing is approved as {} {name:?}; say SERVER/NAME as the lock file has it", kind.name()))
+        })
     }
 
     pub(super) fn question<'a>(&'a self, caller: &'a Caller, (action, subject): (&'static str, Subject<'a>)) -> Question<'a> {
@@ -190,7 +192,11 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Asks.
-    pub(super) fn to(rules: &Rules, question: Question<'_>, (facts, arguments, uri): (&Facts, Option<&Json>, Option<&str>)) -> Result<Self, Exit> {
+    pub(super) fn to(
+        rules: &Rules,
+        question: Question<'_>,
+        (facts, arguments, uri): (&Facts, Option<&Json>, Option<&str>),
+    ) -> Result<Self, Exit> {
         let uri = match question.subject {
             Subject::Item(item) if matches!(question.action, "read" | "subscribe") => {
                 let uri = uri.unwrap_or(&item.pin.name);
@@ -211,7 +217,7 @@ impl Answer {
         let login = self.needs.as_ref().is_some_and(Steps::is_login_alone) && caller.badge().is_some();
         match (&self.needs, &self.outcome) {
             (_, outcome) if outcome.allows() => "permit",
-            (Some(_), _) if login => "policy.login",
+            (Some(_), _) if login => "identity.login",
             (Some(_), _) => "policy.step-up",
             (None, outcome) if !outcome.errors.is_empty() => "policy.error",
             (None, outcome) if !outcome.forbids.is_empty() => "policy.forbid",

@@ -21,6 +21,7 @@ use crate::case::{Caller, Case, Event, Facts, Item, Kind, Reply, ReplyForm};
 use crate::catalog::normal_form;
 use crate::control::{Control, Fault, Judged, Verdict};
 use crate::lock::Pin;
+use crate::reason::gateway::IDENTITY_LOGIN;
 use crate::reason::{Class, Reason, Refusal, reasons};
 use crate::wire::envelope::Message;
 use crate::wire::json::View;
@@ -46,10 +47,6 @@ reasons! {
         "This needs stronger authentication: a client certificate, or a credential of somebody who logged in with more. Ask the person who runs this client.",
         "A rule with `@stepup` would allow the call to a caller who was recognised more strongly.",
         "The journal names what is missing. Give the client a certificate, or let its user log in as the rule wants it.";
-    LOGIN = "policy.login", Class::Http(401),
-        "This needs a fresh or stronger login at the issuer. The answer says which.",
-        "A rule with `@stepup` would allow the call after a fresh login, or one with a second factor. The answer's `WWW-Authenticate` is a challenge as in RFC 9470.",
-        "Clients that know the challenge send the user to the issuer and try again. Others: log in again as the rule wants it.";
 }
 
 /// The rules.
@@ -176,7 +173,7 @@ impl Policy {
         Ok(Verdict::Deny(match taken.map_err(Fault)? {
             // Only who comes with an issuer's token can be sent back there.
             Some(steps) if steps.is_login_alone() && caller.badge().is_some() => {
-                Refusal::new(LOGIN, format!("{detail}; needs {steps}")).echo("login", steps.challenge())
+                Refusal::new(IDENTITY_LOGIN, format!("{detail}; needs {steps}")).echo("login", steps.challenge())
             }
             Some(steps) => Refusal::new(STEP_UP, format!("{detail}; needs {steps}")),
             None => Refusal::new(reason, detail),

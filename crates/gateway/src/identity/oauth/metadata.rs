@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use bartizan_monitor::case::Effect;
-use bartizan_monitor::controls::policy::LOGIN;
 use bartizan_monitor::reason::Reason;
-use bartizan_monitor::reason::gateway::{IDENTITY_MISSING, IDENTITY_SCOPE};
+use bartizan_monitor::reason::gateway::{IDENTITY_LOGIN, IDENTITY_MISSING, IDENTITY_SCOPE};
 use bartizan_monitor::wire::json::Json;
 
 use crate::config::OAuth;
@@ -45,7 +44,7 @@ fn address(config: &OAuth) -> String {
 
 /// The value of `WWW-Authenticate`. Everything in it was judged as part of the configuration.
 pub(super) fn challenge(config: &OAuth, reason: Reason, scope: Option<&str>) -> String {
-    if reason == LOGIN {
+    if reason == IDENTITY_LOGIN {
         // RFC 9470, section 3.
         let more = scope.filter(|said| !said.is_empty()).map(|said| format!(", {said}")).unwrap_or_default();
         let head = format!("Bearer realm=\"bartizan\", resource_metadata=\"{}\"", address(config));

@@ -194,11 +194,11 @@ fn stronger_authentication_is_asked_for_where_it_helps() {
     let strong = Strength { certificate: Some("x".into()), second_factor: true, logged_in_ms: Some(NOW - 899_000) };
     let stale = Strength { logged_in_ms: Some(NOW - 901_000), ..Strength::default() };
     for (rules, caller, expected) in [
-        (FORBID, member("g"), "policy.login"),
+        (FORBID, member("g"), "identity.login"),
         (FORBID, caller(), "policy.step-up"),
         (PERMIT, member("g"), "policy.step-up"),
-        (FRESH, member("g"), "policy.login"),
-        (FRESH, member("g").with_strength(stale), "policy.login"),
+        (FRESH, member("g"), "identity.login"),
+        (FRESH, member("g").with_strength(stale), "identity.login"),
         (BOTH, member("g"), "policy.step-up"),
         (HOPELESS, member("g"), "policy.forbid"),
         (UNSAID, member("g"), "policy.unpermitted"),
