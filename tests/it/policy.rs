@@ -8,12 +8,12 @@ use bartizan_tests::script::Script;
 use serde_json::{Value, json};
 
 const RULES: &str = r#"@id("ops")
-permit (principal == Client::"ops", action, resource);
+permit (principal, action, resource) when { principal has label && principal.label == "ops" };
 @id("readers")
-permit (principal == Client::"reader", action, resource) when { resource.effect == "read" };
+permit (principal, action, resource) when { principal has label && principal.label == "reader" && resource.effect == "read" };
 @id("srv-only")
-permit (principal == Client::"guest", action == Action::"call", resource == Tool::"files/a")
-when { context.arguments.hasTag("text") && context.arguments.getTag("text") like "/srv/*" };
+permit (principal, action == Action::"call", resource == Tool::"files/a")
+when { principal has label && principal.label == "guest" && context.arguments.hasTag("text") && context.arguments.getTag("text") like "/srv/*" };
 @id("nobody-destroys")
 forbid (principal, action, resource) when { resource.effect == "destructive" };
 "#;
@@ -54,8 +54,18 @@ fn principals_tools_and_expectations() {
                 let expected = expected(who, tool, text);
                 let arguments = json!({"text": text}).to_string();
                 let name = format!("files/{tool}");
-                let said =
-                    stage.output(&["policy", "explain", "--client", who, "--tool", &name, "--arguments", &arguments, "--format", "json"]);
+                let said = stage.output(&[
+                    "policy",
+                    "explain",
+                    "--client",
+                    &format!("token:{who}#0"),
+                    "--tool",
+                    &name,
+                    "--arguments",
+                    &arguments,
+                    "--format",
+                    "json",
+                ]);
                 let said: Value = serde_json::from_slice(&said.stdout).expect("json");
                 assert_eq!(said["permitted"], expected == "permit", "{who} {tool} {text}: {said}");
                 assert_eq!(said["reason"].as_str().unwrap_or("permit"), expected, "{who} {tool} {text}: {said}");
@@ -118,8 +128,9 @@ fn recipes_are_tested_with_their_cases() {
 fn a_failing_case_ends_with_one() {
     let stage = stage(RULES);
     let file = stage.path("cases.toml");
-    let case =
-        |expect: &str| format!("[[case]]\nwhat = \"w\"\nwho = {{ client = \"reader\" }}\ntool = \"files/b\"\nexpect = \"{expect}\"\n");
+    let case = |expect: &str| {
+        format!("[[case]]\nwhat = \"w\"\nwho = {{ client = \"token:reader#0\" }}\ntool = \"files/b\"\nexpect = \"{expect}\"\n")
+    };
     let run = |text: String| {
         std::fs::write(&file, text).expect("writable");
         let output = stage.output(&["policy", "test", &file.display().to_string()]);
@@ -140,15 +151,15 @@ fn explain_names_rules_and_what_would_have_to_change() {
         let output = stage.output(&[&["policy", "explain"], words].concat());
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    let (code, text) = explain(&["--client", "ops", "--tool", "files/b"]);
+    let (code, text) = explain(&["--client", "token:ops#0", "--tool", "files/b"]);
     assert!(code == Some(0) && text.contains("decided by permit ops (own.cedar:1)"), "{text}");
-    let (code, text) = explain(&["--client", "ops", "--tool", "files/c"]);
+    let (code, text) = explain(&["--client", "token:ops#0", "--tool", "files/c"]);
     assert!(code == Some(1) && text.contains("forbid nobody-destroys (own.cedar:8)") && text.contains("must not match"), "{text}");
-    let (code, text) = explain(&["--client", "reader", "--tool", "files/b"]);
+    let (code, text) = explain(&["--client", "token:reader#0", "--tool", "files/b"]);
     assert!(code == Some(1) && text.contains("For readers (own.cedar:3)") && text.contains("resource.effect == \"read\""), "{text}");
     assert!(text.contains("not in this client's lists"), "{text}");
-    assert_eq!(explain(&["--client", "reader", "--tool", "files/nothing"]).0, Some(2));
-    assert_eq!(explain(&["--client", "reader", "--tool", "files/a", "--arguments", "{"]).0, Some(2));
+    assert_eq!(explain(&["--client", "token:reader#0", "--tool", "files/nothing"]).0, Some(2));
+    assert_eq!(explain(&["--client", "token:reader#0", "--tool", "files/a", "--arguments", "{"]).0, Some(2));
     assert!(stage.done(&["policy", "schema"]).contains("entity Server"));
 }
 
@@ -182,7 +193,8 @@ fn diff_tells_what_is_granted_and_taken_away() {
     let new = RULES.replace("resource.effect == \"read\"", "resource.effect == \"write\"").replace("/srv/*", "/srv2/*");
     std::fs::write(stage.path("new.cedar"), new).expect("writable");
     let file = stage.path("new.cedar").display().to_string();
-    let output = stage.output(&["policy", "diff", "--to", &file, "--format", "json"]);
+    let output =
+        stage.output(&["policy", "diff", "--client", "token:guest#0", "--client", "token:reader#0", "--to", &file, "--format", "json"]);
     assert_eq!(output.status.code(), Some(1));
     let found: Value = serde_json::from_slice(&output.stdout).expect("json");
     let told: Vec<String> = found
@@ -200,7 +212,11 @@ fn diff_tells_what_is_granted_and_taken_away() {
         .collect();
     assert_eq!(
         told,
-        ["changes when client guest tool files/a", "takes away client reader tool files/a", "grants client reader tool files/b"]
+        [
+            "changes when client token:guest#0 tool files/a",
+            "takes away client token:reader#0 tool files/a",
+            "grants client token:reader#0 tool files/b"
+        ]
     );
     let same = stage.path("own.cedar").display().to_string();
     assert_eq!(stage.output(&["policy", "diff", "--to", &same]).status.code(), Some(0));
@@ -208,9 +224,9 @@ fn diff_tells_what_is_granted_and_taken_away() {
     let lock = std::fs::read_to_string(stage.path("bartizan.lock")).expect("a lock file");
     std::fs::write(stage.path("other.lock"), lock.replace("effect = \"destructive\"", "effect = \"read\"")).expect("writable");
     let other = stage.path("other.lock").display().to_string();
-    let output = stage.output(&["policy", "diff", "--lock-file", &other]);
+    let output = stage.output(&["policy", "diff", "--client", "token:ops#0", "--lock-file", &other]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.code() == Some(1) && text.contains("grants client ops call tool files/c (no → yes)"), "{text}");
+    assert!(output.status.code() == Some(1) && text.contains("grants client token:ops#0 call tool files/c (no → yes)"), "{text}");
 }
 
 /// A good change holds from then on and is recorded; a bad one changes nothing and is told.
@@ -226,7 +242,11 @@ fn policy_files_are_read_again() {
     };
     let event = |name: &str| stage.journal().of(name).next().is_some();
     assert!(!may());
-    std::fs::write(stage.path("own.cedar"), "permit (principal == Client::\"late\", action, resource);").expect("writable");
+    std::fs::write(
+        stage.path("own.cedar"),
+        "permit (principal, action, resource) when { principal has label && principal.label == \"late\" };",
+    )
+    .expect("writable");
     eventually("the new policy holds", may);
     assert!(event("policy"));
     std::fs::write(stage.path("own.cedar"), "permit (principal").expect("writable");

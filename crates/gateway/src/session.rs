@@ -363,7 +363,6 @@ impl Talk {
     }
 
     /// What the conversation has seen.
-    #[must_use]
     pub fn labels(&self) -> Labels {
         *held(&self.labels)
     }

@@ -21,7 +21,7 @@ use crate::paint::{Paint, visible};
 /// are not asked.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  bartizan policy explain --client ci --tool files/write_file\n  bartizan policy explain --client ann --group ops --tool files/read_file --arguments '{\"path\": \"/srv/a\"}'\n  bartizan policy explain --client ann --server files --action ask-elicit"
+    after_help = "Examples:\n  bartizan policy explain --client token:ci#0 --tool files/write_file\n  bartizan policy explain --client ann --group ops --tool files/read_file --arguments '{\"path\": \"/srv/a\"}'\n  bartizan policy explain --client ann --server files --action ask-elicit"
 )]
 pub(super) struct Args {
     #[command(flatten)]

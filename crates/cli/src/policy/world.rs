@@ -107,7 +107,7 @@ pub(super) fn text(path: &Path) -> Result<String, Exit> {
 #[derive(Debug, Clone, Default, clap::Args, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Who {
-    /// The client: the label of its token, or the name that its issuer gives it.
+    /// The client, as the journal names the principal: token:LABEL#ID, oauth:ISSUER#SUBJECT, user:NAME.
     #[arg(long, value_name = "NAME", default_value = "somebody")]
     pub(super) client: String,
     /// How it is recognised: token, oauth or local-user.

@@ -271,21 +271,15 @@ fn judged(
     call: Option<&Recorded>,
     (method, params): (Method, Option<Json>),
 ) -> Result<Option<Json>, Refusal> {
+    let (id, now_ms, session, transport, stops) = (0, clock::now_ms(), talk.label.clone(), talk.transport, house.stops.now());
+    let facts = Facts { id, now_ms, session, transport, peer: None, labels: talk.labels(), stops };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),
         method,
         params,
         capabilities: talk.negotiated().and_then(|settled| settled.capabilities),
-        facts: Facts {
-            id: 0,
-            now_ms: clock::now_ms(),
-            session: talk.label.clone(),
-            transport: talk.transport,
-            peer: None,
-            labels: talk.labels(),
-            stops: house.stops.now(),
-        },
+        facts,
     };
     house.identity.still(&talk.caller, clock::now_ms())?;
     let snapshot = house.snapshot();

@@ -7,7 +7,7 @@ use cedar_policy::{RestrictedExpression as Value, RestrictedExpression};
 
 use super::rules::{Rules, uid};
 use super::step::Steps;
-use crate::case::{Caller, Effect, Facts, Item, Kind, Strength};
+use crate::case::{Caller, Effect, Facts, Item, Kind, Means, Strength};
 use crate::lock::{Confirm, Returns};
 use crate::wire::canonical;
 use crate::wire::json::{Json, Kind as Shape, View};
@@ -84,7 +84,7 @@ impl Known {
     /// Whether there is a moment at which it could be permitted, as far as can be told.
     #[must_use]
     pub fn could(&self) -> bool {
-        !self.outcome.is_final() && !(self.possible.is_empty() && self.outcome.permits.is_empty())
+        !self.outcome.is_final() && (!self.possible.is_empty() || !self.outcome.permits.is_empty())
     }
 
     /// The rules whose say depends on the moment.
@@ -248,6 +248,9 @@ fn client(caller: &Caller, strength: &Strength) -> Result<Entity, String> {
         ("groups".to_owned(), Value::new_set(groups().map(|group| text(group)))),
         ("secondFactor".to_owned(), Value::new_bool(strength.second_factor)),
     ];
+    // `token:LABEL#ID`: the id changes when a token is rotated, the label does not.
+    let label = caller.principal().strip_prefix("token:").filter(|_| caller.means() == Means::Token);
+    members.extend(label.and_then(|rest| rest.split('#').next()).map(|label| ("label".to_owned(), text(label))));
     let application = badge.and_then(|badge| badge.application.as_deref());
     members.extend(application.map(|application| ("application".to_owned(), text(application))));
     members.extend(strength.certificate.as_deref().map(|name| ("certificate".to_owned(), text(name))));
