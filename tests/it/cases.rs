@@ -480,6 +480,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("identity.expired", "nobody_is_anonymous_whatever_they_ask"),
     ("identity.invalid", "nobody_is_anonymous_whatever_they_ask"),
     ("identity.issuer", "tokens_for_somebody_else_and_from_somebody_else_stay_out"),
+    ("identity.login", "what_a_login_would_allow_is_challenged_for"),
     ("identity.missing", "nobody_is_anonymous_whatever_they_ask"),
     ("identity.revoked", "a_revoked_token_is_out_on_the_next_message"),
     ("identity.scope", "scopes_open_servers_and_effects_and_a_challenge_names_them"),

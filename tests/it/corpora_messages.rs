@@ -204,7 +204,15 @@ fn requested(row: &Row) -> Judged {
             method,
             params: params.clone(),
             capabilities: Some(capabilities),
-            stops: std::sync::Arc::default(),
+            facts: bartizan_monitor::case::Facts {
+                id: 0,
+                now_ms: 0,
+                session: "s".into(),
+                transport: "http",
+                peer: None,
+                labels: Default::default(),
+                stops: Default::default(),
+            },
         };
         monitor.relay(Heard::unsolicited(event)).is_ok()
     };

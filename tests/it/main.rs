@@ -15,6 +15,7 @@ mod invariants;
 mod lifecycle;
 mod oauth;
 mod pinned;
+mod policy;
 mod props_json;
 mod props_lock;
 mod props_uri;

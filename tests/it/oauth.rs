@@ -288,8 +288,33 @@ fn policies_see_groups_and_applications() {
     stage.configure("[policy]\nfiles = [\"policy.cedar\"]");
     let gateway = stage.serve();
     assert_eq!(outcome(&call(&gateway, &provider.sign_in("alice", RESOURCE, "mcp:read"))), "good");
-    assert_eq!(outcome(&call(&gateway, &provider.token(RESOURCE, "mcp:read"))), "policy.unpermitted", "the robot is another application");
-    assert_eq!(outcome(&call(&gateway, &stage.token("own", &[]).text)), "policy.unpermitted");
+    assert_eq!(outcome(&call(&gateway, &provider.token(RESOURCE, "mcp:read"))), "catalog.unknown", "the robot is another application");
+    assert_eq!(outcome(&call(&gateway, &stage.token("own", &[]).text)), "catalog.unknown");
+}
+
+/// RFC 9470: what a fresh or stronger login would allow is challenged for; whom no issuer sent is told.
+#[test]
+fn what_a_login_would_allow_is_challenged_for() {
+    let provider = Provider::start();
+    let stage = stage(&provider.issuer, RESOURCE, "");
+    std::fs::write(
+        stage.path("policy.cedar"),
+        "permit (principal, action, resource);\n@stepup(\"second-factor, fresh-login 900\") @acr(\"urn:example:mfa\")\n\
+         forbid (principal, action, resource) unless { principal.secondFactor && principal has loggedIn };",
+    )
+    .expect("writable");
+    stage.configure("[policy]\nfiles = [\"policy.cedar\"]");
+    let gateway = stage.serve();
+    let refused = call(&gateway, &provider.token(RESOURCE, "mcp:read"));
+    assert_eq!((refused.status(), outcome(&refused).as_str()), (401, "identity.login"), "{}", refused.json());
+    let said = challenge(&refused);
+    assert!(
+        said.starts_with("Bearer ")
+            && said.ends_with("error=\"insufficient_user_authentication\", acr_values=\"urn:example:mfa\", max_age=\"900\""),
+        "{said}"
+    );
+    let own = call(&gateway, &stage.token("own", &[]).text);
+    assert_eq!((own.status(), outcome(&own).as_str()), (200, "policy.step-up"), "{}", own.json());
 }
 
 #[test]

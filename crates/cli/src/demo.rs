@@ -182,9 +182,9 @@ fn call(gateway: &mut Gateway, tool: &str, arguments: Value) -> Result<Outcome, 
 
 fn attacks(gateway: &mut Gateway, scenes: &mut Scenes) -> Result<(), Trouble> {
     scenes.show(
-        "A destructive call, with no person asked.",
+        "A destructive tool, which the policy permits nobody: it is in no list, and does not exist.",
         &call(gateway, "delete_note", json!({"title": "groceries"}))?,
-        "policy.unpermitted",
+        "catalog.unknown",
     );
     scenes.show(
         "A field that the tool never declared.",

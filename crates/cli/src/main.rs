@@ -10,6 +10,7 @@ mod explain;
 mod format;
 mod log;
 mod paint;
+mod policy;
 mod run;
 mod secrets;
 mod serve;
@@ -65,6 +66,7 @@ enum Command {
     Secrets(secrets::Args),
     Suspend(suspend::Suspend),
     Resume(suspend::Resume),
+    Policy(policy::Args),
     Log(log::Args),
     Audit(audit::Args),
     Explain(explain::Args),
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         Command::Secrets(args) => secrets::main(&args, &places, config).into(),
         Command::Suspend(args) => suspend::suspend(&args, &places).into(),
         Command::Resume(args) => suspend::resume(&args, &places).into(),
+        Command::Policy(args) => policy::main(&args, &places, config),
         Command::Log(args) => log::main(&args, &places).into(),
         Command::Audit(args) => audit::main(&args, &places).into(),
         Command::Explain(args) => explain::main(&args).into(),

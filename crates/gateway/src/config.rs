@@ -13,6 +13,7 @@ mod judge;
 mod listen;
 mod notices;
 pub mod places;
+mod policy;
 mod problem;
 pub(crate) mod secret;
 pub mod seen;
@@ -27,6 +28,7 @@ pub use judge::is_label;
 pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Subnet, Tls, Wanted, certificate_name};
 pub use notices::Webhook;
 pub use places::{Places, PlacesArgs};
+pub use policy::PolicyFiles;
 pub use problem::{ConfigErrors, Problem};
 pub(crate) use secret::Part;
 pub use secret::{Reference, Secret, Template};
@@ -62,6 +64,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The controls, built.
     pub monitor: Monitor,
+    /// The policy, and what it takes to load it again.
+    pub policy: PolicyFiles,
     /// What makes the gateway weaker than its defaults, in words.
     pub weakenings: Vec<String>,
 }
@@ -180,6 +184,7 @@ impl Judging<'_> {
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
+        let policy = material.environment(environment.as_deref());
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
         let settings = Settings {
@@ -196,7 +201,7 @@ impl Judging<'_> {
             places: self.places,
             policy_digest,
         };
-        Some(Loaded { settings, monitor, weakenings })
+        Some(Loaded { settings, monitor, policy, weakenings })
     }
 
     /// Leaves only what the request is about, and says what weakens that.

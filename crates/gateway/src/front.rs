@@ -9,7 +9,7 @@ pub mod stdio;
 use std::borrow::Cow;
 
 use bartizan_monitor::case::ReplyForm;
-use bartizan_monitor::reason::gateway::{IDENTITY_SCOPE, UPSTREAM_CANCELLED};
+use bartizan_monitor::reason::gateway::{IDENTITY_LOGIN, IDENTITY_SCOPE, UPSTREAM_CANCELLED};
 use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::stages::{Released, ReleasedKind};
 use bartizan_monitor::wire::json::{Json, View};
@@ -59,9 +59,13 @@ pub(crate) fn reply(asked: &Asked, outcome: Result<Option<Released>, Refusal>) -
     }
 }
 
-/// The scopes that a refusal names.
+/// The scopes that a refusal names, or what it says of the login that would do, as parameters of a challenge.
 pub(crate) fn scope(refusal: &Refusal) -> Option<String> {
     let (member, scopes) = refusal.echo.as_deref()?;
+    if refusal.reason == IDENTITY_LOGIN && *member == "login" {
+        let said = scopes.view().members().map(|(name, value)| format!("{name}=\"{}\"", value.as_str().unwrap_or(value.text().into())));
+        return Some(said.collect::<Vec<_>>().join(", "));
+    }
     (refusal.reason == IDENTITY_SCOPE && *member == "scope").then(|| scopes.view().as_str().map(Cow::into_owned)).flatten()
 }
 

@@ -2,12 +2,14 @@
 //! that may state so.
 
 mod certificate;
+mod imagined;
 mod oauth;
 mod store;
 mod token;
 mod used;
 
 pub use certificate::Certificate;
+pub use imagined::Imagined;
 pub use oauth::OAuth;
 pub use store::{Issued, Row, Standing, StoreError, Tokens, Wish};
 pub use token::{TokenId, random_id};

@@ -115,8 +115,11 @@ async fn live(
     let admitted = consult::ask(ruling)?; // 6
     let recorded = record(house, admitted).await?; // 7
     let begun = recorded.case().tool().map(|tool| Owner { server: tool.server.clone(), tool: Some(tool.pin.name.as_str().into()) });
+    let returns = recorded.case().item().map(|item| item.pin.contract.returns());
     let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, guest).await? else { return Ok(None) }; // 8
     let released = snapshot.monitor.release(answer)?; // 9
+    // Before anybody reads it: whatever follows from it comes later.
+    returns.into_iter().for_each(|returns| talk.label_with(returns));
     learn_task(talk, begun, &released);
     Ok(Some(released))
 }
@@ -178,7 +181,8 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
 
 fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
     let (session, stops) = (visit.talk.label.clone(), house.stops.now());
-    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport: visit.talk.transport, peer: visit.peer, stops }
+    let labels = visit.talk.labels();
+    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport: visit.talk.transport, peer: visit.peer, labels, stops }
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.

@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bartizan_monitor::case::Caller;
+use bartizan_monitor::case::{Caller, Labels};
 use bartizan_monitor::catalog::{Menu, Naming, Owner, is_list};
+use bartizan_monitor::lock::Returns;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::SERVE_SUSPENDED;
 use bartizan_monitor::wire::ID_IN_USE;
@@ -149,6 +150,7 @@ pub struct Talk {
     tasks: Mutex<VecDeque<(String, Owner)>>,
     last_used: AtomicU64,
     looks: AtomicU64,
+    labels: Mutex<Labels>,
 }
 
 impl std::fmt::Debug for Talk {
@@ -183,6 +185,7 @@ impl Talk {
             tasks: Mutex::default(),
             last_used: AtomicU64::new(clock::now_ms()),
             looks: AtomicU64::new(1),
+            labels: Mutex::default(),
         })
     }
 
@@ -371,6 +374,17 @@ impl Talk {
     #[must_use]
     pub fn task_owner(&self, id: &str) -> Option<Owner> {
         held(&self.tasks).iter().find(|(task, _)| task == id).map(|(_, owner)| owner.clone())
+    }
+
+    /// What the conversation has seen.
+    pub fn labels(&self) -> Labels {
+        *held(&self.labels)
+    }
+
+    /// Notes that content of this kind was released into it.
+    pub fn label_with(&self, returns: Returns) {
+        let mut labels = held(&self.labels);
+        *labels = labels.and(Labels::of(returns));
     }
 
     /// Ends it: running requests are given up, servers are told.

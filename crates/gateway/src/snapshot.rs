@@ -9,10 +9,12 @@ use bartizan_monitor::catalog::Catalog;
 use bartizan_monitor::controls::schema::Rules;
 use bartizan_monitor::lock::{Lock, LockError, Pin};
 use bartizan_monitor::stages::Monitor;
+use bartizan_monitor::wire::canonical::Digest;
 
+use crate::config::PolicyFiles;
 use crate::config::files::Mark;
 
-/// How often the lock file is looked at.
+/// How often the lock file and the policy are looked at.
 const LOOK: Duration = Duration::from_millis(400);
 
 /// What a call is judged by, from its first step to its last.
@@ -82,15 +84,32 @@ pub struct Current {
     current: ArcSwap<Snapshot>,
     /// The file as it was when it was read: taken before, so that no change in between is missed.
     first: Mark,
+    policy: PolicyFiles,
+}
+
+/// What was read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renewed {
+    /// The lock file.
+    Lock,
+    /// The policy: the digests of all that the controls are made of.
+    Policy {
+        /// Before.
+        old: Digest,
+        /// Now.
+        new: Digest,
+    },
+    /// The policy, and it cannot be used: nothing changed.
+    Refused(String),
 }
 
 impl Current {
     /// Reads the lock file for the first time; nothing starts with one that cannot be used.
-    pub fn open(monitor: Monitor, path: &Path, separator: &str) -> Result<Self, OpenError> {
+    pub fn open((monitor, policy): (Monitor, PolicyFiles), path: &Path, separator: &str) -> Result<Self, OpenError> {
         let first = Mark::of(path);
         let catalog = Catalog::new(Arc::new(read_lock(path)?), separator);
         let current = ArcSwap::from_pointee(Snapshot { monitor: Arc::new(monitor), catalog, standing: Standing::Read });
-        Ok(Self { path: path.to_owned(), separator: separator.to_owned(), current, first })
+        Ok(Self { path: path.to_owned(), separator: separator.to_owned(), current, first, policy })
     }
 
     /// The snapshot of this moment. A call holds on to the one it began with.
@@ -99,26 +118,56 @@ impl Current {
         self.current.load_full()
     }
 
-    /// Looks at the lock file from time to time and tells `changed` after taking a new one. A file
-    /// that became unusable approves nothing: what cannot be read cannot be relied on.
-    pub async fn watch(&self, changed: impl Fn()) {
+    /// Looks at the lock file and the policy from time to time and tells `changed` what is in force from now on.
+    /// A lock file that became unusable approves nothing: what cannot be read cannot be relied on. A policy that
+    /// cannot be used changes nothing: the old one still says what may be done.
+    pub async fn watch(&self, changed: impl Fn(Renewed)) {
         let mut seen = self.first;
+        // The policy was read some time ago, so it is looked at once in any case.
+        let mut policy: Vec<Mark> = Vec::new();
         loop {
             tokio::time::sleep(LOOK).await;
             let now = Mark::of(&self.path);
-            if now == seen {
-                continue;
+            if now != seen {
+                seen = now;
+                self.renew_lock(now);
+                changed(Renewed::Lock);
             }
-            let vanished = now == Mark::Missing;
-            seen = now;
-            let read = read_lock(&self.path).inspect_err(|error| {
-                tracing::error!(%error, "the lock file cannot be used: nothing is approved until it is mended");
-            });
-            let standing = if vanished || read.is_err() { Standing::Lost } else { Standing::Read };
-            let monitor = self.current.load().monitor.clone();
-            let catalog = Catalog::new(Arc::new(read.unwrap_or_default()), &self.separator);
-            self.current.store(Arc::new(Snapshot { monitor, catalog, standing }));
-            changed();
+            let marks: Vec<Mark> = self.policy.paths().map(Mark::of).collect();
+            if marks != policy {
+                policy = marks;
+                self.renew_policy().into_iter().for_each(&changed);
+            }
+        }
+    }
+
+    fn renew_lock(&self, mark: Mark) {
+        let read = read_lock(&self.path).inspect_err(|error| {
+            tracing::error!(%error, "the lock file cannot be used: nothing is approved until it is mended");
+        });
+        let standing = if mark == Mark::Missing || read.is_err() { Standing::Lost } else { Standing::Read };
+        let monitor = self.current.load().monitor.clone();
+        let catalog = Catalog::new(Arc::new(read.unwrap_or_default()), &self.separator);
+        self.current.store(Arc::new(Snapshot { monitor, catalog, standing }));
+    }
+
+    fn renew_policy(&self) -> Option<Renewed> {
+        let current = self.current.load();
+        let old = current.monitor.policy();
+        match self.policy.renew(&current.monitor) {
+            Err(why) => {
+                tracing::error!(%why, "the policy cannot be used: the old one stays in force until it is mended");
+                Some(Renewed::Refused(why))
+            }
+            // Written again, and the same.
+            Ok(monitor) if monitor.policy() == old => None,
+            Ok(monitor) => {
+                let new = monitor.policy();
+                tracing::warn!(%old, %new, "the policy changed");
+                let Snapshot { catalog, standing, .. } = &**current;
+                self.current.store(Arc::new(Snapshot { monitor: Arc::new(monitor), catalog: catalog.clone(), standing: *standing }));
+                Some(Renewed::Policy { old, new })
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! All that a control may see: who calls what, where, when, and what came back.
 
 mod caller;
+mod labels;
 mod stops;
 pub use caller::{Badge, Caller, Means, Reach, Strength};
+pub use labels::Labels;
 pub use stops::{Stopped, Stops};
 
 use std::fmt;
@@ -173,6 +175,8 @@ pub struct Facts {
     pub transport: &'static str,
     /// Where the client's connection comes from; none over a pipe.
     pub peer: Option<IpAddr>,
+    /// What the conversation has seen.
+    pub labels: Labels,
     /// What the operator has stopped.
     pub stops: Arc<Stops>,
 }
@@ -285,6 +289,13 @@ impl Case {
         self.arguments.as_ref().map_or_else(|| Digest::of_bytes(b"{}"), Digest::of_json)
     }
 
+    /// The URI that a request names.
+    #[must_use]
+    pub fn uri(&self) -> Option<Json> {
+        let Message::Request { params: Some(params), .. } = &self.message else { return None };
+        params.get("uri")
+    }
+
     /// The headers that mirror arguments.
     #[must_use]
     pub const fn mirror(&self) -> &crate::wire::mirror::Mirror {
@@ -323,8 +334,8 @@ pub struct Event {
     pub params: Option<Json>,
     /// What the client said it can do.
     pub capabilities: Option<Json>,
-    /// What the operator has stopped.
-    pub stops: Arc<Stops>,
+    /// When and where.
+    pub facts: Facts,
 }
 
 /// What one control said of one case, for the record.

@@ -9,6 +9,7 @@ pub use crate::wire::mirror::mirrored;
 pub use definition::{Definition, Offer, Rejected};
 pub use effect::propose;
 pub use shadow::Shadows;
+pub use uri::normal_form;
 
 use std::sync::Arc;
 

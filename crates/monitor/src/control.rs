@@ -54,6 +54,12 @@ pub trait Control: Send + Sync {
         Ok(Verdict::Pass)
     }
 
+    /// Whether an approved definition does not exist for a caller, whatever it does with it. A refusal of
+    /// what is hidden, by whatever control, is answered like what does not exist.
+    fn hides(&self, _caller: &Caller, _item: &Item) -> bool {
+        false
+    }
+
     /// Judges what a server says on its own.
     fn on_event(&self, _event: &Event) -> Judged {
         Ok(Verdict::Pass)

@@ -8,7 +8,7 @@
 mod chain;
 pub use chain::{Break, Chain, Summary, Verifier};
 
-use crate::case::{Case, Mark, ReplyForm, Step};
+use crate::case::{Case, Labels, Mark, ReplyForm, Step};
 use crate::reason::Refusal;
 use crate::wire::canonical::Digest;
 use crate::wire::envelope::Message;
@@ -197,8 +197,15 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     if let Some(application) = case.caller().badge().and_then(|badge| badge.application.as_deref()) {
         members.string("application", application);
     }
-    members.extend(facts.peer.map(|peer| ("peer", Json::string(&peer.to_string()))));
-    members.extend(case.caller().strength().certificate.as_deref().map(|name| ("certificate", Json::string(name))));
+    if let Some(peer) = facts.peer {
+        members.shown("peer", peer);
+    }
+    if let Some(name) = case.caller().strength().certificate.as_deref() {
+        members.string("certificate", name);
+    }
+    if facts.labels != Labels::default() {
+        members.json("labels", &Json::array(facts.labels.names().map(Json::string)));
+    }
     if let Some(server) = case.server() {
         members.string("server", server);
     }

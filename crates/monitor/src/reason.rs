@@ -152,19 +152,30 @@ pub struct Refusal {
     pub retry_after_ms: Option<u64>,
     /// A member of the error's data that the specification asks for: the caller's own word, or scopes.
     pub echo: Option<Box<(&'static str, Json)>>,
+    /// Whether the caller is told that there is no such thing. The record still says why.
+    pub veiled: bool,
 }
 
 impl Refusal {
     /// A refusal with the operator's detail.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), retry_after_ms: None, echo: None }
+        Self { reason, detail: detail.into(), retry_after_ms: None, echo: None, veiled: false }
     }
 
     /// Repeats a word of the caller, or names scopes, where the specification asks for it.
     #[must_use]
     pub fn echo(mut self, member: &'static str, word: Json) -> Self {
         self.echo = Some(Box::new((member, word)));
+        self
+    }
+
+    /// The same to the record, and to the caller what is said of something that does not exist; `uri` is the
+    /// one that was asked for.
+    #[must_use]
+    pub fn veiled(mut self, uri: Option<Json>) -> Self {
+        (self.veiled, self.retry_after_ms) = (true, None);
+        self.echo = uri.map(|uri| Box::new(("uri", uri)));
         self
     }
 
@@ -225,6 +236,10 @@ pub mod gateway {
             "Use https. Replace the credential if one was sent.",
             "The proxy says that the client came without TLS, so that everybody on the way could read the credential.",
             "Let the proxy take https only.";
+        IDENTITY_LOGIN = "identity.login", Class::Http(401),
+            "This needs a fresh or stronger login at the issuer. The answer says which.",
+            "A rule with `@stepup` would allow the call after a fresh login, or one with a second factor. The answer's `WWW-Authenticate` is a challenge as in RFC 9470.",
+            "Clients that know the challenge send the user to the issuer and try again. Others: log in again as the rule wants it.";
         IDENTITY_UNAVAILABLE = "identity.unavailable", Class::Http(503),
             "The credential cannot be verified at the moment. Try again later.",
             "The issuer's keys or its introspection endpoint could not be reached, or answered something else. What cannot be verified is not taken.",

@@ -38,8 +38,9 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("wire", &["reason/*"]),
             row("case", &["reason/*", "wire/*", "lock"]),
             row("control", &["reason/*", "case/*", "wire/*"]),
-            // One control never knows another: their order and number must not matter to them.
-            row("controls/*", &["reason/*", "case/*", "control/*", "lock", "wire/*"]),
+            // One control never knows another: their order and number must not matter to them. Of the catalogue, the
+            // policy takes how a URI is spelt.
+            row("controls/*", &["reason/*", "case/*", "catalog", "control/*", "lock", "wire/*"]),
             row("controls", &["control/*"]),
             row("catalog", &["reason/*", "case/*", "wire/*", "lock/*"]),
             row("lock", &["case/*", "wire/*", "catalog/*"]),
@@ -75,7 +76,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("serve", &["*"]),
             row("clock", &[]),
             row("share", &[]),
-            row("snapshot", &["config/files"]),
+            row("snapshot", &["config", "config/files"]),
             row("consult", &[]),
             row("config", &["clock"]),
             row("journal", &["clock", "config/files"]),

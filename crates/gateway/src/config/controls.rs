@@ -6,26 +6,24 @@ use std::path::{Path, PathBuf};
 
 use bartizan_monitor::control::{Control, Entry, Section};
 use bartizan_monitor::controls::REGISTRY;
+use bartizan_monitor::controls::policy::Source;
 use bartizan_monitor::stages::{Mode, Monitor};
 use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::Json;
-use serde::Deserialize as _;
-use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use super::file::{self, remove};
-use super::files;
+use super::policy::{self, PolicyFiles};
 use super::problem::Problems;
-
-/// How large a policy file may be.
-const MAX_POLICY: u64 = 4 * 1024 * 1024;
 
 /// Everything that controls are built from.
 #[derive(Default)]
 pub(super) struct Material<'i> {
     sections: BTreeMap<&'static str, (Section<'i>, Range<usize>)>,
     observe: BTreeSet<&'static str>,
+    files: Vec<(String, PathBuf)>,
+    sources: Vec<Source>,
 }
 
 fn entry(name: &str) -> Option<&'static Entry> {
@@ -56,7 +54,7 @@ impl<'i> Material<'i> {
                 None => problems.add(Some(name.span()), format!("there is no control {:?}", name.get_ref()), &known()),
             }
         }
-        Self { sections, observe: BTreeSet::new() }
+        Self { sections, ..Self::default() }
     }
 
     /// Notes which controls only observe.
@@ -100,22 +98,59 @@ impl<'i> Material<'i> {
             );
             return;
         }
-        let texts: Vec<String> = list.into_inner().iter().filter_map(|file| policy_file(file, base, problems)).collect();
-        self.sections.insert("policy", (policy_section(texts.join("\n"), at.clone()), at));
+        let read = |file: Spanned<PathBuf>| {
+            let (at, name, path) = (file.span(), file.get_ref().display().to_string(), base.join(file.get_ref()));
+            let source = policy::read(&name, &path).map_err(|what| problems.add(Some(at.clone()), what, "")).ok()?;
+            self.files.push((name, path));
+            Some((at, source))
+        };
+        let (places, sources): (Vec<Range<usize>>, Vec<Source>) = list.into_inner().into_iter().filter_map(read).unzip();
+        match policy::build(policy::section(&sources, "", at.clone())) {
+            Ok(_) => {}
+            Err(error) => {
+                // Alone, so that an error stands at the file that it is in.
+                let alone = |(at, source): (&Range<usize>, &Source)| {
+                    let error = policy::build(policy::section(std::slice::from_ref(source), "", at.clone())).err()?;
+                    problems.add(Some(at.clone()), error.message().to_owned(), "");
+                    Some(())
+                };
+                if places.iter().zip(&sources).filter_map(alone).count() == 0 && !sources.is_empty() {
+                    problems.add(Some(at), error.message().to_owned(), "");
+                }
+                return;
+            }
+        }
+        self.sections.insert(policy::NAME, (policy::section(&sources, "", at.clone()), at));
+        self.sources = sources;
+    }
+
+    /// Tells the policy the gateway's environment, and says what it takes to load it again.
+    pub(super) fn environment(&mut self, environment: Option<&str>) -> PolicyFiles {
+        let environment = environment.unwrap_or_default();
+        let sources = if self.files.is_empty() {
+            policy::written(self.sections.get(policy::NAME).map(|(section, _)| section))
+        } else {
+            self.sources.clone()
+        };
+        if !environment.is_empty() {
+            let empty = || (policy::section(&[], "", 0..0), 0..0);
+            policy::add_environment(&mut self.sections.entry(policy::NAME).or_insert_with(empty).0, environment);
+        }
+        PolicyFiles { sources, environment: environment.to_owned(), files: self.files.clone(), tables: self.tables() }
     }
 
     /// The digest of all of it: equal for equal meaning, whatever the spelling.
     fn digest(&self) -> Digest {
-        let table = |section: &Section<'i>| {
-            let value = toml::Value::deserialize(section.clone().into_deserializer());
-            value.map_or_else(|_| Json::null(), |value| Json::of(&value))
-        };
-        let controls = REGISTRY.iter().map(|entry| {
-            let written = self.sections.get(entry.name).map_or_else(Json::null, |(section, _)| table(section));
+        Digest::of_json(&Json::object(self.tables()))
+    }
+
+    fn tables(&self) -> Vec<(&'static str, Json)> {
+        let table = |entry: &Entry| {
+            let written = self.sections.get(entry.name).map_or_else(Json::null, |(section, _)| policy::table(section));
             let mode = if self.mode(entry) == Mode::Observe { "observe" } else { "enforce" };
             (entry.name, Json::object([("mode", Json::string(mode)), ("table", written)]))
-        });
-        Digest::of_json(&Json::object(controls))
+        };
+        REGISTRY.iter().map(table).collect()
     }
 
     fn mode(&self, entry: &Entry) -> Mode {
@@ -136,29 +171,6 @@ impl<'i> Material<'i> {
 
 fn key(name: &'static str) -> Spanned<DeString<'static>> {
     Spanned::new(0..0, DeString::Borrowed(name))
-}
-
-fn policy_section(text: String, at: Range<usize>) -> Section<'static> {
-    let mut table = DeTable::default();
-    table.insert(key("text"), Spanned::new(at.clone(), DeValue::String(DeString::Owned(text))));
-    Spanned::new(at, DeValue::Table(table))
-}
-
-fn policy_file(file: &Spanned<PathBuf>, base: &Path, problems: &mut Problems) -> Option<String> {
-    let path = base.join(file.get_ref());
-    let mut no = |what: String| {
-        problems.add(Some(file.span()), format!("{}: {what}", path.display()), "");
-        None
-    };
-    let text = match files::read(&path, MAX_POLICY) {
-        Ok(text) => text,
-        Err(error) => return no(format!("it cannot be read: {error}")),
-    };
-    // Alone first, so that an error names the file that it is in.
-    match entry("policy").map(|entry| (entry.build)(Some(policy_section(text.clone(), file.span())))) {
-        Some(Err(error)) => no(error.message().to_owned()),
-        Some(Ok(_)) | None => Some(text),
-    }
 }
 
 /// Builds a control, again and again without what was wrong, to find all that is wrong.

@@ -72,7 +72,7 @@ observe = ["quota"]
 fn everything_that_can_be_said() {
     let bench = Bench::new();
     bench.write("policy.cedar", "permit (principal, action, resource);");
-    let Loaded { settings, monitor, weakenings } = bench.load(EVERYTHING).expect("good");
+    let Loaded { settings, monitor, weakenings, .. } = bench.load(EVERYTHING).expect("good");
     assert_eq!(settings.listen.address.to_string(), "127.0.0.1:7301");
     assert_eq!(settings.listen.allowed_hosts, ["mcp.example.com", "gateway:8080"]);
     assert_eq!(settings.servers.iter().map(|server| &*server.name).collect::<Vec<_>>(), ["files", "remote"]);

@@ -23,7 +23,7 @@ use crate::front::stdio::Lines;
 use crate::identity::{Identity, local_user};
 use crate::journal::{Journal, JournalError};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
-use crate::snapshot::{Current, OpenError};
+use crate::snapshot::{Current, OpenError, Renewed};
 use crate::tls::{Tls, TlsError};
 use crate::upstream::{self, Server};
 
@@ -62,11 +62,11 @@ pub enum ServeError {
 const SWEEP: Duration = Duration::from_secs(20);
 
 fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
-    let Loaded { settings, monitor, weakenings } = loaded;
+    let Loaded { settings, monitor, policy, weakenings } = loaded;
     for weakening in &weakenings {
         tracing::warn!(%weakening, "configured as dangerous");
     }
-    let current = Current::open(monitor, &settings.places.lock, &settings.names.separator)?;
+    let current = Current::open((monitor, policy), &settings.places.lock, &settings.names.separator)?;
     let journal = Journal::open(&settings.places.state)?;
     let identity = Identity::open(&settings.places.state, settings.environment.as_deref())
         .with_oauth(settings.oauth.clone())
@@ -88,11 +88,23 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
 fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) -> JoinHandle<()> {
     let house = house.clone();
     tokio::spawn(async move {
-        let note = || {
-            house.journal.note(&Json::object([
-                ("event", Json::string("lock")),
-                ("detail", Json::string("the lock file changed and was read again")),
-            ]));
+        let note = |renewed: Renewed| {
+            let entry = match renewed {
+                Renewed::Lock => {
+                    vec![("event", Json::string("lock")), ("detail", Json::string("the lock file changed and was read again"))]
+                }
+                Renewed::Policy { old, new } => vec![
+                    ("event", Json::string("policy")),
+                    ("detail", Json::string("the policy changed and was read again")),
+                    ("old", Json::string(&old.to_string())),
+                    ("new", Json::string(&new.to_string())),
+                ],
+                Renewed::Refused(why) => vec![
+                    ("event", Json::string("policy-refused")),
+                    ("detail", Json::string(&format!("the policy changed and cannot be used; the old one stays in force: {why}"))),
+                ],
+            };
+            house.journal.note(&Json::object(entry));
             changed();
         };
         house.current.watch(note).await;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use bartizan_monitor::case::Event;
+use bartizan_monitor::case::{Event, Facts};
 use bartizan_monitor::catalog::{Offer, UNAPPROVED};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Heard, Recorded};
@@ -271,13 +271,15 @@ fn judged(
     call: Option<&Recorded>,
     (method, params): (Method, Option<Json>),
 ) -> Result<Option<Json>, Refusal> {
+    let (id, now_ms, session, transport, stops) = (0, clock::now_ms(), talk.label.clone(), talk.transport, house.stops.now());
+    let facts = Facts { id, now_ms, session, transport, peer: None, labels: talk.labels(), stops };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),
         method,
         params,
         capabilities: talk.negotiated().and_then(|settled| settled.capabilities),
-        stops: house.stops.now(),
+        facts,
     };
     house.identity.still(&talk.caller, clock::now_ms())?;
     let snapshot = house.snapshot();

@@ -160,6 +160,11 @@ pub(super) struct Normal {
     pub(super) dotted: bool,
 }
 
+/// The one spelling of a URI, for rules that compare it with text. The error says what no URI has.
+pub fn normal_form(uri: &str) -> Result<String, &'static str> {
+    normal(uri).map(|normal| normal.form)
+}
+
 /// The normal form of a URI or a template: scheme and host in their one spelling, no user, no default
 /// port, nothing escaped that need not be (however often it was), no dot segments. The error says what
 /// no URI has. Only good to be compared.

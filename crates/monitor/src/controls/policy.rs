@@ -3,16 +3,28 @@
 //! Threat: a client that may do everything because nobody said what it may. Cedar's own authoriser
 //! skips a policy that fails to evaluate, so that a `forbid` that errors does not forbid; here every
 //! error denies, and policies are validated strictly against the schema when they are loaded.
+//! `docs/decisions/0015-what-a-policy-sees.md` says why it is as it is.
 
-use std::collections::{HashMap, HashSet};
-use std::str::FromStr;
+mod ask;
+mod rules;
+mod scan;
+mod step;
+pub use ask::{Known, Moment, Outcome, Question, Subject};
+pub use rules::{ACTIONS, DEFAULT, MAX_RULES, Rule, Rules, SCHEMA, Source};
+pub use scan::conjuncts;
+pub use step::Steps;
 
-use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::case::{Case, Item, Kind};
+use crate::case::{Caller, Case, Event, Facts, Item, Kind, Reply, ReplyForm};
+use crate::catalog::normal_form;
 use crate::control::{Control, Fault, Judged, Verdict};
-use crate::lock::Confirm;
-use crate::reason::{Class, Refusal, reasons};
+use crate::lock::Pin;
+use crate::reason::gateway::IDENTITY_LOGIN;
+use crate::reason::{Class, Reason, Refusal, reasons};
+use crate::wire::envelope::Message;
+use crate::wire::json::View;
 use crate::wire::method::Method;
 
 /// The threat, in one sentence.
@@ -22,79 +34,75 @@ reasons! {
     FORBID = "policy.forbid", Class::Denied,
         "The operator's policy does not allow this call.",
         "A `forbid` rule matches the call.",
-        "The journal names the rule. Change the policy if the rule is wrong.";
+        "The journal names the rule; `bartizan policy explain` says what it looks at. Change the policy if the rule is wrong.";
     UNPERMITTED = "policy.unpermitted", Class::Denied,
         "The operator's policy does not allow this call.",
         "No `permit` rule matches the call, and what is not permitted is denied. The built-in policy permits approved tools with effect `read` or `write`.",
-        "Add a `permit` rule, or approve the tool with another effect if its class is wrong.";
+        "Add a `permit` rule, or approve the tool with another effect if its class is wrong. `bartizan policy explain` says which rule comes close.";
     ERROR = "policy.error", Class::Denied,
         "The operator's policy does not allow this call.",
         "A rule could not be evaluated, and a rule that cannot be evaluated must not be skipped.",
         "The journal names the rule and the error.";
+    STEP_UP = "policy.step-up", Class::Denied,
+        "This needs stronger authentication: a client certificate, or a credential of somebody who logged in with more. Ask the person who runs this client.",
+        "A rule with `@stepup` would allow the call to a caller who was recognised more strongly.",
+        "The journal names what is missing. Give the client a certificate, or let its user log in as the rule wants it.";
 }
-
-const SCHEMA: &str = include_str!("policy.cedarschema");
-const DEFAULT: &str = include_str!("policy.default.cedar");
 
 /// The rules.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Cedar policies. They take the place of the built-in policy. (`[policy] files` is read into this.)
+    /// Cedar policies. They take the place of the built-in policy.
     pub text: Option<String>,
+    /// The same, with the names of their files. (`[policy] files` is read into this.)
+    pub files: Vec<Source>,
+    /// The environment of the gateway. (`environment` is written into this.)
+    pub environment: String,
 }
 
 /// Builds the control: parses and validates the rules.
 pub fn build(config: Config) -> Result<Policy, toml::de::Error> {
-    let text = config.text.as_deref().unwrap_or(DEFAULT);
-    load(text).map_err(serde::de::Error::custom)
+    let Config { text, mut files, environment } = config;
+    files.extend(text.map(|text| Source { name: "controls.policy.text".to_owned(), text }));
+    if files.is_empty() {
+        files.push(Source { name: "built-in".to_owned(), text: DEFAULT.to_owned() });
+    }
+    let rules = Rules::load(&files).map_err(serde::de::Error::custom)?;
+    Ok(Policy { rules, environment, memory: Mutex::default() })
 }
 
-fn load(text: &str) -> Result<Policy, String> {
-    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
-    let policies = PolicySet::from_str(text).map_err(|errors| errors.to_string())?;
-    let checked = Validator::new(schema).validate(&policies, ValidationMode::Strict);
-    let problems: Vec<String> = checked.validation_errors().map(ToString::to_string).chain(checked.validation_warnings().map(ToString::to_string)).collect();
-    if !problems.is_empty() {
-        return Err(problems.join("; "));
-    }
-    Ok(Policy { policies, authorizer: Authorizer::new(), types: Types::new()? })
-}
+/// How many answers are kept. When there are more, all of them are forgotten.
+const MAX_KNOWN: usize = 100_000;
 
 /// The control.
 #[derive(Debug)]
 pub struct Policy {
-    policies: PolicySet,
-    authorizer: Authorizer,
-    types: Types,
+    rules: Rules,
+    environment: String,
+    memory: Mutex<Memory>,
 }
 
-/// Type names, parsed once.
-#[derive(Debug)]
-struct Types {
-    client: EntityTypeName,
-    action: EntityTypeName,
-    tool: EntityTypeName,
-    prompt: EntityTypeName,
-    resource: EntityTypeName,
+/// Answers that hold for as long as the rules and the definition do: the first live as long as this, and
+/// the second is part of what is remembered, so that its address cannot become another's.
+#[derive(Debug, Default)]
+struct Memory {
+    known: HashMap<Caller, HashMap<(usize, &'static str), Remembered>>,
+    count: usize,
 }
 
-impl Types {
-    fn new() -> Result<Self, String> {
-        let name = |text: &str| EntityTypeName::from_str(text).map_err(|error| error.to_string());
-        Ok(Self { client: name("Client")?, action: name("Action")?, tool: name("Tool")?, prompt: name("Prompt")?, resource: name("Resource")? })
-    }
-
-    fn of(&self, kind: Kind) -> &EntityTypeName {
-        match kind {
-            Kind::Tool => &self.tool,
-            Kind::Prompt => &self.prompt,
-            Kind::Resource | Kind::Template | Kind::Instructions | Kind::Server => &self.resource,
-        }
-    }
+#[derive(Debug, Clone)]
+struct Remembered {
+    _pin: Arc<Pin>,
+    server: Arc<str>,
+    known: Arc<Known>,
+    /// Whether it, or it after stronger authentication, could be permitted.
+    shown: bool,
 }
 
-fn action(method: Method) -> Option<&'static str> {
+/// The action of a method.
+#[must_use]
+pub fn action(method: Method) -> Option<&'static str> {
     match method {
         Method::ToolsCall => Some("call"),
         Method::PromptsGet => Some("get"),
@@ -102,42 +110,97 @@ fn action(method: Method) -> Option<&'static str> {
         Method::Subscribe | Method::Unsubscribe => Some("subscribe"),
         Method::TasksGet | Method::TasksResult | Method::TasksUpdate | Method::TasksCancel => Some("follow"),
         Method::Complete => Some("complete"),
+        Method::Sampling => Some("ask-sample"),
+        Method::Elicitation => Some("ask-elicit"),
+        Method::RootsList => Some("ask-roots"),
         _ => None,
     }
 }
 
-fn fault(error: impl ToString) -> Fault {
-    Fault(error.to_string())
-}
-
-fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
-}
-
-fn text(value: &str) -> RestrictedExpression {
-    RestrictedExpression::new_string(value.to_owned())
+/// What makes something worth showing in a list.
+#[must_use]
+pub const fn uses_of(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Tool => &["call"],
+        Kind::Prompt => &["get"],
+        Kind::Resource | Kind::Template => &["read", "subscribe"],
+        Kind::Instructions | Kind::Server => &[],
+    }
 }
 
 impl Policy {
-    fn entities(&self, case: &Case, item: &Item, principal: &EntityUid, resource: &EntityUid) -> Result<Entities, Fault> {
-        let badge = case.caller().badge();
-        let groups = badge.into_iter().flat_map(|badge| &badge.groups).map(|group| text(group));
-        let groups = RestrictedExpression::new_set(groups);
-        let mut client = HashMap::from([("means".to_owned(), text(case.caller().means().name())), ("groups".to_owned(), groups)]);
-        if let Some(application) = badge.and_then(|badge| badge.application.as_deref()) {
-            client.insert("application".to_owned(), text(application));
+    /// What is known of a caller's use of something, remembered or found out.
+    fn known(&self, caller: &Caller, item: &Item, action: &'static str) -> Result<Remembered, Fault> {
+        let key = (Arc::as_ptr(&item.pin).addr(), action);
+        // The memory is whole after every statement, so a panic elsewhere does not spoil it.
+        let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = memory().known.get(caller).and_then(|known| known.get(&key)).filter(|found| found.server == item.server) {
+            return Ok(found.clone());
         }
-        let target = HashMap::from([
-            ("server".to_owned(), text(&item.server)),
-            ("name".to_owned(), text(&item.pin.name)),
-            ("effect".to_owned(), text(item.pin.effect.name())),
-            ("owner".to_owned(), text(item.pin.contract.owner.as_deref().unwrap_or_default())),
-            ("environment".to_owned(), text(item.pin.contract.environment.as_deref().unwrap_or_default())),
-            ("returns".to_owned(), text(item.pin.contract.returns().name())),
-            ("confirm".to_owned(), text(item.pin.confirm().map_or("", Confirm::name))),
-        ]);
-        let entity = |uid: &EntityUid, attributes| Entity::new(uid.clone(), attributes, HashSet::new()).map_err(fault);
-        Entities::from_entities([entity(principal, client)?, entity(resource, target)?], None).map_err(fault)
+        let known = self.rules.know(&self.environment, (caller, caller.strength()), action, Subject::Item(item)).map_err(Fault)?;
+        let shown = known.could() || self.could_step_up(caller, item, action, &known)?;
+        let found = Remembered { _pin: item.pin.clone(), server: item.server.clone(), known: Arc::new(known), shown };
+        let mut memory = memory();
+        if memory.count >= MAX_KNOWN {
+            *memory = Memory::default();
+        }
+        memory.count = memory.count.saturating_add(1);
+        memory.known.entry(caller.clone()).or_default().insert(key, found.clone());
+        Ok(found)
+    }
+
+    fn could_step_up(&self, caller: &Caller, item: &Item, action: &'static str, known: &Known) -> Result<bool, Fault> {
+        let taken = self.rules.step_up(&known.best(), |steps| {
+            let strength = steps.taken(caller.strength(), 0);
+            let known = self.rules.know(&self.environment, (caller, &strength), action, Subject::Item(item))?;
+            Ok(known.could().then(|| known.best()))
+        });
+        Ok(taken.map_err(Fault)?.is_some())
+    }
+
+    fn judge(&self, caller: &Caller, (subject, action): (Subject<'_>, &'static str), moment: Moment<'_>) -> Judged {
+        let question = Question { environment: &self.environment, caller, action, subject };
+        let known = match subject {
+            Subject::Item(item) => self.known(caller, item, action)?.known,
+            Subject::Server(_) => Arc::new(self.rules.before(question).map_err(Fault)?),
+        };
+        let outcome = self.rules.decide(&self.environment, &known, moment).map_err(Fault)?;
+        if outcome.allows() {
+            return Ok(Verdict::Pass);
+        }
+        let taken = self.rules.needs(question, moment, &outcome);
+        let (reason, detail) = self.named(&outcome, subject);
+        Ok(Verdict::Deny(match taken.map_err(Fault)? {
+            // Only who comes with an issuer's token can be sent back there.
+            Some(steps) if steps.is_login_alone() && caller.badge().is_some() => {
+                Refusal::new(IDENTITY_LOGIN, format!("{detail}; needs {steps}")).echo("login", steps.challenge())
+            }
+            Some(steps) => Refusal::new(STEP_UP, format!("{detail}; needs {steps}")),
+            None => Refusal::new(reason, detail),
+        }))
+    }
+
+    /// Why not, with the rules that say so.
+    fn named(&self, outcome: &Outcome, subject: Subject<'_>) -> (Reason, String) {
+        let rule = |id| self.rules.get(id).map_or_else(String::new, |rule| match &*rule.name {
+            name if name == rule.place => name.to_owned(),
+            name => format!("{name} ({})", rule.place),
+        });
+        if let Some((id, error)) = outcome.errors.first() {
+            return (ERROR, format!("{}: {error}", rule(id)));
+        }
+        match (outcome.forbids.is_empty(), subject) {
+            (false, _) => (FORBID, outcome.forbids.iter().map(rule).collect::<Vec<_>>().join(", ")),
+            (true, Subject::Item(item)) => (UNPERMITTED, format!("effect {}", item.pin.effect)),
+            (true, Subject::Server(server)) => (UNPERMITTED, format!("{server} may not ask")),
+        }
+    }
+
+    /// Judges what a server asks of the client.
+    fn asked(&self, caller: &Caller, facts: &Facts, (server, method): (&str, Option<Method>)) -> Judged {
+        // What is no question that is known is refused by the control `request`.
+        let Some(action) = method.and_then(action).filter(|action| action.starts_with("ask-")) else { return Ok(Verdict::Pass) };
+        self.judge(caller, (Subject::Server(server), action), Moment { facts, arguments: None, uri: None })
     }
 }
 
@@ -145,38 +208,47 @@ impl Control for Policy {
     fn on_call(&self, case: &Case) -> Judged {
         let (Some(item), Some(method)) = (case.item(), case.method()) else { return Ok(Verdict::Pass) };
         let action = action(method).ok_or_else(|| Fault(format!("no action for {method}")))?;
-        let principal = uid(&self.types.client, case.caller().principal());
-        // A server's name has no slash (configuration sees to it), so two targets never share an id.
-        let resource = uid(self.types.of(item.pin.kind), &format!("{}/{}", item.server, item.pin.name));
-        let context = Context::from_pairs([("transport".to_owned(), text(case.facts().transport))]).map_err(fault)?;
-        let entities = self.entities(case, item, &principal, &resource)?;
-        let request = Request::new(principal, uid(&self.types.action, action), resource, context, None).map_err(fault)?;
-        let answer = self.authorizer.is_authorized(&request, &self.policies, &entities);
-        let rules = || answer.diagnostics().reason().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        if let Some(error) = answer.diagnostics().errors().next() {
-            return Ok(Verdict::Deny(Refusal::new(ERROR, error.to_string())));
+        let uri = match case.message() {
+            Message::Request { params: Some(params), .. } => params.view().get("uri").and_then(View::as_str),
+            Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => None,
+        };
+        let uri = uri.filter(|_| matches!(action, "read" | "subscribe")).map(|uri| normal_form(&uri).map_err(|why| Fault(why.to_owned())));
+        let uri = uri.transpose()?;
+        self.judge(case.caller(), (Subject::Item(item), action), Moment { facts: case.facts(), arguments: case.arguments(), uri: uri.as_deref() })
+    }
+
+    /// In the modern era a server asks inside of its answer.
+    fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
+        let asked = reply.body.view().get("inputRequests").filter(|_| reply.form == ReplyForm::Result);
+        let (Some(asked), Some(server)) = (asked, case.server()) else { return Ok(Verdict::Pass) };
+        for (_, request) in asked.members() {
+            let method = request.get("method").and_then(View::as_str).and_then(|method| Method::read(&method));
+            let verdict = self.asked(case.caller(), case.facts(), (server, method))?;
+            if !matches!(verdict, Verdict::Pass) {
+                return Ok(verdict);
+            }
         }
-        Ok(match answer.decision() {
-            Decision::Allow => Verdict::Pass,
-            Decision::Deny if answer.diagnostics().reason().next().is_none() => Verdict::Deny(Refusal::new(UNPERMITTED, format!("effect {}", item.pin.effect))),
-            Decision::Deny => Verdict::Deny(Refusal::new(FORBID, rules())),
-        })
+        Ok(Verdict::Pass)
+    }
+
+    fn on_list(&self, caller: &Caller, item: &Item) -> Judged {
+        for action in uses_of(item.pin.kind) {
+            if self.known(caller, item, action)?.shown {
+                return Ok(Verdict::Pass);
+            }
+        }
+        let nothing = uses_of(item.pin.kind).is_empty();
+        Ok(if nothing { Verdict::Pass } else { Verdict::Deny(Refusal::new(UNPERMITTED, "no rule could permit it")) })
+    }
+
+    fn hides(&self, caller: &Caller, item: &Item) -> bool {
+        !matches!(self.on_list(caller, item), Ok(Verdict::Pass))
+    }
+
+    fn on_event(&self, event: &Event) -> Judged {
+        self.asked(&event.caller, &event.facts, (&event.server, Some(event.method)))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_built_in_policy_is_valid() {
-        assert!(load(DEFAULT).is_ok());
-    }
-
-    #[test]
-    fn policies_are_validated_strictly() {
-        for text in ["permit (principal, action, resource) when { resource.nope == 1 };", "permit (", "permit (principal, action == Action::\"fly\", resource);"] {
-            assert!(load(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

@@ -44,6 +44,6 @@ impl Control for Suspend {
     }
 
     fn on_event(&self, event: &Event) -> Judged {
-        verdict(event.stops.cover(&event.caller, Some(&event.server), None))
+        verdict(event.facts.stops.cover(&event.caller, Some(&event.server), None))
     }
 }

@@ -7,7 +7,6 @@ use crate::case::{Caller, Case, Event, Item};
 use crate::control::{Control, Judged, Verdict};
 use crate::reason::gateway::IDENTITY_SCOPE;
 use crate::reason::{Class, Refusal, reasons};
-use crate::wire::envelope::Message;
 use crate::wire::json::Json;
 
 /// The threat, in one sentence.
@@ -52,18 +51,13 @@ fn judge_item(caller: &Caller, item: &Item) -> Judged {
     }))
 }
 
-fn uri(case: &Case) -> Option<Json> {
-    let Message::Request { params: Some(params), .. } = case.message() else { return None };
-    params.get("uri")
-}
-
 impl Control for Visibility {
     fn on_call(&self, case: &Case) -> Judged {
         let verdict = match case.item() {
             Some(item) => judge_item(case.caller(), item)?,
             None => judge(case.caller(), case.server().map(|server| &**server))?,
         };
-        Ok(match (verdict, uri(case)) {
+        Ok(match (verdict, case.uri()) {
             // A resource that does not exist is named in the error, so a hidden one is named, too.
             (Verdict::Deny(refusal), Some(uri)) if refusal.reason == HIDDEN => Verdict::Deny(refusal.echo("uri", uri)),
             (verdict, _) => verdict,

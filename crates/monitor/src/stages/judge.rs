@@ -1,6 +1,7 @@
 //! The monitor: asks every control, in order, and believes none of them blindly.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::case::{Caller, Case, Event, Item, Mark, Step};
 use crate::control::{Control, Entry, Judged, Mask, Verdict};
@@ -25,7 +26,7 @@ pub enum Mode {
 struct Seat {
     entry: &'static Entry,
     mode: Mode,
-    control: Box<dyn Control>,
+    control: Arc<dyn Control>,
 }
 
 /// All controls, built from one configuration.
@@ -47,7 +48,7 @@ impl Monitor {
         let (mut seats, mut errors) = (Vec::new(), Vec::new());
         for entry in REGISTRY {
             match make(entry) {
-                Ok((control, mode)) => seats.push(Seat { entry, mode, control }),
+                Ok((control, mode)) => seats.push(Seat { entry, mode, control: control.into() }),
                 Err(error) => errors.push(error),
             }
         }
@@ -57,6 +58,18 @@ impl Monitor {
     /// A monitor with every control at its default.
     pub fn defaults() -> Result<Self, Vec<toml::de::Error>> {
         Self::new(Digest::of_bytes(b""), |entry| Ok(((entry.build)(None)?, Mode::Enforce)))
+    }
+
+    /// The same with another control of this name. The others stay what they are, and keep what they counted.
+    #[must_use]
+    pub fn with(&self, name: &str, control: Box<dyn Control>, policy: Digest) -> Self {
+        let mut control = Some(control);
+        let seat = |seat: &Seat| Seat {
+            entry: seat.entry,
+            mode: seat.mode,
+            control: control.take_if(|_| seat.entry.name == name).map_or_else(|| seat.control.clone(), Arc::from),
+        };
+        Self { seats: self.seats.iter().map(seat).collect(), policy }
     }
 
     /// The digest of what the controls were built from.
@@ -84,10 +97,20 @@ impl Monitor {
                 })
             }
             Err(refusal) => {
+                let refusal = self.veil(&case, refusal);
                 ticket.deny(&decision, &refusal);
                 Err(refusal)
             }
         }
+    }
+
+    /// What is hidden from a caller is refused like what does not exist, whichever control objected first.
+    fn veil(&self, case: &Case, refusal: Refusal) -> Refusal {
+        let hides = |seat: &Seat, item: &Item| {
+            seat.mode == Mode::Enforce && catch_unwind(AssertUnwindSafe(|| seat.control.hides(case.caller(), item))).unwrap_or(true)
+        };
+        let hidden = case.item().is_some_and(|item| self.seats.iter().any(|seat| hides(seat, item)));
+        if hidden { refusal.veiled(case.uri()) } else { refusal }
     }
 
     /// Asks every control whether the reply may come back.

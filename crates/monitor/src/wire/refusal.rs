@@ -4,7 +4,7 @@
 //! application codes lie outside −32768…−32000. Ours are positive and say what the HTTP status of
 //! the same number means.
 
-use crate::reason::{Class, Refusal};
+use crate::reason::{Class, Reason, Refusal};
 
 use super::envelope::Id;
 use super::json::Json;
@@ -66,7 +66,7 @@ pub const fn numbers(class: Class) -> (i32, u16) {
 /// client shows its model, which can then act on the hint; everything else is a JSON-RPC error.
 #[must_use]
 pub fn encode(refusal: &Refusal, refused: Refused<'_>) -> Encoded {
-    let class = refusal.reason.class();
+    let class = shown(refusal).class();
     let (code, status) = numbers(class);
     // In the legacy era an error is an answer like any other, and some clients take a status other
     // than 200 for a broken transport.
@@ -83,13 +83,13 @@ pub fn encode(refusal: &Refusal, refused: Refused<'_>) -> Encoded {
     Encoded { message, status }
 }
 
-/// The code that the caller sees: what is hidden looks like what does not exist.
-fn shown(refusal: &Refusal) -> &'static str {
-    if refusal.reason.class() == Class::Unknown { crate::catalog::UNKNOWN.code() } else { refusal.reason.code() }
+/// The reason that the caller sees: what is hidden looks like what does not exist.
+fn shown(refusal: &Refusal) -> Reason {
+    if refusal.veiled || refusal.reason.class() == Class::Unknown { crate::catalog::UNKNOWN } else { refusal.reason }
 }
 
 fn explanation(refusal: &Refusal) -> Json {
-    let mut members = vec![("reason", Json::string(shown(refusal)))];
+    let mut members = vec![("reason", Json::string(shown(refusal).code()))];
     if let Some(millis) = refusal.retry_after_ms {
         members.push(("retryAfterMs", Json::number(millis)));
     }
@@ -97,7 +97,7 @@ fn explanation(refusal: &Refusal) -> Json {
 }
 
 fn result(refusal: &Refusal, era: Era) -> Json {
-    let text = format!("{} [{}]", refusal.reason.page().hint, shown(refusal));
+    let text = format!("{} [{}]", shown(refusal).page().hint, shown(refusal));
     let content = Json::array([Json::object([("type", Json::string("text")), ("text", Json::string(&text))])]);
     let mut members = vec![("content", content), ("isError", Json::of(&true))];
     if era == Era::Modern {
@@ -109,7 +109,7 @@ fn result(refusal: &Refusal, era: Era) -> Json {
 
 fn error(refusal: &Refusal, (era, call): (Era, u64), code: i32) -> Json {
     let mut data = vec![(KEY, explanation(refusal))];
-    match refusal.reason.class() {
+    match shown(refusal).class() {
         Class::Version => {
             let supported = Version::ALL.into_iter().rev().filter(|version| version.era() == era);
             data.push(("supported", Json::array(supported.map(|version| Json::string(version.name())))));
@@ -118,7 +118,7 @@ fn error(refusal: &Refusal, (era, call): (Era, u64), code: i32) -> Json {
         _ => {}
     }
     data.extend(refusal.echo.as_deref().cloned());
-    Json::object([("code", Json::of(&code)), ("message", Json::string(refusal.reason.page().hint)), ("data", Json::object(data))])
+    Json::object([("code", Json::of(&code)), ("message", Json::string(shown(refusal).page().hint)), ("data", Json::object(data))])
 }
 
 /// The HTTP status that goes with an error of a server (2026-07-28, transports): the specification

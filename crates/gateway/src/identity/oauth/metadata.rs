@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bartizan_monitor::case::Effect;
 use bartizan_monitor::reason::Reason;
-use bartizan_monitor::reason::gateway::{IDENTITY_CERTIFICATE, IDENTITY_MISSING, IDENTITY_SCOPE};
+use bartizan_monitor::reason::gateway::{IDENTITY_CERTIFICATE, IDENTITY_LOGIN, IDENTITY_MISSING, IDENTITY_SCOPE};
 use bartizan_monitor::wire::json::Json;
 
 use crate::config::OAuth;
@@ -44,6 +44,12 @@ fn address(config: &OAuth) -> String {
 
 /// The value of `WWW-Authenticate`. Everything in it was judged as part of the configuration.
 pub(super) fn challenge(config: &OAuth, reason: Reason, scope: Option<&str>) -> String {
+    if reason == IDENTITY_LOGIN {
+        // RFC 9470, section 3.
+        let more = scope.filter(|said| !said.is_empty()).map(|said| format!(", {said}")).unwrap_or_default();
+        let head = format!("Bearer realm=\"bartizan\", resource_metadata=\"{}\"", address(config));
+        return format!("{head}, error=\"insufficient_user_authentication\"{more}");
+    }
     let mut text = format!("Bearer realm=\"bartizan\", resource_metadata=\"{}\"", address(config));
     let error = if reason == IDENTITY_SCOPE { "insufficient_scope" } else { "invalid_token" };
     // Who showed no token has made no error with one yet (RFC 6750, section 3.1).
