@@ -300,3 +300,68 @@ fn a_lock_file_that_is_lost_while_the_gateway_runs_starts_nothing() {
     assert_eq!(session.request("tools/list", &json!({})).json()["result"]["tools"], json!([]));
     assert_eq!(stage.pids("files").len(), before, "a program was started that nobody can vouch for");
 }
+
+/// A program of this machine is not started to find out what it would offer: nobody has looked at it.
+#[test]
+fn a_program_that_nobody_approved_is_not_started() {
+    let shop = Shop::new();
+    let direct = [scripted().to_string_lossy().into_owned(), shop.stage.path("files.json").to_string_lossy().into_owned()];
+    let direct: Vec<&str> = direct.iter().map(String::as_str).collect();
+    let mut client = shop.run(&direct);
+    let told = client.initialize()["result"]["instructions"].to_string();
+    assert!(told.contains("bartizan approve files"), "{told}");
+    assert_eq!(client.tools(), Vec::<String>::new());
+    assert_eq!(reason(&client.call("a", &json!({}))), Some("catalog.unapproved"));
+    assert!(client.said.text().contains("bartizan approve files"), "the operator reads what to do: {}", client.said.text());
+    assert!(shop.stage.pids("files").is_empty(), "it was started");
+    // Over HTTP it is the same, at the endpoint of all servers and at its own.
+    let (token, words) = (shop.stage.token("t", &[]).text, toml::Value::from(direct.clone()));
+    shop.stage.configure(&format!("[servers.files]\ncommand = {words}"));
+    let gateway = shop.stage.serve();
+    for (place, name) in [("/mcp", "files__a"), ("/mcp/files", "a")] {
+        let mut visitor = gateway.visitor(&token).at(place).initialize();
+        assert_eq!(visitor.request("tools/list", &json!({})).json()["result"]["tools"], json!([]), "{place}");
+        let called = visitor.request("tools/call", &json!({"name": name, "arguments": {}})).json();
+        assert_eq!(reason(&called), Some("catalog.unapproved"), "{place}");
+        let modern = gateway.visitor(&token).at(place).modern("server/discover", &json!({}));
+        assert!(modern.json()["result"]["instructions"].to_string().contains("bartizan approve files"), "{place}: {}", modern.json());
+    }
+    assert!(gateway.said.text().contains("bartizan approve files"), "{}", gateway.said.text());
+    drop(gateway);
+    assert!(shop.stage.pids("files").is_empty(), "it was started");
+    // The review starts it, and the client that waits sees what was approved.
+    assert_eq!(shop.approve(&direct).0, Some(0));
+    client.heard("notifications/tools/list_changed");
+    assert_eq!(client.tools(), ["a"]);
+    assert!(client.leave().success());
+    shop.stage.verify();
+}
+
+/// Variables that load code are not part of the program that was reviewed, so they are refused, or reviewed as well.
+#[test]
+fn variables_that_load_code_are_refused_or_pinned() {
+    let stage = Stage::with_server("files", &Script::with_tools(["a"]));
+    let refused = || {
+        let mut client = stage.run("files");
+        let found = reason(&client.request("initialize", &hello())).map(str::to_owned);
+        client.leave();
+        found
+    };
+    assert_eq!(refused(), None);
+    stage.configure("[servers.files.env]\nNODE_OPTIONS = \"--require=/tmp/x.js\"\nPYTHONUNBUFFERED = \"1\"");
+    let approve = || {
+        let output = stage.output(&["approve", "files", "--all", "--yes"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(refused().as_deref(), Some("artefact.unclear"));
+    let (code, text) = approve();
+    assert!(code == Some(2) && text.contains("NODE_OPTIONS") && text.contains("dangerous.load_variables"), "{text}");
+    stage.configure("[dangerous]\nload_variables = [\"NODE_OPTIONS\"]");
+    assert_eq!(refused().as_deref(), Some("artefact.changed"), "accepted is not reviewed");
+    assert_eq!(approve().0, Some(0));
+    assert_eq!(refused(), None);
+    stage.configure("[servers.files.env]\nNODE_OPTIONS = \"--require=/tmp/y.js\"");
+    assert_eq!(refused().as_deref(), Some("artefact.changed"), "another value is another program");
+    let said = stage.output(&["check"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("dangerous.load_variables") || String::from_utf8_lossy(&said.stderr).contains("dangerous.load_variables"));
+}

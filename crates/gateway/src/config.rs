@@ -144,7 +144,8 @@ impl Judging<'_> {
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let allowed = file.servers_allowed.map(|written| Arc::new(Allowed::read(written, problems)));
         let floating = if file.dangerous.floating_versions { Floating::Accepted } else { Floating::Refused };
-        let supply = Supply { floating, allowed, packages: self.places.state.join("packages") };
+        let load_variables = file.dangerous.load_variables.iter().map(|name| name.get_ref().clone()).collect();
+        let supply = Supply { floating, load_variables, allowed, packages: self.places.state.join("packages") };
         let surroundings = Surroundings { base: &base, variables: self.variables, plain, supply };
         let known = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
@@ -188,6 +189,10 @@ impl Judging<'_> {
         if file.dangerous.floating_versions {
             weakenings
                 .push("`dangerous.floating_versions`: servers whose version is not fixed start, whatever they have become".to_owned());
+        }
+        for variable in &file.dangerous.load_variables {
+            let name = variable.get_ref();
+            weakenings.push(format!("`dangerous.load_variables`: {name} in a server's `env` may load code that nobody reviewed"));
         }
         for issuer in &file.dangerous.private_issuers {
             let name = issuer.get_ref();

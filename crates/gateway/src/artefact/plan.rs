@@ -9,7 +9,8 @@ use bartizan_monitor::lock::artefact::Source;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{ARTEFACT_FLOATING, ARTEFACT_UNCLEAR, UPSTREAM_NOT_ALLOWED};
 
-use super::{Origin, Ready, Spec, file, npm, python, refusal, tool, tree};
+use super::{Origin, Ready, Spec, file, npm, python, refusal, tool, tree, variables};
+use bartizan_monitor::lock::artefact::Artefact;
 use crate::config::{Floating, How, ServerSettings, files};
 
 /// How long fetching a package may take.
@@ -22,6 +23,8 @@ pub(super) struct Plan {
     from: usize,
     pub(super) origin: Origin,
     path: OsString,
+    /// Variables that load code, and that somebody accepted.
+    variables: Vec<Artefact>,
 }
 
 impl Plan {
@@ -29,9 +32,10 @@ impl Plan {
     pub(super) async fn of(settings: &Arc<ServerSettings>) -> Result<Option<Self>, Refusal> {
         let How::Stdio { command, env, .. } = &settings.how else { return Ok(None) };
         let (from, origin) = Origin::read(command).map_err(|unclear| refusal(ARTEFACT_UNCLEAR, settings, &unclear.to_string()))?;
+        let variables = variables::pinned(settings).map_err(|unclear| refusal(ARTEFACT_UNCLEAR, settings, &unclear.to_string()))?;
         let own = env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value.expose()));
         let path = own.unwrap_or_else(tool::search_path);
-        let plan = Self { settings: settings.clone(), words: command.clone(), from, origin, path };
+        let plan = Self { settings: settings.clone(), words: command.clone(), from, origin, path, variables };
         plan.permit()?;
         if plan.floats() && settings.supply.floating == Floating::Refused {
             return Err(refusal(ARTEFACT_FLOATING, settings, &plan.how_to_pin().await));
@@ -138,6 +142,12 @@ impl Plan {
 
     /// Looks at everything, and says how exactly that is started.
     pub(super) async fn ready(&self) -> Result<Ready, Refusal> {
+        let mut ready = self.made().await?;
+        ready.artefacts.extend(self.variables.iter().cloned());
+        Ok(ready)
+    }
+
+    async fn made(&self) -> Result<Ready, Refusal> {
         let words = || self.words.iter().map(OsString::from).collect();
         if self.floats() {
             return Ok(Ready { command: words(), ..Ready::default() });
@@ -148,7 +158,7 @@ impl Plan {
         let fetched = match origin {
             Origin::Npm(package) => self.looked(move || npm::look(&package, &home)).await,
             Origin::Python(package) => self.looked(move || python::look(&package, &home)).await,
-            Origin::Image(image) => return Ok(Ready { artefacts: image.artefact().into_iter().collect(), command: words(), first: None }),
+            Origin::Image(image) => return Ok(Ready { artefacts: image.artefact().into_iter().collect(), command: words(), ..Ready::default() }),
             Origin::File(program) => return self.ready_file(program).await,
         }?;
         let arguments = match &self.origin {
@@ -157,7 +167,7 @@ impl Plan {
             Origin::Image(_) | Origin::File(_) => Vec::new(),
         };
         let command = self.preceded(fetched.start.into_iter().chain(arguments));
-        Ok(Ready { artefacts: fetched.artefacts, command, first: fetched.first })
+        Ok(Ready { artefacts: fetched.artefacts, command, first: fetched.first, environment: Vec::new() })
     }
 
     async fn ready_file(&self, program: file::Program) -> Result<Ready, Refusal> {
@@ -177,8 +187,12 @@ impl Plan {
             }
         }
         let rest = self.own().get(1..).unwrap_or_default();
-        let command = self.preceded(file::start(&found, rest).into_iter());
-        Ok(Ready { artefacts: found.artefacts, command, first: None })
+        let unclear = |what: String| refusal(ARTEFACT_UNCLEAR, &self.settings, &what);
+        let empty = if found.python { Some(python::no_byte_code(&self.settings.supply.packages).map_err(unclear)?) } else { None };
+        let command = self.preceded(file::start(&found, rest, empty.as_deref()).into_iter());
+        // The options on the command line are for this process; what it starts in turn reads the variables.
+        let environment = empty.map(|empty| python::byte_code_variables(&empty)).unwrap_or_default();
+        Ok(Ready { artefacts: found.artefacts, command, first: None, environment })
     }
 
     /// Runs what reads many files where it holds nobody up.

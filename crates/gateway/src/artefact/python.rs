@@ -202,16 +202,28 @@ pub(super) fn look(package: &Package, home: &Path) -> Result<Fetch, String> {
     };
     let artefacts = chosen.iter().enumerate().map(artefact).collect();
     let code = entry(&chosen, &package.bin)?;
-    let mut start: Vec<OsString> = [env.join("bin/python").into(), "-I".into(), "-B".into(), "-X".into()].to_vec();
-    let mut prefix = OsString::from("pycache_prefix=");
-    prefix.push(no_byte_code(home)?);
-    start.extend([prefix, "-c".into(), code.into()]);
+    let mut start: Vec<OsString> = vec![env.join("bin/python").into(), "-I".into()];
+    start.extend(byte_code_options(&no_byte_code(home)?));
+    start.extend(["-c".into(), code.into()]);
     Ok(Fetch { artefacts, start, first: None })
 }
 
+/// Options with which Python neither uses the byte code that stands beside the sources nor writes any. Options,
+/// because `-I` and `-E` make Python deaf to `PYTHONPYCACHEPREFIX`.
+pub(super) fn byte_code_options(empty: &Path) -> [OsString; 3] {
+    let mut prefix = OsString::from("pycache_prefix=");
+    prefix.push(empty);
+    ["-B".into(), "-X".into(), prefix]
+}
+
+/// The same for the Pythons that a server starts in turn.
+pub(super) fn byte_code_variables(empty: &Path) -> Vec<(OsString, OsString)> {
+    vec![("PYTHONDONTWRITEBYTECODE".into(), "1".into()), ("PYTHONPYCACHEPREFIX".into(), empty.into())]
+}
+
 /// An empty directory in which Python looks for byte code: what stands beside the sources was not compared with
-/// them. It is named by an option, because `-I` makes Python deaf to `PYTHONPYCACHEPREFIX`.
-fn no_byte_code(home: &Path) -> Result<PathBuf, String> {
+/// them.
+pub(super) fn no_byte_code(home: &Path) -> Result<PathBuf, String> {
     let empty = home.join("bytecode");
     let failed = |error: std::io::Error| format!("{}: {error}", empty.display());
     files::private_directory(&empty).map_err(failed)?;

@@ -172,6 +172,8 @@ pub(super) struct Dangerous {
     pub(super) plain_http_beyond_loopback: bool,
     /// Whether to start servers whose version is not fixed.
     pub(super) floating_versions: bool,
+    /// Variables such as `NODE_OPTIONS` that a server's `env` may hold although they load code.
+    pub(super) load_variables: Vec<Spanned<String>>,
     /// Issuers whose keys and introspection may be on private addresses and on this machine.
     pub(super) private_issuers: Vec<Spanned<String>>,
 }

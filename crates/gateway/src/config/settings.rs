@@ -1,5 +1,6 @@
 //! The configuration as it is used: values that cannot be wrong.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,6 +85,8 @@ pub struct ServerSettings {
 pub struct Supply {
     /// Whether a version may float.
     pub floating: Floating,
+    /// Variables in a server's `env` that load code and are accepted all the same. Only `dangerous` can say so.
+    pub load_variables: BTreeSet<String>,
     /// The servers that may be used; all of them when the organisation does not say.
     pub allowed: Option<Arc<Allowed>>,
     /// Where packages are installed. May not exist yet.

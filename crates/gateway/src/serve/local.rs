@@ -131,7 +131,11 @@ fn sorted(links: Vec<Result<Arc<Link>, Refusal>>) -> (Vec<Arc<Link>>, Vec<Refusa
     for link in links {
         match link {
             Ok(link) => opened.push(link),
-            Err(refusal) => refused.push(refusal),
+            Err(refusal) => {
+                // The client is told in words of ours; whoever runs the gateway reads here what to do.
+                tracing::warn!(reason = %refusal.reason, detail = %refusal.detail, "a server is not there");
+                refused.push(refusal);
+            }
         }
     }
     (opened, refused)
