@@ -363,5 +363,8 @@ fn variables_that_load_code_are_refused_or_pinned() {
     stage.configure("[servers.files.env]\nNODE_OPTIONS = \"--require=/tmp/y.js\"");
     assert_eq!(refused().as_deref(), Some("artefact.changed"), "another value is another program");
     let said = stage.output(&["check"]);
-    assert!(String::from_utf8_lossy(&said.stdout).contains("dangerous.load_variables") || String::from_utf8_lossy(&said.stderr).contains("dangerous.load_variables"));
+    assert!(
+        String::from_utf8_lossy(&said.stdout).contains("dangerous.load_variables")
+            || String::from_utf8_lossy(&said.stderr).contains("dangerous.load_variables")
+    );
 }

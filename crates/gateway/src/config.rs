@@ -157,6 +157,7 @@ impl Judging<'_> {
         }
         let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
+        let metrics = notices::metrics(file.metrics, problems);
         let probe_every = notices::probe_every(file.drift, problems);
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
@@ -164,8 +165,19 @@ impl Judging<'_> {
         material.policy(file.policy, &base, problems);
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
-        let settings =
-            Settings { environment, listen, names, servers, limits, probe_every, webhook, oauth, places: self.places, policy_digest };
+        let settings = Settings {
+            environment,
+            listen,
+            metrics,
+            names,
+            servers,
+            limits,
+            probe_every,
+            webhook,
+            oauth,
+            places: self.places,
+            policy_digest,
+        };
         Some(Loaded { settings, monitor, weakenings })
     }
 
@@ -175,6 +187,7 @@ impl Judging<'_> {
         if let Some((name, command)) = &self.request.only {
             // One server, under its own names: nothing listens, and nothing is told apart.
             file.listen = file::Listen::default();
+            file.metrics = file::Metrics::default();
             file.names = file::Names::default();
             file.oauth = None;
             let key = Spanned::new(0..0, name.clone());

@@ -311,7 +311,9 @@ fn through_env(words: &[String]) -> Result<&[String], String> {
             };
             let is_setting = |word: &&String| word.contains('=') && !word.starts_with('-');
             let settings: Vec<&String> = rest.iter().take_while(is_setting).collect();
-            if let Some(word) = settings.iter().find(|word| word.split('=').next().is_some_and(|name| name == "PATH" || variables::loads_code(name))) {
+            if let Some(word) =
+                settings.iter().find(|word| word.split('=').next().is_some_and(|name| name == "PATH" || variables::loads_code(name)))
+            {
                 return Err(format!("sets {word}, which could change what runs"));
             }
             match rest.get(settings.len()..).unwrap_or_default() {

@@ -10,8 +10,8 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{ARTEFACT_FLOATING, ARTEFACT_UNCLEAR, UPSTREAM_NOT_ALLOWED};
 
 use super::{Origin, Ready, Spec, file, npm, python, refusal, tool, tree, variables};
-use bartizan_monitor::lock::artefact::Artefact;
 use crate::config::{Floating, How, ServerSettings, files};
+use bartizan_monitor::lock::artefact::Artefact;
 
 /// How long fetching a package may take.
 const FETCH: Duration = Duration::from_secs(300);
@@ -158,7 +158,9 @@ impl Plan {
         let fetched = match origin {
             Origin::Npm(package) => self.looked(move || npm::look(&package, &home)).await,
             Origin::Python(package) => self.looked(move || python::look(&package, &home)).await,
-            Origin::Image(image) => return Ok(Ready { artefacts: image.artefact().into_iter().collect(), command: words(), ..Ready::default() }),
+            Origin::Image(image) => {
+                return Ok(Ready { artefacts: image.artefact().into_iter().collect(), command: words(), ..Ready::default() });
+            }
             Origin::File(program) => return self.ready_file(program).await,
         }?;
         let arguments = match &self.origin {

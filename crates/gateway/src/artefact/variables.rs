@@ -3,10 +3,10 @@
 
 use bartizan_monitor::lock::artefact::{Artefact, Source};
 
-use super::words::Unclear;
 use super::tree;
-use crate::config::ServerSettings;
+use super::words::Unclear;
 use crate::config::How;
+use crate::config::ServerSettings;
 
 /// Loaders of one language or program each, by their whole name.
 const NAMES: &[&str] = &[
@@ -84,7 +84,9 @@ mod tests {
 
     #[test]
     fn what_loads_code_is_told_from_what_does_not() {
-        for name in ["LD_PRELOAD", "LD_AUDIT", "NODE_OPTIONS", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PERL5OPT"] {
+        for name in
+            ["LD_PRELOAD", "LD_AUDIT", "NODE_OPTIONS", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PERL5OPT"]
+        {
             assert!(loads_code(name), "{name}");
         }
         for name in ["PYTHONUNBUFFERED", "PYTHONUTF8", "NODE_ENV", "API_KEY", "LDAP_HOST", "HOME", "NODE_EXTRA_CA_CERTS"] {

@@ -24,6 +24,8 @@ pub(super) struct File {
     pub(super) environment: Option<Spanned<String>>,
     /// Where `serve` listens.
     pub(super) listen: Listen,
+    /// Where `serve` shows how much happens.
+    pub(super) metrics: Metrics,
     /// How the names of several servers are told apart.
     pub(super) names: Names,
     /// The servers that may be behind it, where the organisation restricts that.
@@ -53,6 +55,13 @@ pub(super) struct Listen {
     pub(super) allowed_hosts: Vec<Spanned<String>>,
     /// Web pages that may talk to it.
     pub(super) allowed_origins: Vec<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Metrics {
+    /// Address and port; without one, nothing is shown.
+    pub(super) listen: Option<Spanned<SocketAddr>>,
 }
 
 #[derive(Default, Deserialize)]

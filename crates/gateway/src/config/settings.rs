@@ -21,6 +21,8 @@ pub struct Settings {
     pub environment: Option<String>,
     /// Where `serve` listens.
     pub listen: Listen,
+    /// Where `serve` shows how much happens: an address of this machine alone.
+    pub metrics: Option<SocketAddr>,
     /// How the names of several servers are told apart.
     pub names: Names,
     /// The servers, sorted by name.
