@@ -110,8 +110,8 @@ pub async fn resolve(settings: &Arc<ServerSettings>) -> Result<Vec<Artefact>, Re
     permit(settings)?;
     match Plan::of(settings).await? {
         Some(plan) => {
-            plan.fetch().await?;
-            Ok(plan.ready().await?.artefacts)
+            plan.fetch(&[]).await?;
+            Ok(plan.ready(&[]).await?.artefacts)
         }
         None => Ok(Vec::new()),
     }

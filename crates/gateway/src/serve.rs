@@ -1,6 +1,7 @@
 //! START HERE: [`handle`] is the life of a call. Both fronts enter it, and nothing else reaches a
 //! server or a client.
 
+mod lists;
 mod local;
 mod place;
 mod run;
@@ -69,6 +70,8 @@ pub struct House {
     pub drift: Drift,
     /// How much happens.
     pub metrics: Arc<Metrics>,
+    /// Lists that were made before.
+    lists: lists::Lists,
     /// Room for calls, streams and bodies.
     pub places: Places,
     draining: CancellationToken,
@@ -220,7 +223,18 @@ impl House {
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
         let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start), metrics.clone());
-        Arc::new(Self { settings, current, identity, journal, stops, drift, metrics, places, draining: CancellationToken::new() })
+        Arc::new(Self {
+            settings,
+            current,
+            identity,
+            journal,
+            stops,
+            drift,
+            metrics,
+            lists: lists::Lists::default(),
+            places,
+            draining: CancellationToken::new(),
+        })
     }
 
     /// The snapshot of this moment.
@@ -337,7 +351,7 @@ async fn ended(running: Option<&Running>, enlisted: &Enlisted<'_>) -> Refusal {
 async fn send(
     house: &Arc<House>,
     visit: &Visit<'_>,
-    (snapshot, menus): (&Snapshot, &[Menu]),
+    (snapshot, menus): (&Arc<Snapshot>, &[Menu]),
     recorded: Recorded,
     mut guest: Guest,
 ) -> Result<Option<Answer>, Refusal> {

@@ -49,20 +49,29 @@ enum Expected {
     Anything,
 }
 
+impl Expected {
+    fn artefacts(&self) -> &[Artefact] {
+        match self {
+            Self::Exactly(artefacts) => artefacts,
+            Self::Anything => &[],
+        }
+    }
+}
+
 impl Gate {
     /// Fetches what is missing, so that it does not count as the time that a server takes to start.
     pub async fn prepare(&self, settings: &Arc<ServerSettings>) -> Result<(), Refusal> {
         permit(settings)?;
         let Some(plan) = Plan::of(settings).await? else { return Ok(()) };
-        self.expected(&plan)?;
-        plan.fetch().await
+        let expected = self.expected(&plan)?;
+        plan.fetch(expected.artefacts()).await
     }
 
     /// Looks at what a server is made of, and lets it start if that is what it should be.
     pub async fn pass(&self, settings: &Arc<ServerSettings>) -> Result<Ready, Refusal> {
         let Some(plan) = Plan::of(settings).await? else { return Ok(Ready::default()) };
         let expected = self.expected(&plan)?;
-        let ready = plan.ready().await?;
+        let ready = plan.ready(expected.artefacts()).await?;
         match expected {
             Expected::Exactly(expected) if expected != ready.artefacts => {
                 let what = expected

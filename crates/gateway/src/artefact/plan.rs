@@ -110,8 +110,8 @@ impl Plan {
         self.settings.supply.packages.join(digest.trim_start_matches("sha256:").get(..24).unwrap_or_default())
     }
 
-    /// Installs what is not installed yet.
-    pub(super) async fn fetch(&self) -> Result<(), Refusal> {
+    /// Installs what is not installed yet: of what comes along, the versions that are `expected`, where any are.
+    pub(super) async fn fetch(&self, expected: &[Artefact]) -> Result<(), Refusal> {
         if self.floats() || self.specs().is_empty() {
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Plan {
             tree::remove(&home).and_then(|()| files::private_directory(&home)).map_err(|error| failed(error.to_string()))?;
             let installed = match &self.origin {
                 Origin::Npm(package) => npm::install(package, &home, FETCH).await,
-                Origin::Python(package) => python::install(package, &home, FETCH).await,
+                Origin::Python(package) => python::install(package, expected, (&home, FETCH)).await,
                 Origin::Image(_) | Origin::File(_) => Ok(()),
             };
             installed.map_err(failed)?;
@@ -141,18 +141,18 @@ impl Plan {
     }
 
     /// Looks at everything, and says how exactly that is started.
-    pub(super) async fn ready(&self) -> Result<Ready, Refusal> {
-        let mut ready = self.made().await?;
+    pub(super) async fn ready(&self, expected: &[Artefact]) -> Result<Ready, Refusal> {
+        let mut ready = self.made(expected).await?;
         ready.artefacts.extend(self.variables.iter().cloned());
         Ok(ready)
     }
 
-    async fn made(&self) -> Result<Ready, Refusal> {
+    async fn made(&self, expected: &[Artefact]) -> Result<Ready, Refusal> {
         let words = || self.words.iter().map(OsString::from).collect();
         if self.floats() {
             return Ok(Ready { command: words(), ..Ready::default() });
         }
-        self.fetch().await?;
+        self.fetch(expected).await?;
         let (origin, home) = (self.origin.clone(), self.home());
         let rest = |arguments: usize| -> Vec<OsString> { self.own().iter().skip(arguments).map(OsString::from).collect() };
         let fetched = match origin {

@@ -146,10 +146,37 @@ pub(super) async fn newest(package: &Package, spec: &Spec) -> Option<String> {
     Some(version).filter(|version| is_exact(version))
 }
 
+/// What comes along with the packages, in the versions that were approved: `NAME==VERSION`. What is installed is
+/// compared with the approved digests afterwards; this is for getting the same once the index has newer ones.
+fn along(package: &Package, expected: &[Artefact]) -> Vec<String> {
+    let fits = package.specs.iter().all(|spec| {
+        let is = |one: &Artefact| {
+            one.source == Source::Python && installed::is_named(&one.name, spec) && spec.version.as_deref() == Some(&one.version)
+        };
+        expected.iter().any(is)
+    });
+    let parts = expected.iter().filter(|one| fits && one.source == Source::Python).flat_map(|one| &one.parts);
+    let plain =
+        |text: &str| !text.is_empty() && !text.starts_with('-') && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._+!".contains(c));
+    parts
+        .filter_map(|part| {
+            let mut words = part.split(' ');
+            let (name, version) = (words.next()?, words.next()?);
+            (plain(name) && plain(version)).then(|| format!("{name}=={version}"))
+        })
+        .collect()
+}
+
 /// Installs the packages into an environment in `home`.
-pub(super) async fn install(package: &Package, home: &Path, limit: Duration) -> Result<(), String> {
+pub(super) async fn install(package: &Package, expected: &[Artefact], (home, limit): (&Path, Duration)) -> Result<(), String> {
     let (env, python) = (home.join("env"), home.join("env/bin/python"));
-    let wanted: Vec<String> = package.specs.iter().map(Spec::pinned).collect();
+    let mut wanted: Vec<String> = package.specs.iter().map(Spec::pinned).collect();
+    let along = along(package, expected);
+    if !along.is_empty() {
+        // Nothing is resolved anew: these are all that there were.
+        wanted.push("--no-deps".to_owned());
+        wanted.extend(along);
+    }
     let named = format!("python{}", package.python.as_deref().unwrap_or("3"));
     let (mut make, mut fill): (Vec<&OsStr>, Vec<&OsStr>) = match package.installer {
         Installer::Uv => (

@@ -8,7 +8,7 @@ use bartizan_monitor::reason::gateway::{UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM
 use bartizan_monitor::wire::version::Version;
 
 use super::desk::Desk;
-use super::{Link, Pipe, dial, stdio};
+use super::{Link, Pipe, dial, shelf, stdio};
 use crate::artefact::Gate;
 use crate::config::{Limits, Network, ServerSettings};
 use crate::share::Shares;
@@ -29,6 +29,8 @@ pub struct Server {
     pub(super) spare: Mutex<Option<(Pipe, Arc<Desk>)>>,
     pub(super) http: dial::Client,
     pub(super) backoff: stdio::Backoff,
+    /// What its lists say to most.
+    pub(super) common: shelf::Common,
     links: Mutex<Vec<Weak<Link>>>,
 }
 
@@ -48,6 +50,7 @@ impl Server {
             spare: Mutex::default(),
             http: dial::client(Network::Any),
             backoff: stdio::Backoff::default(),
+            common: shelf::Common::default(),
             links: Mutex::default(),
         })
     }
