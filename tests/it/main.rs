@@ -25,3 +25,4 @@ mod rmcp;
 mod strangers;
 mod supply;
 mod told;
+mod variants;

@@ -30,8 +30,9 @@ impl Shop {
         std::fs::create_dir_all(stage.path("bin")).expect("a directory");
         let registry = stage.path("registry");
         let npm = format!(
-            "#!/bin/sh\nif [ \"$1\" = view ]; then echo '\"1.2.3\"'; exit 0; fi\n\
-             while [ \"$1\" != --prefix ]; do shift; done\nhome=$2; shift 3\ncp -r {}/\"$1\"/. \"$home\"\n",
+            "#!/bin/sh\nif [ \"$1\" = view ]; then echo '\"1.2.3\"'; exit 0; fi\nwhat=$1\n\
+             while [ \"$1\" != --prefix ]; do shift; done\nhome=$2; shift 3\n\
+             if [ $what = rebuild ]; then echo built > \"$home/node_modules/$1/built.js\"; exit 0; fi\ncp -r {}/\"$1\"/. \"$home\"\n",
             registry.display()
         );
         executable(&stage.path("bin/npm"), &npm);
@@ -55,7 +56,7 @@ impl Shop {
         std::os::unix::fs::symlink("../pkg/run.sh", at(".bin/pkg")).expect("a link");
         let list = json!({"packages": {
             "node_modules/pkg": {"version": version, "integrity": format!("sha512-{}", version.repeat(20)), "dependencies": {"dep": "*"}},
-            "node_modules/dep": {"version": format!("9.{version}"), "integrity": "sha512-dep"},
+            "node_modules/dep": {"version": format!("9.{version}"), "integrity": "sha512-dep", "hasInstallScript": true},
         }});
         std::fs::write(at(".package-lock.json"), list.to_string()).expect("writable");
     }
@@ -367,4 +368,52 @@ fn variables_that_load_code_are_refused_or_pinned() {
         String::from_utf8_lossy(&said.stdout).contains("dangerous.load_variables")
             || String::from_utf8_lossy(&said.stderr).contains("dangerous.load_variables")
     );
+}
+
+/// Whether another program is the one to start is a person's decision about the whole server: neither a look at the
+/// differences nor an approval of something smaller makes it.
+#[test]
+fn another_program_is_not_started_or_approved_in_passing() {
+    let shop = Shop::new();
+    let [program, json] = [scripted(), shop.stage.path("files.json")];
+    let script =
+        |more: &str| executable(&shop.stage.path("serve.sh"), &format!("#!/bin/sh\n{more}exec {} {}\n", program.display(), json.display()));
+    script("");
+    let path = shop.stage.path("serve.sh").to_string_lossy().into_owned();
+    assert_eq!(shop.approve(&[&path]).0, Some(0));
+    shop.stage.forget("files");
+    let before = shop.lock();
+    script("true\n");
+    let (code, text) = shop.said(&["diff", "files", "--", &path]);
+    assert!(code == Some(10) && text.contains("serve.sh"), "{text}");
+    assert!(shop.stage.pids("files").is_empty(), "a look started what nobody approved");
+    for words in [&["approve", "files", "--all", "--yes", "--grade", "cosmetic"][..], &["approve", "files/a", "--yes"]] {
+        let (_, text) = shop.said(&[words, &["--", &path]].concat());
+        assert_eq!(shop.lock(), before, "{words:?} approved another program: {text}");
+        assert!(shop.stage.pids("files").is_empty(), "{words:?} started it");
+    }
+    assert_eq!(shop.refused(&[&path]).as_deref(), Some("artefact.changed"));
+    let (code, text) = shop.said(&["diff", "files", "--start", "--", &path]);
+    assert!(code == Some(10) && !shop.stage.pids("files").is_empty(), "{text}");
+    assert_eq!(shop.approve(&[&path]).0, Some(0), "the whole server");
+    assert_ne!(shop.lock(), before);
+}
+
+#[test]
+fn install_scripts_run_only_where_that_is_accepted() {
+    let shop = Shop::new();
+    let (code, text) = shop.approve(PINNED);
+    assert!(code == Some(0) && text.contains("install scripts were not run") && text.contains("dangerous.allow_scripts"), "{text}");
+    let built = |shop: &Shop| {
+        let homes = std::fs::read_dir(shop.stage.state().join("packages")).expect("packages").flatten();
+        homes.filter(|home| home.path().join("node_modules/dep/built.js").exists()).count()
+    };
+    assert_eq!(built(&shop), 0);
+    shop.stage.configure("[dangerous]\nallow_scripts = [\"dep\"]");
+    assert_eq!(shop.refused(PINNED).as_deref(), Some("artefact.changed"), "what a script made was not reviewed");
+    assert_eq!(built(&shop), 1);
+    let (code, text) = shop.approve(PINNED);
+    assert!(code == Some(0) && !text.contains("install scripts were not run"), "{text}");
+    assert_eq!(shop.refused(PINNED), None);
+    assert!(shop.said(&["check"]).1.contains("dangerous.allow_scripts"));
 }

@@ -144,8 +144,9 @@ impl Judging<'_> {
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let allowed = file.servers_allowed.map(|written| Arc::new(Allowed::read(written, problems)));
         let floating = if file.dangerous.floating_versions { Floating::Accepted } else { Floating::Refused };
+        let allow_scripts = file.dangerous.allow_scripts.iter().map(|name| name.get_ref().clone()).collect();
         let load_variables = file.dangerous.load_variables.iter().map(|name| name.get_ref().clone()).collect();
-        let supply = Supply { floating, load_variables, allowed, packages: self.places.state.join("packages") };
+        let supply = Supply { floating, load_variables, allow_scripts, allowed, packages: self.places.state.join("packages") };
         let surroundings = Surroundings { base: &base, variables: self.variables, plain, supply };
         let known = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
@@ -202,6 +203,12 @@ impl Judging<'_> {
         if file.dangerous.floating_versions {
             weakenings
                 .push("`dangerous.floating_versions`: servers whose version is not fixed start, whatever they have become".to_owned());
+        }
+        for package in &file.dangerous.allow_scripts {
+            let name = package.get_ref();
+            weakenings.push(format!(
+                "`dangerous.allow_scripts`: the install scripts of {name} run when it is fetched, before anybody looks at it"
+            ));
         }
         for variable in &file.dangerous.load_variables {
             let name = variable.get_ref();

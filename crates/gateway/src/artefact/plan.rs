@@ -106,6 +106,10 @@ impl Plan {
             Origin::Python(package) => format!("python {}", package.python.as_deref().unwrap_or_default()),
             Origin::Npm(_) | Origin::Image(_) | Origin::File(_) => "npm".to_owned(),
         });
+        // With other scripts run it is another installation.
+        if matches!(self.origin, Origin::Npm(_)) {
+            key.extend(self.settings.supply.allow_scripts.iter().map(|name| format!("scripts of {name}")));
+        }
         let digest = tree::text(&key.join("\n"));
         self.settings.supply.packages.join(digest.trim_start_matches("sha256:").get(..24).unwrap_or_default())
     }
@@ -129,7 +133,7 @@ impl Plan {
             tracing::info!(server = %self.settings.name, "fetching what it is made of");
             tree::remove(&home).and_then(|()| files::private_directory(&home)).map_err(|error| failed(error.to_string()))?;
             let installed = match &self.origin {
-                Origin::Npm(package) => npm::install(package, &home, FETCH).await,
+                Origin::Npm(package) => npm::install(package, &self.settings.supply.allow_scripts, (&home, FETCH)).await,
                 Origin::Python(package) => python::install(package, expected, (&home, FETCH)).await,
                 Origin::Image(_) | Origin::File(_) => Ok(()),
             };
@@ -156,7 +160,10 @@ impl Plan {
         let (origin, home) = (self.origin.clone(), self.home());
         let rest = |arguments: usize| -> Vec<OsString> { self.own().iter().skip(arguments).map(OsString::from).collect() };
         let fetched = match origin {
-            Origin::Npm(package) => self.looked(move || npm::look(&package, &home)).await,
+            Origin::Npm(package) => {
+                let allowed = self.settings.supply.allow_scripts.clone();
+                self.looked(move || npm::look(&package, &allowed, &home)).await
+            }
             Origin::Python(package) => self.looked(move || python::look(&package, &home)).await,
             Origin::Image(image) => {
                 return Ok(Ready { artefacts: image.artefact().into_iter().collect(), command: words(), ..Ready::default() });

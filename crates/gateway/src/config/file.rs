@@ -183,6 +183,8 @@ pub(super) struct Dangerous {
     pub(super) floating_versions: bool,
     /// Variables such as `NODE_OPTIONS` that a server's `env` may hold although they load code.
     pub(super) load_variables: Vec<Spanned<String>>,
+    /// npm packages whose install scripts are run when they are fetched.
+    pub(super) allow_scripts: Vec<Spanned<String>>,
     /// Issuers whose keys and introspection may be on private addresses and on this machine.
     pub(super) private_issuers: Vec<Spanned<String>>,
 }

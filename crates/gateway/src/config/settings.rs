@@ -89,6 +89,8 @@ pub struct Supply {
     pub floating: Floating,
     /// Variables in a server's `env` that load code and are accepted all the same. Only `dangerous` can say so.
     pub load_variables: BTreeSet<String>,
+    /// npm packages whose install scripts are run. Only `dangerous` can say so.
+    pub allow_scripts: BTreeSet<String>,
     /// The servers that may be used; all of them when the organisation does not say.
     pub allowed: Option<Arc<Allowed>>,
     /// Where packages are installed. May not exist yet.

@@ -24,7 +24,7 @@ type Key = (Caller, Option<Arc<str>>, Kind);
 
 /// All lists that are kept.
 #[derive(Debug, Default)]
-pub struct Lists(Mutex<HashMap<Key, Kept>>);
+pub(super) struct Lists(Mutex<HashMap<Key, Kept>>);
 
 #[derive(Debug)]
 struct Kept {
