@@ -82,6 +82,9 @@ fn build(plan: &Plan, bartizan: Option<PathBuf>) -> Result<Programs> {
     if bartizan.is_none() && (plan.wants("bartizan") || plan.wants(lists::NAME)) {
         run(cargo().args(profile).arg("bartizan"))?;
     }
+    if plan.wants(lists::NAME) {
+        run(cargo().args(profile).arg("bartizan-bench-catalog"))?;
+    }
     let dist = root().join("target/dist");
     Ok(Programs {
         loadgen: dist.join("bench-loadgen"),

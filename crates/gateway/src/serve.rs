@@ -347,6 +347,14 @@ async fn ended(running: Option<&Running>, enlisted: &Enlisted<'_>) -> Refusal {
     }
 }
 
+/// The servers that a listening listens to.
+fn heard(talk: &Talk, case: &Case) -> Vec<Arc<str>> {
+    match case.message() {
+        Message::Request { method: Method::Listen, .. } => talk.servers().into_iter().map(|server| server.name().clone()).collect(),
+        Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => Vec::new(),
+    }
+}
+
 /// Sends the call where it goes, and waits.
 async fn send(
     house: &Arc<House>,
@@ -357,7 +365,7 @@ async fn send(
 ) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
     let Some(name) = recorded.case().server().cloned() else {
-        let enlisted = house.stops.enlist(recorded.case());
+        let enlisted = house.stops.enlist(recorded.case(), heard(talk, recorded.case()));
         return local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted)).await;
     };
     let link = match (&guest.ask, talk.endpoint.server(&name)) {
@@ -377,7 +385,7 @@ async fn send(
         }
         (None, Some(running)) => {
             let ear: Ear = Ear::for_request(house, talk, visit.interim.clone());
-            let enlisted = house.stops.enlist(recorded.case());
+            let enlisted = house.stops.enlist(recorded.case(), []);
             let asked = Stopwatch::start();
             let answer = link.send(recorded, &ear as &dyn Listener, ended(Some(running), &enlisted)).await;
             house.metrics.waited(&name, asked.elapsed());
