@@ -58,7 +58,7 @@ fn offered(page: &Json) -> Offer {
 
 fn locked(offer: &Offer) -> Lock {
     let mut lock = Lock::default();
-    offer.all().for_each(|definition| lock.put("s", Pin::new(definition.clone(), Effect::Read)));
+    offer.all().for_each(|definition| drop(lock.put("s", Pin::new(definition.clone(), Effect::Read))));
     lock
 }
 

@@ -50,6 +50,7 @@ impl Shop {
         let [program, script] = [scripted(), self.stage.path("files.json")];
         executable(&at("pkg/run.sh"), &format!("#!/bin/sh\nexec {} {}\n", program.display(), script.display()));
         std::fs::write(at("pkg/package.json"), r#"{"bin":"run.sh"}"#).expect("writable");
+        std::fs::write(at("dep/package.json"), r#"{"name":"dep"}"#).expect("writable");
         std::fs::write(at("dep/index.js"), text).expect("writable");
         // It may stand there from an earlier publication.
         let _ = std::fs::remove_file(at(".bin/pkg"));
