@@ -182,6 +182,10 @@ fn a_server_that_dies_is_started_again_with_growing_pauses() {
 fn a_server_that_closes_its_output_and_lives_on_is_ended() {
     let stage = Stage::new("");
     let words = ["run", "--name", "files", "--", "sh", "-c", "echo $$ > mute.pid; exec 1>&-; exec sleep 600"];
+    // What it is made of is agreed to; that it says nothing is found out after that.
+    let mut review = vec!["approve", "files", "--all", "--yes"];
+    review.extend(&words[3..]);
+    assert_ne!(stage.output(&review).status.code(), Some(0));
     let mut client = Client::start(&mut stage.bartizan(&words));
     let started = Instant::now();
     let hello = client

@@ -109,6 +109,25 @@ fn a_subscription_takes_no_place_of_a_call() {
     stage.verify();
 }
 
+#[test]
+fn a_subscription_ends_when_its_server_or_its_client_is_suspended() {
+    let script = Script::with_tools(["a"]).era(Era::Modern).on("subscriptions/listen", vec![Act::Wait(0)]);
+    let stage = Stage::with_server("files", &script);
+    let token = stage.token("t", &[]).text;
+    let gateway = stage.serve();
+    for words in [["--server", "files"], ["--client", "t"]] {
+        let before = stage.reached("files").len();
+        let mut wire = listen(&gateway, &token);
+        eventually("it listens", || stage.reached("files").len() > before);
+        stage.done(&[&["suspend"], &words[..]].concat());
+        let ended = wire.response().expect("an end").json();
+        assert_eq!(reason(&ended), Some("serve.suspended"), "{words:?}: {ended}");
+        stage.done(&[&["resume"], &words[..]].concat());
+    }
+    drop(gateway);
+    stage.verify();
+}
+
 /// A call that waits for its client's answer to a question would wait for ever if the answer needed a place.
 #[test]
 fn an_answer_to_a_question_needs_no_place() {

@@ -30,8 +30,9 @@ impl Shop {
         std::fs::create_dir_all(stage.path("bin")).expect("a directory");
         let registry = stage.path("registry");
         let npm = format!(
-            "#!/bin/sh\nif [ \"$1\" = view ]; then echo '\"1.2.3\"'; exit 0; fi\n\
-             while [ \"$1\" != --prefix ]; do shift; done\nhome=$2; shift 3\ncp -r {}/\"$1\"/. \"$home\"\n",
+            "#!/bin/sh\nif [ \"$1\" = view ]; then echo '\"1.2.3\"'; exit 0; fi\nwhat=$1\n\
+             while [ \"$1\" != --prefix ]; do shift; done\nhome=$2; shift 3\n\
+             if [ $what = rebuild ]; then echo built > \"$home/node_modules/$1/built.js\"; exit 0; fi\ncp -r {}/\"$1\"/. \"$home\"\n",
             registry.display()
         );
         executable(&stage.path("bin/npm"), &npm);
@@ -49,13 +50,14 @@ impl Shop {
         let [program, script] = [scripted(), self.stage.path("files.json")];
         executable(&at("pkg/run.sh"), &format!("#!/bin/sh\nexec {} {}\n", program.display(), script.display()));
         std::fs::write(at("pkg/package.json"), r#"{"bin":"run.sh"}"#).expect("writable");
+        std::fs::write(at("dep/package.json"), r#"{"name":"dep"}"#).expect("writable");
         std::fs::write(at("dep/index.js"), text).expect("writable");
         // It may stand there from an earlier publication.
         let _ = std::fs::remove_file(at(".bin/pkg"));
         std::os::unix::fs::symlink("../pkg/run.sh", at(".bin/pkg")).expect("a link");
         let list = json!({"packages": {
             "node_modules/pkg": {"version": version, "integrity": format!("sha512-{}", version.repeat(20)), "dependencies": {"dep": "*"}},
-            "node_modules/dep": {"version": format!("9.{version}"), "integrity": "sha512-dep"},
+            "node_modules/dep": {"version": format!("9.{version}"), "integrity": "sha512-dep", "hasInstallScript": true},
         }});
         std::fs::write(at(".package-lock.json"), list.to_string()).expect("writable");
     }
@@ -299,4 +301,129 @@ fn a_lock_file_that_is_lost_while_the_gateway_runs_starts_nothing() {
     let mut session = gateway.visitor(&token).at("/mcp/files").initialize();
     assert_eq!(session.request("tools/list", &json!({})).json()["result"]["tools"], json!([]));
     assert_eq!(stage.pids("files").len(), before, "a program was started that nobody can vouch for");
+}
+
+/// A program of this machine is not started to find out what it would offer: nobody has looked at it.
+#[test]
+fn a_program_that_nobody_approved_is_not_started() {
+    let shop = Shop::new();
+    let direct = [scripted().to_string_lossy().into_owned(), shop.stage.path("files.json").to_string_lossy().into_owned()];
+    let direct: Vec<&str> = direct.iter().map(String::as_str).collect();
+    let mut client = shop.run(&direct);
+    let told = client.initialize()["result"]["instructions"].to_string();
+    assert!(told.contains("bartizan approve files"), "{told}");
+    assert_eq!(client.tools(), Vec::<String>::new());
+    assert_eq!(reason(&client.call("a", &json!({}))), Some("catalog.unapproved"));
+    assert!(client.said.text().contains("bartizan approve files"), "the operator reads what to do: {}", client.said.text());
+    assert!(shop.stage.pids("files").is_empty(), "it was started");
+    // Over HTTP it is the same, at the endpoint of all servers and at its own.
+    let (token, words) = (shop.stage.token("t", &[]).text, toml::Value::from(direct.clone()));
+    shop.stage.configure(&format!("[servers.files]\ncommand = {words}"));
+    let gateway = shop.stage.serve();
+    for (place, name) in [("/mcp", "files__a"), ("/mcp/files", "a")] {
+        let mut visitor = gateway.visitor(&token).at(place).initialize();
+        assert_eq!(visitor.request("tools/list", &json!({})).json()["result"]["tools"], json!([]), "{place}");
+        let called = visitor.request("tools/call", &json!({"name": name, "arguments": {}})).json();
+        assert_eq!(reason(&called), Some("catalog.unapproved"), "{place}");
+        let modern = gateway.visitor(&token).at(place).modern("server/discover", &json!({}));
+        assert!(modern.json()["result"]["instructions"].to_string().contains("bartizan approve files"), "{place}: {}", modern.json());
+    }
+    assert!(gateway.said.text().contains("bartizan approve files"), "{}", gateway.said.text());
+    drop(gateway);
+    assert!(shop.stage.pids("files").is_empty(), "it was started");
+    // The review starts it, and the client that waits sees what was approved.
+    assert_eq!(shop.approve(&direct).0, Some(0));
+    client.heard("notifications/tools/list_changed");
+    assert_eq!(client.tools(), ["a"]);
+    assert!(client.leave().success());
+    shop.stage.verify();
+}
+
+/// Variables that load code are not part of the program that was reviewed, so they are refused, or reviewed as well.
+#[test]
+fn variables_that_load_code_are_refused_or_pinned() {
+    let stage = Stage::with_server("files", &Script::with_tools(["a"]));
+    let refused = || {
+        let mut client = stage.run("files");
+        let found = reason(&client.request("initialize", &hello())).map(str::to_owned);
+        client.leave();
+        found
+    };
+    assert_eq!(refused(), None);
+    stage.configure("[servers.files.env]\nNODE_OPTIONS = \"--require=/tmp/x.js\"\nPYTHONUNBUFFERED = \"1\"");
+    let approve = || {
+        let output = stage.output(&["approve", "files", "--all", "--yes"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(refused().as_deref(), Some("artefact.unclear"));
+    let (code, text) = approve();
+    assert!(code == Some(2) && text.contains("NODE_OPTIONS") && text.contains("dangerous.load_variables"), "{text}");
+    stage.configure("[dangerous]\nload_variables = [\"NODE_OPTIONS\"]");
+    assert_eq!(refused().as_deref(), Some("artefact.changed"), "accepted is not reviewed");
+    assert_eq!(approve().0, Some(0));
+    assert_eq!(refused(), None);
+    stage.configure("[servers.files.env]\nNODE_OPTIONS = \"--require=/tmp/y.js\"");
+    assert_eq!(refused().as_deref(), Some("artefact.changed"), "another value is another program");
+    let said = stage.output(&["check"]);
+    assert!(
+        String::from_utf8_lossy(&said.stdout).contains("dangerous.load_variables")
+            || String::from_utf8_lossy(&said.stderr).contains("dangerous.load_variables")
+    );
+}
+
+/// Whether another program is the one to start is a person's decision about the whole server: neither a look at the
+/// differences nor an approval of something smaller makes it.
+#[test]
+fn another_program_is_not_started_or_approved_in_passing() {
+    let shop = Shop::new();
+    let [program, json] = [scripted(), shop.stage.path("files.json")];
+    let script =
+        |more: &str| executable(&shop.stage.path("serve.sh"), &format!("#!/bin/sh\n{more}exec {} {}\n", program.display(), json.display()));
+    script("");
+    let path = shop.stage.path("serve.sh").to_string_lossy().into_owned();
+    assert_eq!(shop.approve(&[&path]).0, Some(0));
+    shop.stage.forget("files");
+    let before = shop.lock();
+    script("true\n");
+    let (code, text) = shop.said(&["diff", "files", "--", &path]);
+    assert!(code == Some(10) && text.contains("serve.sh"), "{text}");
+    assert!(shop.stage.pids("files").is_empty(), "a look started what nobody approved");
+    for words in [&["approve", "files", "--all", "--yes", "--grade", "cosmetic"][..], &["approve", "files/a", "--yes"]] {
+        let (_, text) = shop.said(&[words, &["--", &path]].concat());
+        assert_eq!(shop.lock(), before, "{words:?} approved another program: {text}");
+        assert!(shop.stage.pids("files").is_empty(), "{words:?} started it");
+    }
+    assert_eq!(shop.refused(&[&path]).as_deref(), Some("artefact.changed"));
+    let (code, text) = shop.said(&["diff", "files", "--start", "--", &path]);
+    assert!(code == Some(10) && !shop.stage.pids("files").is_empty(), "{text}");
+    assert_eq!(shop.approve(&[&path]).0, Some(0), "the whole server");
+    assert_ne!(shop.lock(), before);
+}
+
+#[test]
+fn install_scripts_run_only_where_that_is_accepted() {
+    let shop = Shop::new();
+    let (code, text) = shop.approve(PINNED);
+    assert_eq!(code, Some(0), "{text}");
+    let warned = || {
+        let mut client = shop.run(PINNED);
+        client.initialize();
+        let text = client.said.text();
+        client.leave();
+        text.contains("install scripts were not run") && text.contains("dangerous.allow_scripts")
+    };
+    assert!(warned(), "nobody is told why a server may not work");
+    let built = |shop: &Shop| {
+        let homes = std::fs::read_dir(shop.stage.state().join("packages")).expect("packages").flatten();
+        homes.filter(|home| home.path().join("node_modules/dep/built.js").exists()).count()
+    };
+    assert_eq!(built(&shop), 0);
+    shop.stage.configure("[dangerous]\nallow_scripts = [\"dep\"]");
+    assert_eq!(shop.refused(PINNED).as_deref(), Some("artefact.changed"), "what a script made was not reviewed");
+    assert_eq!(built(&shop), 1);
+    let (code, text) = shop.approve(PINNED);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(!warned());
+    assert_eq!(shop.refused(PINNED), None);
+    assert!(shop.said(&["check"]).1.contains("dangerous.allow_scripts"));
 }

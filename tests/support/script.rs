@@ -73,6 +73,8 @@ pub struct Script {
     pub hello: BTreeMap<String, Value>,
     /// The tools that it offers.
     pub tools: Vec<Value>,
+    /// The tools that each of its processes offers instead, in the order in which they were started.
+    pub each: Vec<Vec<Value>>,
     /// The prompts that it offers.
     pub prompts: Vec<Value>,
     /// The resources that it offers.

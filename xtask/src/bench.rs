@@ -4,6 +4,7 @@
 //! All are measured in turns, so that a slow minute of the machine hits each of them; whoever is not
 //! being measured is stopped (SIGSTOP), so that idle background work does not count.
 
+mod lists;
 mod measure;
 mod nginx;
 mod report;
@@ -40,6 +41,7 @@ pub(crate) struct Programs {
     loadgen: PathBuf,
     upstream: PathBuf,
     bartizan: PathBuf,
+    catalog: PathBuf,
 }
 
 pub(crate) fn main(args: &[String]) -> Result<()> {
@@ -54,8 +56,9 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     } else {
         Plan { rounds: rounds.unwrap_or(3), secs: 4.0, warmup: 1.0, retries: 2, sessions: 1000, only, quick }
     };
-    if let Some(wrong) = plan.only.iter().find(|name| !stage::NAMES.contains(&name.as_str())) {
-        bail!("there is no target `{wrong}`; there are {}", stage::NAMES.join(", "));
+    let known = |name: &str| stage::NAMES.contains(&name) || name == lists::NAME;
+    if let Some(wrong) = plan.only.iter().find(|name| !known(name)) {
+        bail!("there is no target `{wrong}`; there are {}, {}", stage::NAMES.join(", "), lists::NAME);
     }
     let programs = build(&plan, bartizan)?;
     let loadgen = Loadgen { program: programs.loadgen.clone() };
@@ -68,20 +71,25 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     }
     let memory = stage.memory(&loadgen, &plan)?;
     drop(stage);
-    report::write(&plan, &rows, memory.as_ref())
+    let lists = if plan.wants(lists::NAME) { Some(lists::measure(&programs, &loadgen)?) } else { None };
+    report::write(&plan, &rows, (memory.as_ref(), lists.as_ref()))
 }
 
 fn build(plan: &Plan, bartizan: Option<PathBuf>) -> Result<Programs> {
     // Two commands, because one would give Bartizan the features that the load generator asks for.
     let profile = ["build", "--locked", "--profile", "dist", "-p"];
     run(cargo().args(profile).arg("bartizan-bench"))?;
-    if bartizan.is_none() && plan.wants("bartizan") {
+    if bartizan.is_none() && (plan.wants("bartizan") || plan.wants(lists::NAME)) {
         run(cargo().args(profile).arg("bartizan"))?;
+    }
+    if plan.wants(lists::NAME) {
+        run(cargo().args(profile).arg("bartizan-bench-catalog"))?;
     }
     let dist = root().join("target/dist");
     Ok(Programs {
         loadgen: dist.join("bench-loadgen"),
         upstream: dist.join("bench-upstream"),
+        catalog: dist.join("bench-catalog"),
         bartizan: bartizan.unwrap_or_else(|| dist.join("bartizan")),
     })
 }

@@ -14,6 +14,7 @@ mod plan;
 mod python;
 mod tool;
 mod tree;
+mod variables;
 mod words;
 
 pub use gate::{Approvals, Approved, Gate};
@@ -82,6 +83,8 @@ pub struct Ready {
     /// The command that starts exactly that.
     pub command: Vec<OsString>,
     first: Option<PathBuf>,
+    /// Variables that come after all others.
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 impl Ready {
@@ -107,8 +110,8 @@ pub async fn resolve(settings: &Arc<ServerSettings>) -> Result<Vec<Artefact>, Re
     permit(settings)?;
     match Plan::of(settings).await? {
         Some(plan) => {
-            plan.fetch().await?;
-            Ok(plan.ready().await?.artefacts)
+            plan.fetch(&[]).await?;
+            Ok(plan.ready(&[]).await?.artefacts)
         }
         None => Ok(Vec::new()),
     }
@@ -163,7 +166,7 @@ fn settings(words: &[String]) -> Result<usize, Unclear> {
     }
     let is_setting = |word: &&String| word.contains('=') && !word.starts_with('-');
     let given: Vec<&str> = words.iter().skip(1).take_while(is_setting).filter_map(|word| word.split('=').next()).collect();
-    if let Some(name) = given.iter().find(|name| loads_code(name)) {
+    if let Some(name) = given.iter().find(|name| **name == "PATH" || variables::loads_code(name)) {
         let what = format!("the variable {name} could change what runs");
         return Err(Unclear::new(what, "leave it out, and name programs and scripts by their paths"));
     }
@@ -172,12 +175,6 @@ fn settings(words: &[String]) -> Result<usize, Unclear> {
         return Err(Unclear::new("env is given an option or no program", "write the variables into the server's `env`"));
     }
     Ok(from)
-}
-
-/// Whether a variable says which programs or libraries are loaded.
-fn loads_code(name: &str) -> bool {
-    matches!(name, "PATH" | "NODE_OPTIONS" | "NODE_PATH" | "BASH_ENV" | "ENV")
-        || ["LD_", "DYLD_", "PYTHON"].iter().any(|begin| name.starts_with(begin))
 }
 
 /// Writes a file and makes the directories that it stands in.

@@ -160,7 +160,9 @@ impl Judging<'_> {
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let allowed = file.servers_allowed.map(|written| Arc::new(Allowed::read(written, problems)));
         let floating = if file.dangerous.floating_versions { Floating::Accepted } else { Floating::Refused };
-        let supply = Supply { floating, allowed, packages: self.places.state.join("packages") };
+        let allow_scripts = file.dangerous.allow_scripts.iter().map(|name| name.get_ref().clone()).collect();
+        let load_variables = file.dangerous.load_variables.iter().map(|name| name.get_ref().clone()).collect();
+        let supply = Supply { floating, load_variables, allow_scripts, allowed, packages: self.places.state.join("packages") };
         let known = stores::Known::of(&file.secrets);
         let stores = stores::stores(file.secrets, &base, problems);
         let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply };
@@ -179,6 +181,7 @@ impl Judging<'_> {
         let exchanged = if servers.iter().any(exchanges) { Exchanged::Yes } else { Exchanged::No };
         let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers, exchanged };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
+        let metrics = notices::metrics(file.metrics, problems);
         let probe_every = notices::probe_every(file.drift, problems);
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
@@ -191,6 +194,7 @@ impl Judging<'_> {
             environment,
             listen,
             clients,
+            metrics,
             names,
             servers,
             limits,
@@ -211,6 +215,7 @@ impl Judging<'_> {
             // One server, under its own names: nothing listens, and nothing is told apart.
             file.listen = listen::written::Listen::default();
             file.clients = Vec::new();
+            file.metrics = file::Metrics::default();
             file.names = file::Names::default();
             file.oauth = None;
             let key = Spanned::new(0..0, name.clone());
@@ -225,6 +230,16 @@ impl Judging<'_> {
         if file.dangerous.floating_versions {
             weakenings
                 .push("`dangerous.floating_versions`: servers whose version is not fixed start, whatever they have become".to_owned());
+        }
+        for package in &file.dangerous.allow_scripts {
+            let name = package.get_ref();
+            weakenings.push(format!(
+                "`dangerous.allow_scripts`: the install scripts of {name} run when it is fetched, before anybody looks at it"
+            ));
+        }
+        for variable in &file.dangerous.load_variables {
+            let name = variable.get_ref();
+            weakenings.push(format!("`dangerous.load_variables`: {name} in a server's `env` may load code that nobody reviewed"));
         }
         for issuer in &file.dangerous.private_issuers {
             let name = issuer.get_ref();

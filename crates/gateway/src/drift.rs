@@ -5,15 +5,17 @@
 //! told once: in the log, in the journal, and to the configured address. Nothing is decided here; the
 //! control `drift` refuses calls whether or not anybody was told.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_monitor::case::Kind;
-use bartizan_monitor::catalog::Offer;
+use bartizan_monitor::catalog::{Definition, Offer};
 use bartizan_monitor::lock::{Lock, Pin};
 use bartizan_monitor::wire::json::Json;
 
 use crate::journal::Journal;
+use crate::metrics::{Drifted, Metrics};
+use crate::review::grade::{Grade, grade, gravest};
 use crate::webhook::Hook;
 
 /// How many differences of one server are told between two reviews. One that changes without end drowns nobody else's.
@@ -24,6 +26,7 @@ const MOST: usize = 200;
 pub struct Drift {
     journal: Arc<Journal>,
     hook: Option<Hook>,
+    metrics: Arc<Metrics>,
     told: Mutex<HashMap<Arc<str>, Told>>,
 }
 
@@ -31,7 +34,7 @@ pub struct Drift {
 #[derive(Debug, Default)]
 struct Told {
     lock: Option<Arc<Lock>>,
-    known: BTreeSet<Found>,
+    known: BTreeMap<Found, Drifted>,
 }
 
 /// One definition that is not as it was reviewed.
@@ -63,15 +66,16 @@ impl Found {
 }
 
 impl Drift {
-    /// Tells it to the log, to this journal, and to the address, if there is one.
+    /// Tells it to the log, to this journal, and to the address, if there is one; and counts it.
     #[must_use]
-    pub fn new(journal: Arc<Journal>, hook: Option<Hook>) -> Self {
-        Self { journal, hook, told: Mutex::default() }
+    pub fn new(journal: Arc<Journal>, hook: Option<Hook>, metrics: Arc<Metrics>) -> Self {
+        Self { journal, hook, metrics, told: Mutex::default() }
     }
 
     /// Compares what a server offers with what was approved of it, and tells what is not known yet.
     pub fn look(&self, lock: &Arc<Lock>, server: &Arc<str>, offer: &Offer) {
-        for found in self.fresh(lock, server, offer) {
+        for (found, drifted) in self.fresh(lock, server, offer) {
+            self.metrics.found(server, drifted);
             tracing::warn!(%server, kind = found.kind, name = ?found.name, reason = found.what(), "a definition is not as it was approved; run: bartizan diff {server}");
             let told = found.told(server);
             self.journal.note(&Json::object([
@@ -85,35 +89,59 @@ impl Drift {
         }
     }
 
-    fn fresh(&self, lock: &Arc<Lock>, server: &Arc<str>, offer: &Offer) -> Vec<Found> {
+    /// What was not known yet, and how grave it is; counts what differs now, known or not.
+    fn fresh(&self, lock: &Arc<Lock>, server: &Arc<str>, offer: &Offer) -> Vec<(Found, Drifted)> {
         let found = compare(lock, server, offer);
         // The map is whole after every statement, so a panic elsewhere does not spoil it.
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let told = told.entry(server.clone()).or_default();
         if !told.lock.as_ref().is_some_and(|known| Arc::ptr_eq(known, lock)) {
             // What was reviewed changed: whatever still differs is news again.
-            *told = Told { lock: Some(lock.clone()), known: BTreeSet::new() };
+            *told = Told { lock: Some(lock.clone()), known: BTreeMap::new() };
         }
-        let room = MOST.saturating_sub(told.known.len());
-        let fresh: Vec<Found> = found.into_iter().filter(|found| !told.known.contains(found)).take(room).collect();
-        told.known.extend(fresh.iter().cloned());
+        let mut fresh = Vec::new();
+        let mut now = Vec::new();
+        for (found, pin, offered) in found {
+            let drifted = match told.known.get(&found) {
+                Some(drifted) => *drifted,
+                // Grading takes time that a server could use up: what comes after so many is taken for the gravest.
+                None if told.known.len() >= MOST => offered.map_or(Drifted::Removed, |_| Drifted::Changed(Grade::Steering)),
+                None => {
+                    let drifted = weigh(pin, offered);
+                    told.known.insert(found.clone(), drifted);
+                    fresh.push((found, drifted));
+                    drifted
+                }
+            };
+            now.push(drifted);
+        }
+        self.metrics.drifted(server, now);
         fresh
     }
 }
 
 /// The approved definitions that the server does not offer as they were reviewed. What a server says that it is
 /// and can do is not among them: it differs between clients, and nothing is called by it.
-fn compare(lock: &Lock, server: &str, offer: &Offer) -> Vec<Found> {
-    let differs = |pin: &Arc<Pin>| {
-        let offered = offer.get(pin.kind, &pin.name).map(|definition| definition.digest);
-        (offered != Some(pin.digest)).then(|| Found {
+fn compare<'a>(lock: &'a Lock, server: &str, offer: &'a Offer) -> Vec<(Found, &'a Pin, Option<&'a Definition>)> {
+    let differs = |pin: &'a Arc<Pin>| {
+        let offered = offer.get(pin.kind, &pin.name);
+        let digest = offered.map(|definition| definition.digest);
+        let found = || Found {
             kind: pin.kind.name(),
             name: pin.name.clone(),
             was: pin.digest.to_string(),
-            is: offered.map(|digest| digest.to_string()),
-        })
+            is: digest.map(|digest| digest.to_string()),
+        };
+        (digest != Some(pin.digest)).then(|| (found(), &**pin, offered))
     };
     lock.of(server).filter(|pin| pin.kind != Kind::Server).filter_map(differs).collect()
+}
+
+/// How grave a difference is.
+fn weigh(pin: &Pin, offered: Option<&Definition>) -> Drifted {
+    let Some(offered) = offered else { return Drifted::Removed };
+    // A difference that nobody can name is no light one.
+    Drifted::Changed(gravest(&grade(pin.kind, &pin.definition, &offered.json)).unwrap_or(Grade::Steering))
 }
 
 #[cfg(test)]
@@ -141,11 +169,11 @@ mod tests {
     #[test]
     fn news_is_told_once_and_again_after_a_review() {
         let directory = tempfile::tempdir().expect("dir");
-        let drift = Drift::new(Journal::open(directory.path()).expect("journal"), None);
+        let drift = Drift::new(Journal::open(directory.path()).expect("journal"), None, Metrics::new(&["s".into()]));
         let approved = lock(&offer(&[("a", "1"), ("b", "1")]));
         let server: Arc<str> = "s".into();
         let fresh = |lock: &Arc<Lock>, tools: &[(&str, &str)]| {
-            drift.fresh(lock, &server, &offer(tools)).iter().map(|found| (found.name.clone(), found.what())).collect::<Vec<_>>()
+            drift.fresh(lock, &server, &offer(tools)).iter().map(|(found, _)| (found.name.clone(), found.what())).collect::<Vec<_>>()
         };
         assert_eq!(fresh(&approved, &[("a", "1"), ("b", "1"), ("new", "1")]), []);
         let both = [("a".to_owned(), "drift.changed"), ("b".to_owned(), "drift.removed")];

@@ -105,6 +105,12 @@ impl Journal {
         }
     }
 
+    /// How many lines and bytes this process has written.
+    #[must_use]
+    pub fn size(&self) -> (u64, u64) {
+        self.writer.size()
+    }
+
     /// Writes the last line and waits until all is on disk. Calls that still run are closed after it.
     pub fn finish(&self) {
         self.note(&recover::end());

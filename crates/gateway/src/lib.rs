@@ -10,6 +10,7 @@ pub mod drift;
 pub mod front;
 pub mod identity;
 pub mod journal;
+pub mod metrics;
 pub mod review;
 pub mod secrets;
 pub mod serve;

@@ -2,9 +2,11 @@
 //! server or a client.
 
 mod accept;
+mod lists;
 mod local;
 mod place;
 mod run;
+mod task;
 pub(crate) use place::no_room;
 pub use run::{ServeError, run_http, run_stdio};
 
@@ -12,27 +14,28 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_monitor::case::{Case, Effect, Facts, ReplyForm};
+use bartizan_monitor::case::{Case, Effect, Facts};
 use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list, watched};
 use bartizan_monitor::journal::{Ticket, call_name};
 use bartizan_monitor::reason::gateway::{SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::reason::{Reason, Refusal};
-use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released, ReleasedKind};
+use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released};
 use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
-use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::Era;
 use bartizan_monitor::wire::{PARAMS, UNSOLICITED};
 use tokio_util::sync::CancellationToken;
 
 use crate::artefact::{Approvals, Approved};
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::consult;
 use crate::drift::Drift;
 use crate::front::{self, Reply};
 use crate::identity::Identity;
 use crate::journal::{Durability, Journal};
+use crate::metrics::{Call, Metrics};
 use crate::secrets::{Inventory, Keeper};
 use crate::session::{Ask, Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot, Standing};
@@ -69,6 +72,10 @@ pub struct House {
     pub drift: Drift,
     /// Where the secrets of servers come from.
     pub keeper: Arc<Keeper>,
+    /// How much happens.
+    pub metrics: Arc<Metrics>,
+    /// Lists that were made before.
+    lists: lists::Lists,
     /// Room for calls, streams and bodies.
     pub places: Places,
     draining: CancellationToken,
@@ -90,14 +97,16 @@ pub struct Visit<'a> {
 /// [`envelope::parse`]: bartizan_monitor::wire::envelope::parse
 pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed, Misread>) -> Option<Reply> {
     let (asked, ticket) = open(house, &visit, &arrival);
-    let outcome = live(house, &visit, ticket, arrival).await;
+    let mut call = house.metrics.call();
+    let outcome = live(house, &visit, (ticket, &mut call), arrival).await;
+    call.ended(&outcome);
     front::reply(&asked, outcome) // 10
 }
 
 async fn live(
     house: &Arc<House>,
     visit: &Visit<'_>,
-    ticket: Ticket,
+    (ticket, call): (Ticket, &mut Call<'_>),
     arrival: Result<Parsed, Misread>,
 ) -> Result<Option<Released>, Refusal> {
     let talk = visit.talk;
@@ -111,6 +120,7 @@ async fn live(
     let facts = facts(house, visit, &ticket);
     let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let (case, ticket) = closing(snapshot.catalog.case(parsed, &talk.caller, place, facts), ticket)?; // 4
+    case.server().into_iter().for_each(|server| call.concerns(server, case.effect()));
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
     let admitted = consult::ask(ruling)?; // 6
     let recorded = record(house, admitted).await?; // 7
@@ -120,7 +130,7 @@ async fn live(
     let released = snapshot.monitor.release(answer)?; // 9
     // Before anybody reads it: whatever follows from it comes later.
     returns.into_iter().for_each(|returns| talk.label_with(returns));
-    learn_task(talk, begun, &released);
+    task::learn(talk, begun, &released);
     Ok(Some(released))
 }
 
@@ -223,9 +233,22 @@ impl House {
     #[must_use]
     pub fn new(settings: Settings, current: Current, identity: Identity, journal: Arc<Journal>) -> Arc<Self> {
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
-        let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start));
+        let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
+        let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start), metrics.clone());
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
-        Arc::new(Self { settings, current, identity, journal, stops, drift, keeper, places, draining: CancellationToken::new() })
+        Arc::new(Self {
+            settings,
+            current,
+            identity,
+            journal,
+            stops,
+            drift,
+            keeper,
+            metrics,
+            lists: lists::Lists::default(),
+            places,
+            draining: CancellationToken::new(),
+        })
     }
 
     /// The snapshot of this moment.
@@ -264,7 +287,7 @@ impl House {
                     return Err(Refusal::new(PARAMS, format!("more than {MAX_WATCHED} resources in one listening")));
                 }
                 guest.running = Some(talk.start(id)?);
-                guest.owner = task_owner(talk, *method, params.as_ref());
+                guest.owner = task::owner(talk, *method, params.as_ref());
             }
             Message::Response { id, .. } => {
                 let ask = talk.asks.answered(id).ok_or_else(|| Refusal::new(UNSOLICITED, "no server waits for it"))?;
@@ -322,31 +345,6 @@ impl House {
     }
 }
 
-fn task_owner(talk: &Talk, method: Method, params: Option<&Json>) -> Option<Owner> {
-    if method == Method::TasksList {
-        // Tasks of several servers cannot be told apart in one list.
-        return talk.endpoint.sole().map(|server| Owner { server: server.name().clone(), tool: None });
-    }
-    let id = params?.view().get("taskId").and_then(View::as_str)?;
-    talk.task_owner(&id)
-}
-
-/// Remembers the task that an answer announces (2025-11-25: `task.taskId`; tasks extension: `taskId`).
-///
-/// Only a call begins a task: a server could claim the tasks of another in any other answer.
-fn learn_task(talk: &Talk, begun: Option<Owner>, released: &Released) {
-    let Some(owner) = begun.filter(|_| released.kind() == ReleasedKind::Reply(ReplyForm::Result)) else { return };
-    let body = released.body().view();
-    let task = body.at(&["task", "taskId"]).or_else(|| body.get("taskId")).and_then(View::as_str);
-    let Some(task) = task else { return };
-    match talk.task_owner(&task) {
-        None => talk.remember_task(task.into_owned(), owner),
-        Some(known) if known == owner => {}
-        // Two tools claim one task: as which of them it should be judged cannot be known, so it is nobody's.
-        Some(_) => talk.disown_task(&task),
-    }
-}
-
 /// Writes the decision down before anything happens; on disk for what changes the world.
 async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> {
     let durability = if admitted.case().effect() == Effect::Read { Durability::Written } else { Durability::OnDisk };
@@ -363,17 +361,25 @@ async fn ended(running: Option<&Running>, enlisted: &Enlisted<'_>) -> Refusal {
     }
 }
 
+/// The servers that a listening listens to.
+fn heard(talk: &Talk, case: &Case) -> Vec<Arc<str>> {
+    match case.message() {
+        Message::Request { method: Method::Listen, .. } => talk.servers().into_iter().map(|server| server.name().clone()).collect(),
+        Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => Vec::new(),
+    }
+}
+
 /// Sends the call where it goes, and waits.
 async fn send(
     house: &Arc<House>,
     visit: &Visit<'_>,
-    (snapshot, menus): (&Snapshot, &[Menu]),
+    (snapshot, menus): (&Arc<Snapshot>, &[Menu]),
     recorded: Recorded,
     mut guest: Guest,
 ) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
     let Some(name) = recorded.case().server().cloned() else {
-        let enlisted = house.stops.enlist(recorded.case());
+        let enlisted = house.stops.enlist(recorded.case(), heard(talk, recorded.case()));
         return local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted)).await;
     };
     let link = match (&guest.ask, talk.endpoint.server(&name)) {
@@ -393,8 +399,11 @@ async fn send(
         }
         (None, Some(running)) => {
             let ear: Ear = Ear::for_request(house, talk, visit.interim.clone());
-            let enlisted = house.stops.enlist(recorded.case());
-            let answer = link.send(recorded, &ear as &dyn Listener, ended(Some(running), &enlisted)).await?;
+            let enlisted = house.stops.enlist(recorded.case(), []);
+            let asked = Stopwatch::start();
+            let answer = link.send(recorded, &ear as &dyn Listener, ended(Some(running), &enlisted)).await;
+            house.metrics.waited(&name, asked.elapsed());
+            let answer = answer?;
             ear.finish();
             Ok(Some(answer))
         }

@@ -43,6 +43,12 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         Ok(Share { of: self.clone(), who: who.clone(), amount })
     }
 
+    /// How much is taken, by everybody together.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        self.taken().all
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken<K>> {
         // Nothing between the two counts can panic, so they are whole whatever panics elsewhere.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)

@@ -111,7 +111,8 @@ struct Seen {
 #[derive(Debug)]
 struct RunningCall {
     caller: bartizan_monitor::case::Caller,
-    server: Option<Arc<str>>,
+    /// The servers that it concerns.
+    servers: Vec<Arc<str>>,
     tool: Option<String>,
     stopped: CancellationToken,
 }
@@ -145,12 +146,13 @@ impl Watched {
         fresh.stops.clone()
     }
 
-    /// Enters a call that is on its way; leaving is dropping what is returned.
-    pub fn enlist(&self, case: &Case) -> Enlisted<'_> {
+    /// Enters a call that is on its way, and the servers to which it listens beside the one that it names; leaving is
+    /// dropping what is returned.
+    pub fn enlist(&self, case: &Case, heard: impl IntoIterator<Item = Arc<str>>) -> Enlisted<'_> {
         let stopped = CancellationToken::new();
         let call = RunningCall {
             caller: case.caller().clone(),
-            server: case.server().cloned(),
+            servers: case.server().cloned().into_iter().chain(heard).collect(),
             tool: case.item().map(|item| item.pin.name.clone()),
             stopped: stopped.clone(),
         };
@@ -168,7 +170,8 @@ impl Watched {
                 continue;
             }
             for (id, call) in &*self.running() {
-                let stopped = stops.cover(&call.caller, call.server.as_deref(), call.tool.as_deref());
+                let of = |server: Option<&str>| stops.cover(&call.caller, server, call.tool.as_deref());
+                let stopped = of(None).or_else(|| call.servers.iter().find_map(|server| of(Some(server))));
                 if let Some(stopped) = stopped.filter(|_| !call.stopped.is_cancelled()) {
                     call.stopped.cancel();
                     told(*id, stopped);

@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 fn main() {
     let mut words = std::env::args().skip(1);
     let path = PathBuf::from(words.next().expect("a script"));
-    let server = Arc::new(Server { path, met_discovery: AtomicBool::new(false), files: Mutex::new(()) });
+    let number = std::fs::read_to_string(path.with_extension("pids")).map_or(0, |pids| pids.lines().count());
+    let server = Arc::new(Server { path, number, met_discovery: AtomicBool::new(false), files: Mutex::new(()) });
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     server.append("env", &serde_json::to_string(&environment).expect("text"));
     server.append("pids", &std::process::id().to_string());
@@ -34,6 +35,8 @@ fn main() {
 
 struct Server {
     path: PathBuf,
+    /// How many processes of it were started before.
+    number: usize,
     met_discovery: AtomicBool,
     files: Mutex<()>,
 }
@@ -121,7 +124,7 @@ impl Server {
         let result = match received.method() {
             "initialize" => self.initialized(&script, received),
             "server/discover" => self.discovered(&script),
-            "tools/list" => Ok(json!({"tools": script.tools})),
+            "tools/list" => Ok(json!({"tools": script.each.get(self.number).unwrap_or(&script.tools)})),
             "prompts/list" => Ok(json!({"prompts": script.prompts})),
             "resources/list" => Ok(json!({"resources": script.resources})),
             "resources/templates/list" => Ok(json!({"resourceTemplates": script.templates})),

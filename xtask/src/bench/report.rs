@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::lists::Lists;
 use super::measure::{Figures, Rows};
 use super::stage::{DIRECT, LEGACY, MODERN, Memory, NGINX, STDIO, STDIO_DIRECT};
 use super::{CLIENTS, INFLIGHT, Plan, SIZES};
@@ -23,15 +24,15 @@ request is written until its answer is complete, CPU the time of the gateway's p
 ";
 
 /// Writes the page; a quick run is too short to be published and goes to `target/`.
-pub(crate) fn write(plan: &Plan, rows: &Rows, memory: Option<&Memory>) -> Result<()> {
-    let page = page(plan, rows, memory)?;
+pub(crate) fn write(plan: &Plan, rows: &Rows, more: (Option<&Memory>, Option<&Lists>)) -> Result<()> {
+    let page = page(plan, rows, more)?;
     let path = if plan.quick || !plan.only.is_empty() { "target/performance.md" } else { "docs/performance.md" };
     std::fs::write(root().join(path), &page).with_context(|| format!("writing {path}"))?;
     println!("\n{page}\nwrote {path}");
     Ok(())
 }
 
-fn page(plan: &Plan, rows: &Rows, memory: Option<&Memory>) -> Result<String> {
+fn page(plan: &Plan, rows: &Rows, (memory, lists): (Option<&Memory>, Option<&Lists>)) -> Result<String> {
     let mut p = String::from("# Performance\n\nMade by `cargo xtask bench`; do not edit.\n\n");
     p.push_str(&circumstances(plan, rows)?);
     p.push_str("\n## Method\n\n");
@@ -53,6 +54,10 @@ fn page(plan: &Plan, rows: &Rows, memory: Option<&Memory>) -> Result<String> {
         writeln!(p, "| from exec to the first answered call | {:.0} ms |", m.first_call_ms()?)?;
         writeln!(p, "| memory of an idle gateway | {:.1} MiB |", m.idle_mib()?)?;
         writeln!(p, "| memory per session ({} held open with their connections) | {:.1} KiB |", m.count, m.session_kib()?)?;
+    }
+    if let Some(lists) = lists {
+        writeln!(p, "\n## A catalogue of 1,000 tools\n\n| | |\n|---|---|")?;
+        lists.rows()?.iter().try_for_each(|(what, value)| writeln!(p, "| {what} | {value} |"))?;
     }
     Ok(p)
 }

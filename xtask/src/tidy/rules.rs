@@ -85,7 +85,9 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("review", &["config", "config/files"]),
             row("stops", &["config/files"]),
             row("tls", &["config", "config/files"]),
-            row("drift", &["journal", "webhook"]),
+            // What differs is counted by how grave it is.
+            row("drift", &["journal", "metrics", "review/*", "webhook"]),
+            row("metrics", &["review/*"]),
             row("webhook", &["clock", "config", "identity", "upstream"]),
             // What is started is looked at just before, so the way to a server leads through it.
             row("artefact", &["config", "config/files"]),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bartizan_monitor::lock::artefact::{Artefact, Source};
 
 use super::words::{Options, Unclear};
-use super::{npm, python, tree};
+use super::{npm, python, tree, variables};
 use crate::config::files;
 
 const NODE: Options = Options {
@@ -102,8 +102,7 @@ impl Program {
 
 /// Refuses the name of a program that runs something else, in a way that is not understood here.
 fn judge(name: &str) -> Result<(), Unclear> {
-    let is_version = |rest: &str| rest.is_empty() || rest.trim_start_matches(['-', '.']).starts_with(|c: char| c.is_ascii_digit());
-    let is_one_of = |list: &[&str]| list.iter().any(|known| name.strip_prefix(known).is_some_and(is_version));
+    let is_one_of = |list: &[&str]| is_named(name, list);
     if is_one_of(FETCHERS) {
         let what = format!("{name} fetches what it runs, and what that is cannot be pinned here");
         return Err(Unclear::new(what, "write npx -y NAME@VERSION or uvx NAME@VERSION, or start the installed program by its path"));
@@ -133,6 +132,10 @@ pub(super) struct Found {
     pub(super) program: PathBuf,
     /// Code that stands in no file: nothing can be said about its place.
     pub(super) inline: bool,
+    /// Whether Python runs it.
+    pub(super) python: bool,
+    /// What runs the program, with its options, where that is a Python script.
+    interpreter: Vec<OsString>,
 }
 
 /// Where relative names begin, and where programs are looked for.
@@ -162,8 +165,10 @@ impl Around<'_> {
 /// Looks at everything that a program is made of.
 pub(super) fn look(program: &Program, around: &Around<'_>) -> Result<Found, String> {
     let path = around.program(&program.program)?;
-    let mut found = Found { program: path.clone(), ..Found::default() };
+    let python = is_python(&program.program);
+    let mut found = Found { program: path.clone(), python, ..Found::default() };
     add_file(&mut found, &program.program, &path)?;
+    shim(&path, &program.program)?;
     shebang(&mut found, &path, around)?;
     let env = python::environment_of(&path);
     match &program.code {
@@ -258,21 +263,32 @@ fn check_installed(module: &str, env: Option<&Path>) -> Result<(), String> {
     env.map(|_| ()).ok_or_else(missing)
 }
 
-/// A program that is itself a script: what runs it belongs to it.
-fn shebang(found: &mut Found, path: &Path, around: &Around<'_>) -> Result<(), String> {
+/// The words after `#!` in the first line of a script; nothing for what is none.
+fn first_line(path: &Path) -> Result<Option<Vec<String>>, String> {
     let mut line = String::new();
     let open = files::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     // What is not text has no first line.
     let read = BufReader::new(open.take(512)).read_line(&mut line).is_ok();
-    let Some(rest) = line.strip_prefix("#!").filter(|_| read) else { return Ok(()) };
-    let words: Vec<&str> = rest.split_whitespace().filter(|word| *word != "-S").collect();
-    let interpreter = match words.as_slice() {
-        [env, name, ..] if env.ends_with("/env") => *name,
-        [interpreter, ..] => *interpreter,
-        [] => return Ok(()),
-    };
+    let rest = line.strip_prefix("#!").filter(|_| read);
+    Ok(rest.map(|rest| rest.split_whitespace().map(str::to_owned).collect()))
+}
+
+/// A program that is itself a script: what runs it belongs to it.
+fn shebang(found: &mut Found, path: &Path, around: &Around<'_>) -> Result<(), String> {
+    let Some(words) = first_line(path)? else { return Ok(()) };
+    let words = through_env(&words).map_err(|what| format!("{}: its first line {what}", path.display()))?;
+    let Some((interpreter, options)) = words.split_first() else { return Ok(()) };
+    let name = interpreter.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    if is_named(&name, FETCHERS) || is_named(&name, WRAPPERS) {
+        return Err(format!("{}: its first line starts {name}, which decides by itself what runs", path.display()));
+    }
     let program = around.program(interpreter)?;
+    shim(&program, interpreter)?;
     add_file(found, interpreter, &program)?;
+    if is_python(interpreter) {
+        found.python = true;
+        found.interpreter = std::iter::once(program.clone().into_os_string()).chain(options.iter().map(OsString::from)).collect();
+    }
     if let Some(env) = python::environment_of(&program) {
         found.artefacts.push(python::environment(&env)?);
     }
@@ -283,9 +299,85 @@ fn shebang(found: &mut Found, path: &Path, around: &Around<'_>) -> Result<(), St
     Ok(())
 }
 
-/// The command line with its program where it was found.
-pub(super) fn start(found: &Found, rest: &[String]) -> Vec<OsString> {
-    std::iter::once(found.program.clone().into_os_string()).chain(rest.iter().map(OsString::from)).collect()
+/// The interpreter and its options, where `env` looks for it: `env NAME` and `env -S [NAME=VALUE …] NAME OPTIONS`.
+fn through_env(words: &[String]) -> Result<&[String], String> {
+    match words {
+        [env, rest @ ..] if env.ends_with("/env") => {
+            let rest = match rest {
+                [split, rest @ ..] if matches!(split.as_str(), "-S" | "--split-string") => rest,
+                // The system hands over all of it as one word, which is no program's name.
+                [_, _, ..] => return Err("gives env more than a name; write env -S".to_owned()),
+                rest => rest,
+            };
+            let is_setting = |word: &&String| word.contains('=') && !word.starts_with('-');
+            let settings: Vec<&String> = rest.iter().take_while(is_setting).collect();
+            if let Some(word) =
+                settings.iter().find(|word| word.split('=').next().is_some_and(|name| name == "PATH" || variables::loads_code(name)))
+            {
+                return Err(format!("sets {word}, which could change what runs"));
+            }
+            match rest.get(settings.len()..).unwrap_or_default() {
+                [] => Err("gives env no program".to_owned()),
+                [first, ..] if first.starts_with('-') || first.contains(['"', '\'', '\\', '$']) => {
+                    Err(format!("gives env {first}, which is not understood here"))
+                }
+                // Python is started without env below, and the settings would get lost.
+                [first, ..] if is_python(first) && !settings.is_empty() => {
+                    Err("sets variables for Python; write them into the server's `env`".to_owned())
+                }
+                rest => Ok(rest),
+            }
+        }
+        words => Ok(words),
+    }
+}
+
+/// Refuses what a version manager puts in the place of a program: it chooses another one at each start, by files and
+/// variables that nobody reviewed.
+fn shim(path: &Path, word: &str) -> Result<(), String> {
+    let asked = word.rsplit('/').next().unwrap_or_default();
+    let real = path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?;
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let leads_to_manager = name(&real) != asked.to_ascii_lowercase() && MANAGERS.contains(&name(&real).as_str());
+    let is_script = first_line(path)?.is_some();
+    let stands_with_shims = path.parent().is_some_and(|parent| name(parent) == "shims");
+    let is_interpreter = INTERPRETED.iter().any(|known| asked.to_ascii_lowercase().starts_with(known));
+    if leads_to_manager || (is_script && (stands_with_shims || is_interpreter)) {
+        return Err(format!(
+            "{} starts another program, which a version manager chooses anew each time; name the real one, as `pyenv which {asked}`, `asdf which {asked}`, `mise which {asked}` or `volta which {asked}` shows it",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Programs to which the shims of version managers are links.
+const MANAGERS: &[&str] = &["volta-shim", "volta", "mise", "rtx", "asdf", "proto", "proto-shim", "fnm"];
+
+/// How the names of interpreters begin that are binaries everywhere.
+const INTERPRETED: &[&str] = &["python", "pypy", "node"];
+
+fn is_named(name: &str, list: &[&str]) -> bool {
+    let is_version = |rest: &str| rest.is_empty() || rest.trim_start_matches(['-', '.']).starts_with(|c: char| c.is_ascii_digit());
+    list.iter().any(|known| name.strip_prefix(known).is_some_and(is_version))
+}
+
+fn is_python(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    name.starts_with("python") || name.starts_with("pypy")
+}
+
+/// The command line with its program where it was found. Python is told to look for byte code in `empty`.
+pub(super) fn start(found: &Found, rest: &[String], empty: Option<&Path>) -> Vec<OsString> {
+    let options = || empty.into_iter().flat_map(python::byte_code_options);
+    let rest = rest.iter().map(OsString::from);
+    let program = found.program.clone().into_os_string();
+    if found.interpreter.is_empty() {
+        return std::iter::once(program).chain(options()).chain(rest).collect();
+    }
+    // Of two equal options Python takes the first.
+    let (first, own) = found.interpreter.split_at(1);
+    first.iter().cloned().chain(options()).chain(own.iter().cloned()).chain([program]).chain(rest).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{ARTEFACT_CHANGED, ARTEFACT_UNKNOWN};
 
 use super::plan::Plan;
-use super::{Origin, Ready, permit, refusal};
+use super::{Ready, permit, refusal};
 use crate::config::ServerSettings;
 
 /// Who says what was approved, at this moment.
@@ -49,20 +49,29 @@ enum Expected {
     Anything,
 }
 
+impl Expected {
+    fn artefacts(&self) -> &[Artefact] {
+        match self {
+            Self::Exactly(artefacts) => artefacts,
+            Self::Anything => &[],
+        }
+    }
+}
+
 impl Gate {
     /// Fetches what is missing, so that it does not count as the time that a server takes to start.
     pub async fn prepare(&self, settings: &Arc<ServerSettings>) -> Result<(), Refusal> {
         permit(settings)?;
         let Some(plan) = Plan::of(settings).await? else { return Ok(()) };
-        self.expected(&plan)?;
-        plan.fetch().await
+        let expected = self.expected(&plan)?;
+        plan.fetch(expected.artefacts()).await
     }
 
     /// Looks at what a server is made of, and lets it start if that is what it should be.
     pub async fn pass(&self, settings: &Arc<ServerSettings>) -> Result<Ready, Refusal> {
         let Some(plan) = Plan::of(settings).await? else { return Ok(Ready::default()) };
         let expected = self.expected(&plan)?;
-        let ready = plan.ready().await?;
+        let ready = plan.ready(expected.artefacts()).await?;
         match expected {
             Expected::Exactly(expected) if expected != ready.artefacts => {
                 let what = expected
@@ -82,13 +91,12 @@ impl Gate {
             Self::Shown(shown) => return Ok(Expected::Exactly(shown.to_vec())),
             Self::Locked(approvals) => approvals.of(&plan.settings.name),
         };
-        let is_fetched = !matches!(plan.origin, Origin::File(_));
-        if plan.floats() || !approved.artefacts.is_empty() {
-            return Ok(if plan.floats() { Expected::Anything } else { Expected::Exactly(approved.artefacts) });
-        }
-        // A program of this machine is here already, and nothing of it is seen; a package would be fetched first.
-        if !approved.definitions && !is_fetched {
+        // What floats is accepted as dangerous, and still nobody starts what nobody has looked at.
+        if plan.floats() && approved.definitions {
             return Ok(Expected::Anything);
+        }
+        if !plan.floats() && !approved.artefacts.is_empty() {
+            return Ok(Expected::Exactly(approved.artefacts));
         }
         let name = &plan.settings.name;
         Err(refusal(ARTEFACT_UNKNOWN, &plan.settings, &format!("nobody has approved what it is made of; run: bartizan approve {name}")))

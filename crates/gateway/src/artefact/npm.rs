@@ -106,8 +106,8 @@ pub(super) async fn newest(spec: &Spec, launcher: &str) -> Option<String> {
     last.as_str().map(std::borrow::Cow::into_owned).filter(|version| is_exact(version))
 }
 
-/// Installs the packages into `home`.
-pub(super) async fn install(package: &Package, home: &Path, limit: Duration) -> Result<(), String> {
+/// Installs the packages into `home`, and runs the install scripts of those that are allowed to.
+pub(super) async fn install(package: &Package, scripts: &BTreeSet<String>, (home, limit): (&Path, Duration)) -> Result<(), String> {
     let fixed = [
         "npm",
         "install",
@@ -126,12 +126,22 @@ pub(super) async fn install(package: &Package, home: &Path, limit: Duration) -> 
     words.push(OsStr::new("--"));
     words.extend(wanted.iter().map(OsStr::new));
     let said = tool::run(&words, beside(&package.launcher), Some(home), ("", limit)).await?;
-    let installed = package.specs.iter().all(|spec| manifest(home, &spec.name).is_ok());
-    if installed { Ok(()) } else { Err(format!("npm install did not install it: {}", said.last_words())) }
+    if !package.specs.iter().all(|spec| manifest(home, &spec.name).is_ok()) {
+        return Err(format!("npm install did not install it: {}", said.last_words()));
+    }
+    let wanted: Vec<&String> = scripts.iter().filter(|name| manifest(home, name).is_ok()).collect();
+    if !wanted.is_empty() {
+        let mut words =
+            ["npm", "rebuild", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--prefix"].map(OsStr::new).to_vec();
+        words.extend([home.as_os_str(), OsStr::new("--")]);
+        words.extend(wanted.into_iter().map(OsStr::new));
+        tool::run(&words, beside(&package.launcher), Some(home), ("", limit)).await?;
+    }
+    Ok(())
 }
 
 /// What is installed in `home`, and how it is started.
-pub(super) fn look(package: &Package, home: &Path) -> Result<Fetch, String> {
+pub(super) fn look(package: &Package, scripts: &BTreeSet<String>, home: &Path) -> Result<Fetch, String> {
     let names: Vec<&str> = package.specs.iter().map(|spec| spec.name.as_str()).collect();
     let artefacts = closure(home, &names)?;
     for (spec, artefact) in package.specs.iter().zip(&artefacts) {
@@ -139,12 +149,25 @@ pub(super) fn look(package: &Package, home: &Path) -> Result<Fetch, String> {
             return Err(format!("{} is installed in version {}", spec.name, artefact.version));
         }
     }
+    let left_out: Vec<String> = with_scripts(home)?.into_iter().filter(|name| !scripts.contains(name)).collect();
+    if !left_out.is_empty() {
+        tracing::warn!(
+            packages = %left_out.join(", "),
+            "install scripts were not run; if the server does not work without them, install it yourself and start it by its path, or accept the risk with `dangerous.allow_scripts`"
+        );
+    }
     let bin = bin(package, home)?;
     Ok(Fetch {
         artefacts,
         start: vec![home.join("node_modules/.bin").join(bin).into()],
         first: beside(&package.launcher).map(Path::to_owned),
     })
+}
+
+/// The packages that have install scripts, as npm says.
+fn with_scripts(home: &Path) -> Result<BTreeSet<String>, String> {
+    let name = |key: &str| key.rsplit_once("node_modules/").map_or(key, |(_, name)| name).to_owned();
+    Ok(installed(home)?.iter().filter(|(_, entry)| entry.scripts).map(|(key, _)| name(key)).collect())
 }
 
 fn manifest(home: &Path, name: &str) -> Result<Json, String> {
@@ -184,6 +207,7 @@ struct Entry {
     version: String,
     integrity: String,
     needs: Vec<(String, Need)>,
+    scripts: bool,
 }
 
 #[derive(PartialEq, Eq)]
@@ -262,7 +286,8 @@ fn read_entry(key: &str, entry: View<'_>) -> Result<Entry, String> {
     // A package that was fetched from elsewhere has no integrity, but an address.
     let integrity = Some(text("integrity")).filter(|integrity| !integrity.is_empty());
     let integrity = integrity.unwrap_or_else(|| tree::text(&text("resolved")));
-    Ok(Entry { version: text("version"), integrity, needs })
+    let scripts = entry.get("hasInstallScript").and_then(View::as_bool) == Some(true);
+    Ok(Entry { version: text("version"), integrity, needs, scripts })
 }
 
 /// Finds what `name` means in the package at `key`, as node does: in its own packages, then in those around it.

@@ -9,8 +9,9 @@ use bartizan_monitor::lock::artefact::Source;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{ARTEFACT_FLOATING, ARTEFACT_UNCLEAR, UPSTREAM_NOT_ALLOWED};
 
-use super::{Origin, Ready, Spec, file, npm, python, refusal, tool, tree};
+use super::{Origin, Ready, Spec, file, npm, python, refusal, tool, tree, variables};
 use crate::config::{Floating, How, ServerSettings, files};
+use bartizan_monitor::lock::artefact::Artefact;
 
 /// How long fetching a package may take.
 const FETCH: Duration = Duration::from_secs(300);
@@ -22,6 +23,8 @@ pub(super) struct Plan {
     from: usize,
     pub(super) origin: Origin,
     path: OsString,
+    /// Variables that load code, and that somebody accepted.
+    variables: Vec<Artefact>,
 }
 
 impl Plan {
@@ -29,9 +32,10 @@ impl Plan {
     pub(super) async fn of(settings: &Arc<ServerSettings>) -> Result<Option<Self>, Refusal> {
         let How::Stdio { command, env, .. } = &settings.how else { return Ok(None) };
         let (from, origin) = Origin::read(command).map_err(|unclear| refusal(ARTEFACT_UNCLEAR, settings, &unclear.to_string()))?;
+        let variables = variables::pinned(settings).map_err(|unclear| refusal(ARTEFACT_UNCLEAR, settings, &unclear.to_string()))?;
         let own = env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value.plain()));
         let path = own.unwrap_or_else(tool::search_path);
-        let plan = Self { settings: settings.clone(), words: command.clone(), from, origin, path };
+        let plan = Self { settings: settings.clone(), words: command.clone(), from, origin, path, variables };
         plan.permit()?;
         if plan.floats() && settings.supply.floating == Floating::Refused {
             return Err(refusal(ARTEFACT_FLOATING, settings, &plan.how_to_pin().await));
@@ -102,12 +106,16 @@ impl Plan {
             Origin::Python(package) => format!("python {}", package.python.as_deref().unwrap_or_default()),
             Origin::Npm(_) | Origin::Image(_) | Origin::File(_) => "npm".to_owned(),
         });
+        // With other scripts run it is another installation.
+        if matches!(self.origin, Origin::Npm(_)) {
+            key.extend(self.settings.supply.allow_scripts.iter().map(|name| format!("scripts of {name}")));
+        }
         let digest = tree::text(&key.join("\n"));
         self.settings.supply.packages.join(digest.trim_start_matches("sha256:").get(..24).unwrap_or_default())
     }
 
-    /// Installs what is not installed yet.
-    pub(super) async fn fetch(&self) -> Result<(), Refusal> {
+    /// Installs what is not installed yet: of what comes along, the versions that are `expected`, where any are.
+    pub(super) async fn fetch(&self, expected: &[Artefact]) -> Result<(), Refusal> {
         if self.floats() || self.specs().is_empty() {
             return Ok(());
         }
@@ -125,8 +133,8 @@ impl Plan {
             tracing::info!(server = %self.settings.name, "fetching what it is made of");
             tree::remove(&home).and_then(|()| files::private_directory(&home)).map_err(|error| failed(error.to_string()))?;
             let installed = match &self.origin {
-                Origin::Npm(package) => npm::install(package, &home, FETCH).await,
-                Origin::Python(package) => python::install(package, &home, FETCH).await,
+                Origin::Npm(package) => npm::install(package, &self.settings.supply.allow_scripts, (&home, FETCH)).await,
+                Origin::Python(package) => python::install(package, expected, (&home, FETCH)).await,
                 Origin::Image(_) | Origin::File(_) => Ok(()),
             };
             installed.map_err(failed)?;
@@ -137,18 +145,29 @@ impl Plan {
     }
 
     /// Looks at everything, and says how exactly that is started.
-    pub(super) async fn ready(&self) -> Result<Ready, Refusal> {
+    pub(super) async fn ready(&self, expected: &[Artefact]) -> Result<Ready, Refusal> {
+        let mut ready = self.made(expected).await?;
+        ready.artefacts.extend(self.variables.iter().cloned());
+        Ok(ready)
+    }
+
+    async fn made(&self, expected: &[Artefact]) -> Result<Ready, Refusal> {
         let words = || self.words.iter().map(OsString::from).collect();
         if self.floats() {
             return Ok(Ready { command: words(), ..Ready::default() });
         }
-        self.fetch().await?;
+        self.fetch(expected).await?;
         let (origin, home) = (self.origin.clone(), self.home());
         let rest = |arguments: usize| -> Vec<OsString> { self.own().iter().skip(arguments).map(OsString::from).collect() };
         let fetched = match origin {
-            Origin::Npm(package) => self.looked(move || npm::look(&package, &home)).await,
+            Origin::Npm(package) => {
+                let allowed = self.settings.supply.allow_scripts.clone();
+                self.looked(move || npm::look(&package, &allowed, &home)).await
+            }
             Origin::Python(package) => self.looked(move || python::look(&package, &home)).await,
-            Origin::Image(image) => return Ok(Ready { artefacts: image.artefact().into_iter().collect(), command: words(), first: None }),
+            Origin::Image(image) => {
+                return Ok(Ready { artefacts: image.artefact().into_iter().collect(), command: words(), ..Ready::default() });
+            }
             Origin::File(program) => return self.ready_file(program).await,
         }?;
         let arguments = match &self.origin {
@@ -157,7 +176,7 @@ impl Plan {
             Origin::Image(_) | Origin::File(_) => Vec::new(),
         };
         let command = self.preceded(fetched.start.into_iter().chain(arguments));
-        Ok(Ready { artefacts: fetched.artefacts, command, first: fetched.first })
+        Ok(Ready { artefacts: fetched.artefacts, command, first: fetched.first, environment: Vec::new() })
     }
 
     async fn ready_file(&self, program: file::Program) -> Result<Ready, Refusal> {
@@ -177,8 +196,12 @@ impl Plan {
             }
         }
         let rest = self.own().get(1..).unwrap_or_default();
-        let command = self.preceded(file::start(&found, rest).into_iter());
-        Ok(Ready { artefacts: found.artefacts, command, first: None })
+        let unclear = |what: String| refusal(ARTEFACT_UNCLEAR, &self.settings, &what);
+        let empty = if found.python { Some(python::no_byte_code(&self.settings.supply.packages).map_err(unclear)?) } else { None };
+        let command = self.preceded(file::start(&found, rest, empty.as_deref()).into_iter());
+        // The options on the command line are for this process; what it starts in turn reads the variables.
+        let environment = empty.map(|empty| python::byte_code_variables(&empty)).unwrap_or_default();
+        Ok(Ready { artefacts: found.artefacts, command, first: None, environment })
     }
 
     /// Runs what reads many files where it holds nobody up.

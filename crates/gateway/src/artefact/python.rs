@@ -146,10 +146,37 @@ pub(super) async fn newest(package: &Package, spec: &Spec) -> Option<String> {
     Some(version).filter(|version| is_exact(version))
 }
 
+/// What comes along with the packages, in the versions that were approved: `NAME==VERSION`. What is installed is
+/// compared with the approved digests afterwards; this is for getting the same once the index has newer ones.
+fn along(package: &Package, expected: &[Artefact]) -> Vec<String> {
+    let fits = package.specs.iter().all(|spec| {
+        let is = |one: &Artefact| {
+            one.source == Source::Python && installed::is_named(&one.name, spec) && spec.version.as_deref() == Some(&one.version)
+        };
+        expected.iter().any(is)
+    });
+    let parts = expected.iter().filter(|one| fits && one.source == Source::Python).flat_map(|one| &one.parts);
+    let plain =
+        |text: &str| !text.is_empty() && !text.starts_with('-') && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._+!".contains(c));
+    parts
+        .filter_map(|part| {
+            let mut words = part.split(' ');
+            let (name, version) = (words.next()?, words.next()?);
+            (plain(name) && plain(version)).then(|| format!("{name}=={version}"))
+        })
+        .collect()
+}
+
 /// Installs the packages into an environment in `home`.
-pub(super) async fn install(package: &Package, home: &Path, limit: Duration) -> Result<(), String> {
+pub(super) async fn install(package: &Package, expected: &[Artefact], (home, limit): (&Path, Duration)) -> Result<(), String> {
     let (env, python) = (home.join("env"), home.join("env/bin/python"));
-    let wanted: Vec<String> = package.specs.iter().map(Spec::pinned).collect();
+    let mut wanted: Vec<String> = package.specs.iter().map(Spec::pinned).collect();
+    let along = along(package, expected);
+    if !along.is_empty() {
+        // Nothing is resolved anew: these are all that there were.
+        wanted.push("--no-deps".to_owned());
+        wanted.extend(along);
+    }
     let named = format!("python{}", package.python.as_deref().unwrap_or("3"));
     let (mut make, mut fill): (Vec<&OsStr>, Vec<&OsStr>) = match package.installer {
         Installer::Uv => (
@@ -202,16 +229,28 @@ pub(super) fn look(package: &Package, home: &Path) -> Result<Fetch, String> {
     };
     let artefacts = chosen.iter().enumerate().map(artefact).collect();
     let code = entry(&chosen, &package.bin)?;
-    let mut start: Vec<OsString> = [env.join("bin/python").into(), "-I".into(), "-B".into(), "-X".into()].to_vec();
-    let mut prefix = OsString::from("pycache_prefix=");
-    prefix.push(no_byte_code(home)?);
-    start.extend([prefix, "-c".into(), code.into()]);
+    let mut start: Vec<OsString> = vec![env.join("bin/python").into(), "-I".into()];
+    start.extend(byte_code_options(&no_byte_code(home)?));
+    start.extend(["-c".into(), code.into()]);
     Ok(Fetch { artefacts, start, first: None })
 }
 
+/// Options with which Python neither uses the byte code that stands beside the sources nor writes any. Options,
+/// because `-I` and `-E` make Python deaf to `PYTHONPYCACHEPREFIX`.
+pub(super) fn byte_code_options(empty: &Path) -> [OsString; 3] {
+    let mut prefix = OsString::from("pycache_prefix=");
+    prefix.push(empty);
+    ["-B".into(), "-X".into(), prefix]
+}
+
+/// The same for the Pythons that a server starts in turn.
+pub(super) fn byte_code_variables(empty: &Path) -> Vec<(OsString, OsString)> {
+    vec![("PYTHONDONTWRITEBYTECODE".into(), "1".into()), ("PYTHONPYCACHEPREFIX".into(), empty.into())]
+}
+
 /// An empty directory in which Python looks for byte code: what stands beside the sources was not compared with
-/// them. It is named by an option, because `-I` makes Python deaf to `PYTHONPYCACHEPREFIX`.
-fn no_byte_code(home: &Path) -> Result<PathBuf, String> {
+/// them.
+pub(super) fn no_byte_code(home: &Path) -> Result<PathBuf, String> {
     let empty = home.join("bytecode");
     let failed = |error: std::io::Error| format!("{}: {error}", empty.display());
     files::private_directory(&empty).map_err(failed)?;

@@ -1,6 +1,7 @@
 //! The configuration as it was written.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(super) struct File {
     pub(super) environment: Option<Spanned<String>>,
     /// Where `serve` listens.
     pub(super) listen: listen::written::Listen,
+    /// Where `serve` shows how much happens.
+    pub(super) metrics: Metrics,
     /// Who comes with a certificate.
     pub(super) clients: Vec<Spanned<listen::written::Client>>,
     /// How the names of several servers are told apart.
@@ -46,6 +49,13 @@ pub(super) struct File {
     pub(super) secrets: stores::Written,
     /// What weakens the gateway. The only place where that can be asked for.
     pub(super) dangerous: Dangerous,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Metrics {
+    /// Address and port; without one, nothing is shown.
+    pub(super) listen: Option<Spanned<SocketAddr>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -171,6 +181,10 @@ pub(super) struct Dangerous {
     pub(super) plain_http_beyond_loopback: bool,
     /// Whether to start servers whose version is not fixed.
     pub(super) floating_versions: bool,
+    /// Variables such as `NODE_OPTIONS` that a server's `env` may hold although they load code.
+    pub(super) load_variables: Vec<Spanned<String>>,
+    /// npm packages whose install scripts are run when they are fetched.
+    pub(super) allow_scripts: Vec<Spanned<String>>,
     /// Issuers whose keys and introspection may be on private addresses and on this machine.
     pub(super) private_issuers: Vec<Spanned<String>>,
 }

@@ -1,5 +1,6 @@
 //! Who is told of what, beside the log and the journal.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -25,6 +26,16 @@ fn is_key(secret: &str) -> bool {
         Some(rest) => STANDARD.decode(rest).is_ok_and(|key| !key.is_empty()),
         None => !secret.is_empty(),
     }
+}
+
+/// Judges `[metrics]`: whoever can reach the address can read the numbers.
+pub(super) fn metrics(written: file::Metrics, problems: &mut Problems) -> Option<SocketAddr> {
+    let listen = written.listen?;
+    if !listen.get_ref().ip().is_loopback() {
+        let what = format!("{} is not an address of this machine alone, and who reads metrics is not asked who it is", listen.get_ref());
+        problems.add(Some(listen.span()), what, "listen = \"127.0.0.1:9464\", and let a collector on this machine read it");
+    }
+    Some(listen.into_inner())
 }
 
 /// How often what servers offer is compared with the lock file when nobody asks.

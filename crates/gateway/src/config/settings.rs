@@ -1,5 +1,7 @@
 //! The configuration as it is used: values that cannot be wrong.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,8 @@ pub struct Settings {
     pub listen: Listen,
     /// Who comes in without a token.
     pub clients: Arc<Clients>,
+    /// Where `serve` shows how much happens: an address of this machine alone.
+    pub metrics: Option<SocketAddr>,
     /// How the names of several servers are told apart.
     pub names: Names,
     /// The servers, sorted by name.
@@ -91,6 +95,10 @@ impl ServerSettings {
 pub struct Supply {
     /// Whether a version may float.
     pub floating: Floating,
+    /// Variables in a server's `env` that load code and are accepted all the same. Only `dangerous` can say so.
+    pub load_variables: BTreeSet<String>,
+    /// npm packages whose install scripts are run. Only `dangerous` can say so.
+    pub allow_scripts: BTreeSet<String>,
     /// The servers that may be used; all of them when the organisation does not say.
     pub allowed: Option<Arc<Allowed>>,
     /// Where packages are installed. May not exist yet.

@@ -89,6 +89,12 @@ impl Front {
         self.sessions.sweep(|caller| self.house.identity.still(caller, clock::now_ms()).is_ok()).await;
     }
 
+    /// How many sessions are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
     /// Tells all sessions something.
     pub fn announce(&self, message: &Bytes) {
         self.sessions.announce(message);
@@ -153,6 +159,7 @@ impl Front {
     fn refuse(&self, refusal: &Refusal) -> Answer {
         let refused = Refused { id: None, method: None, era: UNREAD, call: self.record(refusal) };
         let encoded = refusal::encode(refusal, refused);
+        self.house.metrics.refused(refusal.reason);
         tracing::info!(reason = %refusal.reason, detail = %refusal.detail, "refused");
         let mut answer = json(encoded.status, encoded.message.bytes().clone());
         challenge::label(&mut answer, (refusal.reason, scope(refusal)));

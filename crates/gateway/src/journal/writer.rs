@@ -49,6 +49,12 @@ impl Writer {
         self.page().chain.len()
     }
 
+    /// How many lines, and how many bytes, as far as the file says.
+    pub(super) fn size(&self) -> (u64, u64) {
+        let page = self.page();
+        (page.chain.len(), page.file.metadata().map(|data| data.len()).unwrap_or_default())
+    }
+
     /// Nothing is written any more.
     pub(super) fn kill(&self, error: &io::Error) -> String {
         self.page().die(error)

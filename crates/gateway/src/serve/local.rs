@@ -24,13 +24,13 @@ mod welcome;
 const MAX_CAPABILITIES: usize = 64 * 1024;
 
 /// How many definitions one page of a list holds.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 
 /// Answers a call that goes to no single server.
 pub(super) async fn answer(
     house: &Arc<House>,
     visit: &Visit<'_>,
-    (snapshot, menus): (&Snapshot, &[Menu]),
+    (snapshot, menus): (&Arc<Snapshot>, &[Menu]),
     recorded: Recorded,
     ended: impl Future<Output = Refusal>,
 ) -> Result<Option<Answer>, Refusal> {
@@ -44,7 +44,7 @@ pub(super) async fn answer(
             Method::SetLevel => set_level(house, talk, params.as_ref()).await,
             Method::Listen => listen(house, visit, (snapshot, menus), (recorded.case(), id, params.as_ref()), ended).await,
             method => match is_list(*method) {
-                Some(kind) => list(talk, snapshot, menus, (kind, era), params.as_ref()),
+                Some(kind) => list(house, talk, (snapshot, menus), (kind, era), params.as_ref()),
                 None => Err(Refusal::new(METHOD, format!("{method} has no answer here"))),
             },
         },
@@ -131,27 +131,40 @@ fn sorted(links: Vec<Result<Arc<Link>, Refusal>>) -> (Vec<Arc<Link>>, Vec<Refusa
     for link in links {
         match link {
             Ok(link) => opened.push(link),
-            Err(refusal) => refused.push(refusal),
+            Err(refusal) => {
+                // The client is told in words of ours; whoever runs the gateway reads here what to do.
+                tracing::warn!(reason = %refusal.reason, detail = %refusal.detail, "a server is not there");
+                refused.push(refusal);
+            }
         }
     }
     (opened, refused)
 }
 
-fn list(talk: &Arc<Talk>, snapshot: &Snapshot, menus: &[Menu], (kind, era): (Kind, Era), params: Option<&Json>) -> Result<Json, Refusal> {
+fn list(
+    house: &House,
+    talk: &Talk,
+    (snapshot, menus): (&Arc<Snapshot>, &[Menu]),
+    (kind, era): (Kind, Era),
+    params: Option<&Json>,
+) -> Result<Json, Refusal> {
     if let (Some(_), [Menu { offer: Err(refusal), .. }]) = (talk.endpoint.sole(), menus) {
         return Err(refusal.clone());
     }
-    let mut visible = snapshot.catalog.listed(kind, talk.endpoint.naming, menus);
-    visible.retain(|(item, _)| snapshot.monitor.lists(&talk.caller, item));
+    let make = || {
+        let all = snapshot.catalog.listed(kind, talk.endpoint.naming, menus).into_iter();
+        all.filter(|(item, _)| snapshot.monitor.lists(&talk.caller, item)).map(|(_, definition)| definition).collect()
+    };
+    let visible = house.lists.get((talk.caller.clone(), talk.endpoint.name.clone(), kind), (snapshot, menus), make);
     let start = match params.and_then(|params| params.view().get("cursor")) {
         None => 0,
         Some(cursor) => read_cursor(cursor)
-            .filter(|start| *start < visible.len())
+            .filter(|start| *start < visible.items.len())
             .ok_or_else(|| Refusal::new(PARAMS, "not a cursor that was given here"))?,
     };
-    let more = visible.len().saturating_sub(start) > PAGE;
-    let page = visible.into_iter().skip(start).take(PAGE).map(|(_, definition)| definition);
-    let mut members = vec![(kind.plural(), Json::array(page))];
+    let more = visible.items.len().saturating_sub(start) > PAGE;
+    let rest = || Json::array(visible.items.iter().skip(start).take(PAGE).cloned());
+    let mut members = vec![(kind.plural(), if start == 0 { visible.first.clone() } else { rest() })];
     if more {
         members.push(("nextCursor", Json::string(&format!("{CURSOR}{}", start.saturating_add(PAGE)))));
     }

@@ -64,6 +64,12 @@ impl Places {
         Ok(Place { _of_principal: Some(own), _of_session: Some(session), _inside: inside })
     }
 
+    /// How many calls run, and how many streams are open.
+    #[must_use]
+    pub fn in_use(&self) -> (usize, usize) {
+        (self.calls.in_use(), self.streams.in_use())
+    }
+
     /// Room for a stream that a principal listens to.
     pub fn stream(&self, principal: &Principal) -> Result<Share<Principal>, Refusal> {
         self.streams.take(principal, 1).map_err(|_| share("limits.streams_per_principal"))

@@ -22,6 +22,7 @@ use crate::front::http::Front;
 use crate::front::stdio::Lines;
 use crate::identity::{Identity, local_user};
 use crate::journal::{Journal, JournalError};
+use crate::metrics::{self, Level};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
 use crate::snapshot::{Current, OpenError, Renewed};
 use crate::tls::{Tls, TlsError};
@@ -292,6 +293,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
             minder.identity.remember();
         }
     });
+    show_metrics(&house, &front).await?;
     ready(address);
     drain_when_asked(&house);
     let mut connections = Gate::new(&house, &front, tls).accept(&listener).await;
@@ -302,5 +304,20 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     let _ = tokio::time::timeout(Duration::from_millis(500), async { while connections.join_next().await.is_some() {} }).await;
     house.identity.remember();
     house.journal.finish();
+    Ok(())
+}
+
+/// Lets whoever is on this machine read how much happens, where that is configured.
+async fn show_metrics(house: &Arc<House>, front: &Arc<Front>) -> Result<(), ServeError> {
+    let Some(wanted) = house.settings.metrics else { return Ok(()) };
+    let failed = |source| ServeError::Listen { address: wanted, source };
+    let bound = metrics::bind(wanted).await.map_err(failed)?;
+    tracing::info!(address = %bound.address().map_err(failed)?, "metrics are at /metrics");
+    let (seen, sessions) = (house.clone(), front.clone());
+    let look = move || {
+        let ((calls, streams), (journal_lines, journal_bytes)) = (seen.places.in_use(), seen.journal.size());
+        Level { sessions: sessions.sessions(), streams, calls, journal_lines, journal_bytes }
+    };
+    drop(bound.serve(house.metrics.clone(), Box::new(look)));
     Ok(())
 }

@@ -8,7 +8,7 @@ use bartizan_monitor::reason::gateway::{UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM
 use bartizan_monitor::wire::version::Version;
 
 use super::desk::Desk;
-use super::{Link, Pipe, dial, stdio};
+use super::{Link, Pipe, dial, shelf, stdio};
 use crate::artefact::Gate;
 use crate::config::{Limits, Network, ServerSettings};
 use crate::secrets::{Blinds, Keeper, Logins};
@@ -36,6 +36,8 @@ pub struct Server {
     pub(super) logins: Logins,
     /// Its secrets, which its own words must not carry anywhere.
     pub(super) blinds: Blinds,
+    /// What its lists say to most.
+    pub(super) common: shelf::Common,
     links: Mutex<Vec<Weak<Link>>>,
 }
 
@@ -58,6 +60,7 @@ impl Server {
             keeper,
             logins: Logins::default(),
             blinds: Blinds::default(),
+            common: shelf::Common::default(),
             links: Mutex::default(),
         })
     }

@@ -1,7 +1,7 @@
 //! What a server offers, read when it is needed and kept while it holds.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use bartizan_monitor::case::Kind;
@@ -28,8 +28,36 @@ pub(super) struct Shelf {
     stock: Mutex<Option<Stock>>,
 }
 
+/// What links to one server read last, kept once for all of them: most servers say the same to everybody.
+#[derive(Debug, Default)]
+pub(super) struct Common(std::sync::Mutex<Option<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    hello: Json,
+    pages: Pages,
+    offer: Weak<Offer>,
+}
+
+type Pages = Arc<[(Kind, Json)]>;
+
+impl Common {
+    /// The offer that another link made of the same words, or a new one.
+    fn share(&self, link: &Link, pages: Vec<(Kind, Json)>) -> (Pages, Arc<Offer>) {
+        let last = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |shared: &Shared| shared.hello == *link.hello() && *shared.pages == *pages;
+        let known = last().as_ref().filter(|shared| same(shared)).and_then(|shared| Some((shared.pages.clone(), shared.offer.upgrade()?)));
+        if let Some(known) = known {
+            return known;
+        }
+        let (offer, pages) = (Arc::new(compose(link, &pages)), Pages::from(pages));
+        *last() = Some(Shared { hello: link.hello().clone(), pages: pages.clone(), offer: Arc::downgrade(&offer) });
+        (pages, offer)
+    }
+}
+
 struct Stock {
-    pages: Vec<(Kind, Json)>,
+    pages: Pages,
     offer: Arc<Offer>,
     read: Stopwatch,
 }
@@ -61,9 +89,9 @@ impl Shelf {
         // Taken before waiting: when reading fails or is given up, what was known is not known to hold any more.
         let old = stock.take();
         let pages = pages(link).await?;
-        let offer = match old.as_ref() {
-            Some(stock) if stock.pages == pages => stock.offer.clone(),
-            _ => Arc::new(compose(link, &pages)),
+        let (pages, offer) = match old.as_ref() {
+            Some(stock) if *stock.pages == *pages => (stock.pages.clone(), stock.offer.clone()),
+            _ => link.server().common.share(link, pages),
         };
         link.listener.offered(link, &offer);
         *stock = Some(Stock { pages, offer: offer.clone(), read });

@@ -125,6 +125,7 @@ impl Pipe {
         {
             *path = first;
         }
+        launch.environment.extend(ready.environment);
         launch.command = ready.command;
         let mut process = launch.start().map_err(|error| server.unreachable(error))?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin.take(), process.stdout.take(), process.stderr.take()) else {

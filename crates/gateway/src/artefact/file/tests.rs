@@ -135,3 +135,72 @@ fn a_module_stands_at_one_place() {
         assert!(name(line).expect_err("not looked for here").contains("virtual environment"), "{line}");
     }
 }
+
+/// Makes a program of this text that can be executed.
+fn program(dir: &Path, name: &str, text: &str) {
+    put(&dir.join(name), text);
+    std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(0o755)).expect("mode");
+}
+
+fn found_in(dir: &Path, line: &str) -> Result<Found, String> {
+    let program = Program::read(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), 0).expect(line);
+    look(&program, &Around { directory: Some(dir), path: dir.as_os_str() })
+}
+
+#[test]
+fn a_first_line_is_read_as_the_system_reads_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    program(dir.path(), "node", "binary");
+    program(dir.path(), "python3", "binary");
+    program(dir.path(), "uv", "binary");
+    let of = |first: &str| {
+        program(dir.path(), "serve", &format!("#!{first}\n"));
+        found_in(dir.path(), "./serve").map(|found| found.artefacts.iter().map(|one| one.name.clone()).collect::<Vec<_>>())
+    };
+    for line in ["/usr/bin/env node", "/usr/bin/env -S node", "/usr/bin/env -S node --no-warnings", "/usr/bin/env -S A=b node"] {
+        assert_eq!(of(line).as_deref(), Ok(&["./serve".to_owned(), "node".to_owned()][..]), "{line}");
+    }
+    for line in [
+        "/usr/bin/env",
+        "/usr/bin/env node --no-warnings",
+        "/usr/bin/env -S NODE_OPTIONS=--import=x node",
+        "/usr/bin/env -S PATH=/x node",
+        "/usr/bin/env -S -i node",
+        "/usr/bin/env -S A=b python3",
+        "/usr/bin/env -S uv run --script",
+        "/usr/bin/env -S ${X}",
+    ] {
+        assert!(of(line).is_err(), "{line}: {:?}", of(line));
+    }
+}
+
+#[test]
+fn shims_of_version_managers_are_not_the_program() {
+    let dir = tempfile::tempdir().expect("dir");
+    program(dir.path(), "node", "#!/usr/bin/env bash\nexec pyenv exec node \"$@\"\n");
+    program(dir.path(), "shims/serve", "#!/bin/sh\nexec asdf exec serve\n");
+    program(dir.path(), "real/mise", "binary");
+    std::os::unix::fs::symlink("real/mise", dir.path().join("python3")).expect("link");
+    put(&dir.path().join("a.js"), "");
+    put(&dir.path().join("a.py"), "");
+    for line in ["node a.js", "./shims/serve", "python3 a.py"] {
+        let what = found_in(dir.path(), line).expect_err(line);
+        assert!(what.contains("version manager") && what.contains("which"), "{what}");
+    }
+}
+
+#[test]
+fn python_never_looks_for_byte_code_beside_the_sources() {
+    let dir = tempfile::tempdir().expect("dir");
+    program(dir.path(), "python3", "binary");
+    put(&dir.path().join("a.py"), "");
+    program(dir.path(), "serve", &format!("#!{}/python3 -E\n", dir.path().display()));
+    let at = |name: &str| dir.path().join(name).into_os_string();
+    let started = |line: &str, rest: &[&str]| {
+        let rest: Vec<String> = rest.iter().map(|word| (*word).to_owned()).collect();
+        start(&found_in(dir.path(), line).expect(line), &rest, Some(Path::new("/empty")))
+    };
+    let options = || ["-B", "-X", "pycache_prefix=/empty"].map(OsString::from).to_vec();
+    assert_eq!(started("python3 a.py", &["a.py"]), [vec![at("python3")], options(), vec!["a.py".into()]].concat());
+    assert_eq!(started("./serve x", &["x"]), [vec![at("python3")], options(), vec!["-E".into(), at("serve"), "x".into()]].concat());
+}

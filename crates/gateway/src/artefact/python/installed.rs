@@ -99,9 +99,13 @@ impl Distribution {
     }
 
     pub(super) fn is(&self, spec: &Spec) -> bool {
-        let bare = spec.name.split('[').next().unwrap_or_default();
-        normal(bare) == self.name && spec.version.as_deref() == Some(&self.version)
+        is_named(&self.name, spec) && spec.version.as_deref() == Some(&self.version)
     }
+}
+
+/// Whether a distribution of this name is what a command line names.
+pub(super) fn is_named(name: &str, spec: &Spec) -> bool {
+    normal(spec.name.split('[').next().unwrap_or_default()) == name
 }
 
 /// Names that differ in case and separators are the same (PEP 503).

@@ -166,3 +166,20 @@ fn programs_are_started_as_their_scripts_would() {
     assert_eq!(entry(&chosen, "run").as_deref(), Ok("import sys; sys.argv[0] = 'run'; import a as m; sys.exit(m.main.go())"));
     assert!(entry(&chosen, "z").expect_err("no such").contains("it has run"));
 }
+
+#[test]
+fn what_was_approved_is_asked_for_in_its_versions() {
+    let words: Vec<String> = "uvx --from A_b[x]==1.0 a".split(' ').map(str::to_owned).collect();
+    let package = Package::uvx(&words, 1).expect("read");
+    let approved = |version: &str| Artefact {
+        source: Source::Python,
+        name: "a-b".to_owned(),
+        version: version.to_owned(),
+        integrity: String::new(),
+        files: String::new(),
+        parts: ["c 2.0 sha256:x", "d 3.0+local sha256:y", "--index-url=x 1 sha256:z", "e"].map(str::to_owned).to_vec(),
+    };
+    assert_eq!(along(&package, &[approved("1.0")]), ["c==2.0", "d==3.0+local"]);
+    assert!(along(&package, &[approved("0.9")]).is_empty(), "another version of it may need others");
+    assert!(along(&package, &[]).is_empty());
+}

@@ -120,6 +120,11 @@ impl Sessions {
         }
     }
 
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        held(&self.sessions).len()
+    }
+
     /// Opens a session under an id that nobody can guess; none when there are too many.
     pub(super) fn open(&self, caller: &Caller, endpoint: &Arc<Endpoint>) -> Option<(String, Arc<Session>)> {
         let id = identity::random_id()?;

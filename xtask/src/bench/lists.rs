@@ -1,0 +1,70 @@
+//! A catalogue of 1,000 tools: what it costs inside, and what asking for all of it costs through the gateway.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::Programs;
+use super::measure::Loadgen;
+use crate::gateway::{Gateway, NO_LIMITS};
+use crate::run::{Server, capture, free_port};
+
+pub(crate) const NAME: &str = "lists";
+const TOOLS: &str = "1000";
+const COUNT: &str = "400";
+
+/// What was measured.
+pub(crate) struct Lists {
+    inside: Value,
+    direct: Value,
+    through: Value,
+}
+
+/// Measures. The server behind the gateway sends a text that it made before; no real one is faster.
+pub(crate) fn measure(programs: &Programs, loadgen: &Loadgen) -> Result<Lists> {
+    let dir = tempfile::Builder::new().prefix("bench-lists-").tempdir()?;
+    let inside = capture(Command::new(&programs.catalog).arg(TOOLS))?;
+    let inside: Value = serde_json::from_str(inside.trim()).context("bench-catalog")?;
+    let (behind, port) = (free_port()?, free_port()?);
+    let mut c = Command::new(&programs.upstream);
+    c.args(["http", "--addr", &format!("127.0.0.1:{behind}"), "--tools", TOOLS]);
+    let mut upstream = Server::start("bench-upstream", &c, &dir.path().join("upstream.log"))?;
+    upstream.wait_for(behind, Duration::from_secs(10))?;
+    let config =
+        format!("[listen]\naddress = \"127.0.0.1:{port}\"\n\n[servers.bench]\nurl = \"http://127.0.0.1:{behind}/mcp\"\n{NO_LIMITS}");
+    let gateway = Gateway::new(&programs.bartizan, &config)?;
+    gateway.approve("bench", &[], &[])?;
+    let header = format!("Authorization: Bearer {}", gateway.token()?);
+    let server = gateway.serve(port)?;
+    let (near, far) = (format!("http://127.0.0.1:{behind}/mcp"), format!("http://127.0.0.1:{port}/mcp/bench"));
+    let direct = loadgen.run("list", &["--url", &near, "--count", COUNT])?;
+    let pid = server.pid().to_string();
+    let through = loadgen.run("list", &["--url", &far, "--count", COUNT, "--header", &header, "--pid", &pid])?;
+    Ok(Lists { inside, direct, through })
+}
+
+impl Lists {
+    /// The rows of a table of two columns.
+    pub(crate) fn rows(&self) -> Result<Vec<(String, String)>> {
+        let number = |value: &Value, at: &str| value.pointer(at).and_then(Value::as_f64).with_context(|| format!("no {at} in {value}"));
+        let inside = |at: &str| number(&self.inside, at);
+        let (near, far) = (number(&self.direct, "/latency_us/p50")?, number(&self.through, "/latency_us/p50")?);
+        let ms = |at: &str| Ok::<_, anyhow::Error>(format!("{:.1} ms", inside(at)?));
+        Ok([
+            ("read and hash all", ms("/read_and_hash_ms")?),
+            ("scan all, as a review does", ms("/scan_ms")?),
+            ("put the list together", ms("/list_ms")?),
+            ("these three, on one core", ms("/all_ms")?),
+            ("compare a called tool with the lock file", format!("{:.0} ns", inside("/pin_check_ns")?)),
+            ("memory of the definitions as offered and as pinned", format!("{:.0} KiB", inside("/memory_kib")?)),
+            ("`tools/list` from the server, p50", format!("{near:.0} µs")),
+            ("`tools/list` through Bartizan, p50", format!("{far:.0} µs ({:.2} times)", far / near)),
+            ("CPU of the gateway for one such list", format!("{:.0} µs", number(&self.through, "/gateway/cpu_us_per_call")?)),
+            ("memory of the gateway after them", format!("{:.1} MiB", number(&self.through, "/gateway/rss_kib")? / 1024.0)),
+        ]
+        .map(|(what, value)| (what.to_owned(), value))
+        .to_vec())
+    }
+}
