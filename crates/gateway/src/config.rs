@@ -12,6 +12,7 @@ mod judge;
 mod notices;
 pub mod places;
 mod problem;
+mod redis;
 mod secret;
 pub mod seen;
 mod server;
@@ -23,6 +24,7 @@ pub use judge::is_label;
 pub use notices::Webhook;
 pub use places::{Places, PlacesArgs};
 pub use problem::{ConfigErrors, Problem};
+pub use redis::{OnLoss, Redis};
 pub use secret::Secret;
 pub use settings::{Floating, How, Limits, Listen, Names, ServerSettings, Settings, Supply};
 
@@ -120,7 +122,8 @@ fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let tables = servers.flat_map(|server| ["env", "headers"].into_iter().filter_map(|key| server.get(key)));
     let entries = tables.filter_map(|table| table.get_ref().as_table()).flat_map(DeTable::values);
     let secret = table.get("webhook").and_then(|webhook| webhook.get_ref().as_table()?.get("secret"));
-    let entries = entries.chain(secret);
+    let password = table.get("redis").and_then(|redis| redis.get_ref().as_table()?.get("password"));
+    let entries = entries.chain(secret).chain(password);
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
@@ -158,13 +161,14 @@ impl Judging<'_> {
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let probe_every = notices::probe_every(file.drift, problems);
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
+        let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
         let settings =
-            Settings { environment, listen, names, servers, limits, probe_every, webhook, oauth, places: self.places, policy_digest };
+            Settings { environment, listen, names, servers, limits, probe_every, webhook, oauth, redis, places: self.places, policy_digest };
         Some(Loaded { settings, monitor, weakenings })
     }
 

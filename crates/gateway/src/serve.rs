@@ -1,6 +1,7 @@
 //! START HERE: [`handle`] is the life of a call. Both fronts enter it, and nothing else reaches a
 //! server or a client.
 
+mod door;
 mod local;
 mod place;
 mod run;
@@ -28,6 +29,7 @@ use crate::artefact::{Approvals, Approved};
 use crate::clock;
 use crate::config::Settings;
 use crate::consult;
+use crate::counts::Counts;
 use crate::drift::Drift;
 use crate::front::{self, Reply};
 use crate::identity::Identity;
@@ -67,6 +69,8 @@ pub struct House {
     pub drift: Drift,
     /// Room for calls, streams and bodies.
     pub places: Places,
+    /// What is counted over all calls.
+    pub counts: Arc<Counts>,
     draining: CancellationToken,
 }
 
@@ -85,8 +89,12 @@ pub struct Visit<'a> {
 ///
 /// [`envelope::parse`]: bartizan_monitor::wire::envelope::parse
 pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed, Misread>) -> Option<Reply> {
+    if let Some(turned) = house.counts.knock(visit.talk.caller.principal()) {
+        return Some(door::turn_away(house, visit.talk, &arrival, turned));
+    }
     let (asked, ticket) = open(house, visit.talk, &arrival);
     let outcome = live(house, &visit, ticket, arrival).await;
+    door::learn(house, visit.talk, &outcome);
     front::reply(&asked, outcome) // 10
 }
 
@@ -98,7 +106,7 @@ async fn live(
 ) -> Result<Option<Released>, Refusal> {
     let talk = visit.talk;
     let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
-    let (guest, ticket) = closing(house.enter(talk, &parsed), ticket)?; // 3
+    let (guest, ticket) = closing(house.enter(talk, &parsed).await, ticket)?; // 3
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
     // Reading lists may take long: what is judged is judged by what holds now.
@@ -108,6 +116,7 @@ async fn live(
     let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let (case, ticket) = closing(snapshot.catalog.case(parsed, &talk.caller, place, facts), ticket)?; // 4
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
+    house.counts.nudge();
     let admitted = consult::ask(ruling)?; // 6
     let recorded = record(house, admitted).await?; // 7
     let begun = recorded.case().tool().map(|tool| Owner { server: tool.server.clone(), tool: Some(tool.pin.name.as_str().into()) });
@@ -132,16 +141,22 @@ pub struct Asked {
     pub awaited: bool,
 }
 
+impl Asked {
+    fn of(arrival: &Result<Parsed, Misread>, call: u64) -> Self {
+        match arrival {
+            Ok(parsed) => {
+                let (id, method) = (parsed.id().cloned(), parsed.method());
+                Self { awaited: id.is_some(), id, method, era: parsed.version().era(), call }
+            }
+            Err(misread) => Self { id: misread.id.clone(), method: None, era: misread.era, call, awaited: true },
+        }
+    }
+}
+
 /// Opens the record of a message and notes what is known of it before it is a case.
 fn open(house: &House, talk: &Talk, arrival: &Result<Parsed, Misread>) -> (Asked, Ticket) {
     let mut ticket = house.journal.ticket();
-    let asked = match arrival {
-        Ok(parsed) => {
-            let (id, method) = (parsed.id().cloned(), parsed.method());
-            Asked { awaited: id.is_some(), id, method, era: parsed.version().era(), call: ticket.id() }
-        }
-        Err(misread) => Asked { id: misread.id.clone(), method: None, era: misread.era, call: ticket.id(), awaited: true },
-    };
+    let asked = Asked::of(arrival, ticket.id());
     ticket.note("principal", Json::string(talk.caller.principal()));
     if let Some(application) = talk.caller.badge().and_then(|badge| badge.application.as_deref()) {
         ticket.note("application", Json::string(application));
@@ -170,7 +185,8 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
 
 fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
     let (session, stops) = (visit.talk.label.clone(), house.stops.now());
-    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport: visit.talk.transport, peer: visit.peer, stops }
+    let (tally, transport) = (house.counts.tally(), visit.talk.transport);
+    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, stops, tally }
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.
@@ -210,9 +226,10 @@ impl House {
     /// Puts everything that serves together.
     #[must_use]
     pub fn new(settings: Settings, current: Current, identity: Identity, journal: Arc<Journal>) -> Arc<Self> {
+        let counts = Counts::open(&settings, journal.clone());
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start));
-        Arc::new(Self { settings, current, identity, journal, stops, drift, places, draining: CancellationToken::new() })
+        Arc::new(Self { settings, current, identity, journal, stops, drift, places, counts, draining: CancellationToken::new() })
     }
 
     /// The snapshot of this moment.
@@ -237,14 +254,15 @@ impl House {
     }
 
     /// Lets a message in: the credential still holds, there is room, and it says who it belongs to.
-    fn enter(&self, talk: &Arc<Talk>, parsed: &Parsed) -> Result<Guest, Refusal> {
+    async fn enter(&self, talk: &Arc<Talk>, parsed: &Parsed) -> Result<Guest, Refusal> {
         talk.touch();
         self.identity.still(&talk.caller, clock::now_ms())?;
         // What running calls wait for (answers to servers' questions, cancellations) is taken to the end.
         if self.draining.is_cancelled() && matches!(parsed.message(), Message::Request { .. }) {
             return Err(Refusal::new(SERVE_DRAINING, ""));
         }
-        let mut guest = Guest { owner: None, ask: None, running: None, _place: self.places.take(talk, parsed.method(), parsed.id())? };
+        let place = self.places.take(talk, parsed.method(), parsed.id()).await?;
+        let mut guest = Guest { owner: None, ask: None, running: None, _place: place };
         match parsed.message() {
             Message::Request { id, method, params } => {
                 if watched(params.as_ref()).take(MAX_WATCHED + 1).count() > MAX_WATCHED && *method == Method::Listen {

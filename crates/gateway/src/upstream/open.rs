@@ -19,10 +19,12 @@ impl Link {
     /// Opens a link for `holder`, a principal: starts or reaches the server and introduces the gateway.
     pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Arc<str>) -> Result<Arc<Self>, Refusal> {
         server.gate.prepare(&server.settings).await?;
+        let attempt = server.attempt()?;
         let limit = server.settings.start_timeout;
         let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener, holder)).await;
         let opened =
             opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))));
+        attempt.ended(opened.as_ref().err());
         opened.inspect(|link| server.linked(link))
     }
 

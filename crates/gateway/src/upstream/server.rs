@@ -7,6 +7,7 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM_UNREACHABLE};
 use bartizan_monitor::wire::version::Version;
 
+use super::circuit::Breaker;
 use super::desk::Desk;
 use super::{Link, Pipe, dial, stdio};
 use crate::artefact::Gate;
@@ -29,6 +30,7 @@ pub struct Server {
     pub(super) spare: Mutex<Option<(Pipe, Arc<Desk>)>>,
     pub(super) http: dial::Client,
     pub(super) backoff: stdio::Backoff,
+    pub(super) circuit: Breaker,
     links: Mutex<Vec<Weak<Link>>>,
 }
 
@@ -48,6 +50,7 @@ impl Server {
             spare: Mutex::default(),
             http: dial::client(Network::Any),
             backoff: stdio::Backoff::default(),
+            circuit: Breaker::new(limits),
             links: Mutex::default(),
         })
     }
