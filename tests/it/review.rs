@@ -265,7 +265,15 @@ fn what_a_pin_check_costs() {
         let Arrival::One(parsed) = envelope::parse(message.clone(), &Mirror::none(), None) else { panic!("a batch") };
         let parsed = parsed.expect("a call");
         let place = Place { naming: Naming::Plain, menus: &menus, owner: None };
-        let facts = Facts { id: u64::from(id), now_ms: 0, session: "s".into(), transport: "stdio", peer: None, stops: Default::default(), tally: Default::default() };
+        let facts = Facts {
+            id: u64::from(id),
+            now_ms: 0,
+            session: "s".into(),
+            transport: "stdio",
+            peer: None,
+            stops: Default::default(),
+            tally: Default::default(),
+        };
         let begun = Instant::now();
         let case = catalog.case(parsed, &caller, place, facts);
         spent += begun.elapsed();

@@ -165,10 +165,23 @@ impl Judging<'_> {
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
+        let quota = material.quota();
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
-        let settings =
-            Settings { environment, listen, names, servers, limits, probe_every, webhook, oauth, redis, places: self.places, policy_digest };
+        let settings = Settings {
+            environment,
+            listen,
+            names,
+            servers,
+            limits,
+            probe_every,
+            webhook,
+            oauth,
+            redis,
+            quota,
+            places: self.places,
+            policy_digest,
+        };
         Some(Loaded { settings, monitor, weakenings })
     }
 

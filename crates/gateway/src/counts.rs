@@ -49,13 +49,25 @@ impl Counts {
         let limits = &settings.limits;
         let pause_us = u64::try_from(limits.offence_pause.as_micros()).unwrap_or(u64::MAX);
         let rules = DoorRules { messages: Rate::per_minute(limits.messages_per_minute), offences: limits.offences_per_minute, pause_us };
-        let file = settings.redis.is_none().then(|| file::Budgets::open(&settings.places.state));
+        let written = settings.redis.is_none() && !settings.quota.budgets.is_empty();
+        let file = written.then(|| file::Budgets::open(&settings.places.state));
         let seed = match (&settings.redis, &file) {
             (Some(redis), _) => common(redis),
             (None, Some(file)) => file.seed(),
-            (None, None) => Seed::default(),
+            (None, None) => file::random().map(Seed::new).unwrap_or_default(),
         };
-        let counts = Self { meter: Arc::new(Meter::new(seed)), doors: Doors::new(rules), since: Stopwatch::start(), file, wanted: Notify::new(), journal };
+        let counts = Self {
+            meter: Arc::new(Meter::new(seed)),
+            doors: Doors::new(rules),
+            since: Stopwatch::start(),
+            file,
+            wanted: Notify::new(),
+            journal,
+        };
+        if let Some(redis) = &settings.redis {
+            // Until it is reached, it is lost.
+            counts.meter.share(redis.on_loss.sharing());
+        }
         counts.write();
         Arc::new(counts)
     }

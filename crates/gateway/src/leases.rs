@@ -14,7 +14,7 @@ use std::time::Duration;
 use bartizan_meter::{Ask, Entry, Sharing};
 use bartizan_monitor::wire::json::Json;
 
-use crate::config::{OnLoss, Redis};
+use crate::config::Redis;
 use crate::counts::Counts;
 use resp::{Connection, Value};
 use stops::Board;
@@ -68,10 +68,7 @@ pub async fn share(counts: &Counts, state: &Path, redis: &Redis) {
             }
             Err(error) => error,
         };
-        counts.meter.share(match redis.on_loss {
-            OnLoss::Local => Sharing::Alone,
-            OnLoss::Refuse => Sharing::Lost,
-        });
+        counts.meter.share(redis.on_loss.sharing());
         if !lost {
             tell(counts, redis, Err(&error), lost);
         }
@@ -161,7 +158,11 @@ impl Exchange<'_> {
         for batch in entries.chunks(BATCH) {
             let command = |entry: &Entry| {
                 let [calls, bytes, cost] = entry.change.map(|number| number.to_string());
-                script(SPEND, self.key("budget", &format!("{}:{}", entry.key.name(), entry.begins_ms)), [calls, bytes, cost, entry.ends_ms.to_string()])
+                script(
+                    SPEND,
+                    self.key("budget", &format!("{}:{}", entry.key.name(), entry.begins_ms)),
+                    [calls, bytes, cost, entry.ends_ms.to_string()],
+                )
             };
             let commands: Vec<_> = batch.iter().map(command).collect();
             let answers = self.connection.ask(&commands).await;

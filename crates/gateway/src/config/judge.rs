@@ -146,7 +146,8 @@ pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
     let calls_per_session = count(written.calls_per_session, calls_per_principal.div_ceil(2), 1, 1_000_000);
     let children_per_server = count(written.children_per_server, usual.children_per_server, 1, 100_000);
     let queued_calls = count(written.queued_calls, usual.queued_calls, 0, 1_000_000);
-    let mut rate = |value: Option<Spanned<usize>>, usual: u32| u32::try_from(count(value, usual as usize, 1, MOST as usize)).unwrap_or(MOST);
+    let mut rate =
+        |value: Option<Spanned<usize>>, usual: u32| u32::try_from(count(value, usual as usize, 1, MOST as usize)).unwrap_or(MOST);
     let messages_per_minute = rate(written.messages_per_minute, usual.messages_per_minute);
     let offences_per_minute = rate(written.offences_per_minute, usual.offences_per_minute);
     let circuit_failures = rate(written.circuit_failures, usual.circuit_failures);

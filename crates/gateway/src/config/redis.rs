@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use bartizan_meter::Sharing;
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
@@ -31,6 +32,17 @@ impl OnLoss {
         match self {
             Self::Local => "local",
             Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl OnLoss {
+    /// How counts are shared then.
+    #[must_use]
+    pub const fn sharing(self) -> Sharing {
+        match self {
+            Self::Local => Sharing::Alone,
+            Self::Refuse => Sharing::Lost,
         }
     }
 }
@@ -76,7 +88,11 @@ impl Surroundings<'_> {
     fn password(&self, text: &Spanned<String>, problems: &mut Problems) -> Option<Secret> {
         if !text.get_ref().contains("${") {
             problems.blank(text.span());
-            problems.add(Some(text.span()), "the configuration holds no secrets", "write a reference: password = \"${env:REDIS_PASSWORD}\"");
+            problems.add(
+                Some(text.span()),
+                "the configuration holds no secrets",
+                "write a reference: password = \"${env:REDIS_PASSWORD}\"",
+            );
             return None;
         }
         let resolved = secret::resolve(text.get_ref(), self.base, self.variables);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_meter::Rules;
 use bartizan_monitor::wire::canonical::Digest;
 
 use super::allow::Allowed;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub servers: Vec<Arc<ServerSettings>>,
     /// How much is taken.
     pub limits: Limits,
+    /// How often calls may be made, and budgets.
+    pub quota: Rules,
     /// Through what gateways share limits and stops.
     pub redis: Option<Arc<Redis>>,
     /// How often what servers offer is compared with the lock file when nobody asks.

@@ -93,8 +93,7 @@ impl Budgets {
             Content::default()
         });
         if Key::read(&content.seed).is_none() {
-            let mut fresh = [0; 16];
-            rand::fill(&mut fresh).map_err(|_| io::Error::other("no random numbers"))?;
+            let fresh = random().ok_or_else(|| io::Error::other("no random numbers"))?;
             let seed = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
             content = Content { seed, spent: BTreeMap::new() };
         }
@@ -103,6 +102,13 @@ impl Budgets {
         *self.seen() = Mark::of(&self.path());
         Ok(changed)
     }
+}
+
+/// What nobody can guess.
+pub(super) fn random() -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 fn read(path: &Path) -> io::Result<Content> {

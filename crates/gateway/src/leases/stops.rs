@@ -81,7 +81,8 @@ impl Board {
         let remembers = epoch.as_deref() == Some(&self.agreed.epoch) && version >= Some(self.agreed.version);
         let before = if remembers { self.agreed.things.clone() } else { BTreeSet::new() };
         let own = words(&local);
-        let agreed = self.change(connection, own.difference(&before).cloned().collect(), before.difference(&own).cloned().collect()).await?;
+        let agreed =
+            self.change(connection, own.difference(&before).cloned().collect(), before.difference(&own).cloned().collect()).await?;
         let theirs = stops(&agreed.things);
         if self.button()?.exchange(&local, &theirs)? {
             self.seen = Some(if theirs == local { mark } else { self.button()?.mark() });

@@ -203,8 +203,12 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     };
     let talk = Talk::begin(opening);
     let outbox = lines.clone();
-    let watching =
-        [watch_lock(&house, move || announce(|told| _ = outbox.post(told))), watch_stops(&house), probe_drift(&house, vec![server]), keep_counts(&house)];
+    let watching = [
+        watch_lock(&house, move || announce(|told| _ = outbox.post(told))),
+        watch_stops(&house),
+        probe_drift(&house, vec![server]),
+        keep_counts(&house),
+    ];
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, tokio::io::stdin(), &lines).await.map_err(ServeError::Pipe);
     drain(&house).await;

@@ -24,7 +24,10 @@ impl Link {
         let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener, holder)).await;
         let opened =
             opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))));
-        attempt.ended(opened.as_ref().err());
+        // That it starts does not say that it answers calls: only a failure counts.
+        if let Err(refusal) = &opened {
+            attempt.ended(Some(refusal));
+        }
         opened.inspect(|link| server.linked(link))
     }
 

@@ -38,7 +38,8 @@ fn call(name: &str) -> Parsed {
 
 fn judge(catalog: &Catalog, name: &str, naming: Naming, menus: &[Menu]) -> Result<Case, &'static str> {
     let caller = Caller::assertion("p", Means::LocalUser, Reach::all());
-    let facts = Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio", peer: None, stops: Arc::default(), tally: Arc::default() };
+    let facts =
+        Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio", peer: None, stops: Arc::default(), tally: Arc::default() };
     catalog.case(call(name), &caller, Place { naming, menus, owner: None }, facts).map_err(|refusal| refusal.reason.code())
 }
 
