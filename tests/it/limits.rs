@@ -157,15 +157,15 @@ fn a_stop_reaches_every_gateway_within_a_second_and_outlives_redis() {
     assert_eq!(reason(&far.answer(&id)), Some("serve.suspended"));
     println!("a stop ended a call at another gateway after {:?} (Redis)", pressed.elapsed());
     assert!(pressed.elapsed() < STOPPED, "{:?}", pressed.elapsed());
-    assert_eq!(why(&mut far).as_deref(), Some("serve.suspended"));
+    assert_eq!(why(&mut far).as_deref(), Some("suspend.stopped"));
     // It holds without Redis, and a Redis that forgot everything ends nothing.
     redis.kill();
     eventually("the loss is known", || there.journal().of("redis").any(|line| line["outcome"] == "lost"));
-    assert_eq!(why(&mut far).as_deref(), Some("serve.suspended"));
+    assert_eq!(why(&mut far).as_deref(), Some("suspend.stopped"));
     redis.again();
     eventually("sharing is back", || stages.iter().all(|stage| stage.journal().of("redis").any(|line| line["outcome"] == "back")));
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!((why(&mut near).as_deref(), why(&mut far).as_deref()), (Some("serve.suspended"), Some("serve.suspended")));
+    assert_eq!((why(&mut near).as_deref(), why(&mut far).as_deref()), (Some("suspend.stopped"), Some("suspend.stopped")));
     // Whoever has a gateway can end it, wherever it was pressed.
     there.done(&["resume", "--server", "files"]);
     let lifted = within(STOPPED, "the stop is lifted everywhere", || why(&mut near).is_none());
@@ -183,7 +183,7 @@ fn a_stop_and_a_revocation_work_within_a_second_over_one_state_directory() {
     let pressed = Instant::now();
     stage.done(&["suspend", "--all"]);
     let done = pressed.elapsed();
-    assert_eq!(why(&mut client).as_deref(), Some("serve.suspended"));
+    assert_eq!(why(&mut client).as_deref(), Some("suspend.stopped"));
     println!("a stop refused the next call after {:?}, of which the command took {done:?} (file)", pressed.elapsed());
     assert_eq!(reason(&client.answer(&id)), Some("serve.suspended"));
     println!("a stop ended a running call after {:?} (file)", pressed.elapsed());

@@ -54,12 +54,15 @@ impl Part {
         self.groups.get_mut(home)?.get_mut(at)
     }
 
-    /// The place that costs least to use, and when it would have been free.
-    fn freest(&mut self, key: Key) -> Option<&mut Slot> {
-        let [one, other] = self.homes(key);
-        let places = [one, other].into_iter().filter_map(|home| Some((home, self.groups.get(home)?)));
-        let places = places.flat_map(|(home, group)| group.iter().enumerate().map(move |(at, slot)| (slot.due_us, home, at)));
-        let (_, home, at) = places.min()?;
+    /// The place that costs least to use: one that is free, in the group that has more of those.
+    fn freest(&mut self, key: Key, now_us: u64) -> Option<&mut Slot> {
+        let places = self.homes(key).into_iter().filter_map(|home| {
+            let group = self.groups.get(home)?;
+            let used = group.iter().filter(|slot| slot.due_us > now_us).count();
+            let (at, slot) = group.iter().enumerate().min_by_key(|(_, slot)| slot.due_us)?;
+            Some((slot.due_us.saturating_sub(now_us), used, home, at))
+        });
+        let (.., home, at) = places.min()?;
         self.groups.get_mut(home)?.get_mut(at)
     }
 
@@ -68,10 +71,10 @@ impl Part {
             slot.due_us = due_us;
             return;
         }
-        if self.freest(key).is_none_or(|slot| slot.due_us > now_us) && self.groups.len() < MAX_GROUPS {
+        if self.freest(key, now_us).is_none_or(|slot| slot.due_us > now_us) && self.groups.len() < MAX_GROUPS {
             self.grow(now_us);
         }
-        if let Some(slot) = self.freest(key) {
+        if let Some(slot) = self.freest(key, now_us) {
             *slot = Slot { key, due_us };
         }
     }
@@ -80,7 +83,7 @@ impl Part {
         let groups = (self.groups.len() * 2).max(1);
         let old = std::mem::replace(&mut self.groups, vec![Group::default(); groups]);
         for slot in old.into_iter().flatten().filter(|slot| slot.due_us > now_us) {
-            if let Some(place) = self.freest(slot.key) {
+            if let Some(place) = self.freest(slot.key, now_us) {
                 *place = slot;
             }
         }
@@ -97,6 +100,8 @@ impl Cells {
     pub(crate) fn take(&self, key: Key, rate: Rate, now_us: u64) -> Result<(), u64> {
         let Some(mut part) = self.part(key) else { return Err(rate.burst_us()) };
         if let Some(slot) = part.find(key) {
+            // Kept even when it is refused: after the clock went back, time works off what is left of a debt.
+            slot.due_us = slot.due_us.min(now_us.saturating_add(rate.burst_us()));
             slot.due_us = rate.next(slot.due_us, now_us)?;
             return Ok(());
         }

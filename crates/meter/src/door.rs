@@ -132,6 +132,8 @@ impl Door {
             }
             self.shut_us = None;
         }
+        // As with every rate: a debt from before the clock went back is no more than an empty allowance.
+        self.due_us = self.due_us.min(now_us.saturating_add(rules.messages.burst_us()));
         match rules.messages.next(self.due_us, now_us) {
             Ok(due) => {
                 self.due_us = due;

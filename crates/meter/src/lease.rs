@@ -115,10 +115,11 @@ impl Leases {
         let Some(mut part) = self.part(key) else { return Err(SOON_US) };
         let lease = part.entry(key).or_insert(Lease { rate, left: 0, owed: 0, asked: false, empty_until_us: 0, used_us: now_us });
         (lease.rate, lease.used_us) = (rate, now_us);
+        lease.empty_until_us = lease.empty_until_us.min(now_us.saturating_add(2 * rate.burst_us()));
         let taken = if lease.left > 0 {
             lease.left -= 1;
             Ok(())
-        } else if lease.empty_until_us.min(now_us.saturating_add(rate.burst_us())) > now_us {
+        } else if lease.empty_until_us > now_us {
             return Err(lease.empty_until_us - now_us);
         } else if lease.owed < size(rate) {
             lease.owed += 1;

@@ -38,6 +38,8 @@ impl Budgets {
     pub(super) fn open(state: &Path) -> Self {
         let mut budgets = Self { state: state.to_owned(), seed: Key::default(), seen: std::sync::Mutex::new(Mark::Missing) };
         let known = budgets.locked(|content| Ok(Key::read(&content.seed)));
+        // What is in it was not heard yet.
+        *budgets.seen() = Mark::Missing;
         match known {
             Ok(Some(seed)) => budgets.seed = seed,
             Ok(None) => {}
