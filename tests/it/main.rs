@@ -13,6 +13,7 @@ mod examples;
 mod http_edge;
 mod invariants;
 mod lifecycle;
+mod limits;
 mod metrics;
 mod oauth;
 mod pinned;

@@ -56,8 +56,9 @@ fn effect() -> impl Strategy<Value = Effect> {
 }
 
 fn contract() -> impl Strategy<Value = Contract> {
-    let limits = (of(1..100_u32), of(1..3600_u32), of(1..100_000_usize))
-        .prop_map(|(calls_per_minute, timeout_seconds, result_bytes)| Limits { calls_per_minute, timeout_seconds, result_bytes });
+    let limits = (of(1..100_u32), of(1..3600_u32), of(1..100_000_usize), of(0..100_u32)).prop_map(
+        |(calls_per_minute, timeout_seconds, result_bytes, cost)| Limits { calls_per_minute, timeout_seconds, result_bytes, cost },
+    );
     let words = (
         of(select(vec![Returns::Public, Returns::Private, Returns::Untrusted])),
         of(select(vec![Confirm::Never, Confirm::Session, Confirm::Always])),

@@ -273,6 +273,7 @@ fn what_a_pin_check_costs() {
             peer: None,
             labels: Default::default(),
             stops: Default::default(),
+            tally: Default::default(),
         };
         let begun = Instant::now();
         let case = catalog.case(parsed, &caller, place, facts);

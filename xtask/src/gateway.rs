@@ -19,6 +19,7 @@ calls_per_principal = 1024
 calls_per_session = 1024
 children_per_principal = 64
 connections_per_address = 4096
+messages_per_minute = 60000000
 
 [controls.quota]
 read_per_minute = 60000000

@@ -15,6 +15,7 @@ mod notices;
 pub mod places;
 mod policy;
 mod problem;
+mod redis;
 pub(crate) mod secret;
 pub mod seen;
 mod server;
@@ -30,6 +31,7 @@ pub use notices::Webhook;
 pub use places::{Places, PlacesArgs};
 pub use policy::PolicyFiles;
 pub use problem::{ConfigErrors, Problem};
+pub use redis::{OnLoss, Redis};
 pub(crate) use secret::Part;
 pub use secret::{Reference, Secret, Template};
 pub use settings::{Floating, How, Limits, Names, ServerSettings, Settings, Supply};
@@ -137,7 +139,8 @@ fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let entries = tables.filter_map(|table| table.get_ref().as_table()).flat_map(DeTable::values);
     let secret = table.get("webhook").and_then(|webhook| webhook.get_ref().as_table()?.get("secret"));
     let clients = servers.iter().filter_map(|server| server.get("oauth")?.get_ref().as_table()?.get("client_secret"));
-    let entries = entries.chain(secret).chain(clients);
+    let password = table.get("redis").and_then(|redis| redis.get_ref().as_table()?.get("password"));
+    let entries = entries.chain(secret).chain(clients).chain(password);
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
@@ -184,9 +187,11 @@ impl Judging<'_> {
         let metrics = notices::metrics(file.metrics, problems);
         let probe_every = notices::probe_every(file.drift, problems);
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
+        let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
+        let quota = material.quota();
         let policy = material.environment(environment.as_deref());
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
@@ -202,6 +207,8 @@ impl Judging<'_> {
             webhook,
             oauth,
             stores,
+            redis,
+            quota,
             places: self.places,
             policy_digest,
         };

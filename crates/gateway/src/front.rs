@@ -45,17 +45,22 @@ pub(crate) fn reply(asked: &Asked, outcome: Result<Option<Released>, Refusal>) -
         Err(refusal) if refusal.reason == UPSTREAM_CANCELLED => None,
         Err(refusal) => {
             tracing::info!(reason = %refusal.reason, detail = %refusal.detail, "refused");
-            let refused = Refused { id: asked.id.as_ref(), method: asked.method, era: asked.era, call: asked.call };
-            let encoded = refusal::encode(&refusal, refused);
-            Some(Reply {
-                message: encoded.message.bytes().clone(),
-                status: encoded.status,
-                succeeded: false,
-                reason: Some(refusal.reason),
-                scope: scope(&refusal),
-                awaited: asked.awaited,
-            })
+            Some(refused(asked, &refusal))
         }
+    }
+}
+
+/// The answer that is a refusal, without a line in the log.
+pub(crate) fn refused(asked: &Asked, refusal: &Refusal) -> Reply {
+    let refused = Refused { id: asked.id.as_ref(), method: asked.method, era: asked.era, call: asked.call };
+    let encoded = refusal::encode(refusal, refused);
+    Reply {
+        message: encoded.message.bytes().clone(),
+        status: encoded.status,
+        succeeded: false,
+        reason: Some(refusal.reason),
+        scope: scope(refusal),
+        awaited: asked.awaited,
     }
 }
 

@@ -2,6 +2,7 @@
 //! server or a client.
 
 mod accept;
+mod door;
 mod lists;
 mod local;
 mod place;
@@ -31,6 +32,7 @@ use crate::artefact::{Approvals, Approved};
 use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::consult;
+use crate::counts::Counts;
 use crate::drift::Drift;
 use crate::front::{self, Reply};
 use crate::identity::Identity;
@@ -78,6 +80,8 @@ pub struct House {
     lists: lists::Lists,
     /// Room for calls, streams and bodies.
     pub places: Places,
+    /// What is counted over all calls.
+    pub counts: Arc<Counts>,
     draining: CancellationToken,
 }
 
@@ -96,10 +100,14 @@ pub struct Visit<'a> {
 ///
 /// [`envelope::parse`]: bartizan_monitor::wire::envelope::parse
 pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed, Misread>) -> Option<Reply> {
+    if let Some(turned) = house.counts.knock(visit.talk.caller.principal()) {
+        return Some(door::turn_away(house, visit.talk, &arrival, turned));
+    }
     let (asked, ticket) = open(house, &visit, &arrival);
     let mut call = house.metrics.call();
     let outcome = live(house, &visit, (ticket, &mut call), arrival).await;
     call.ended(&outcome);
+    door::learn(house, visit.talk, &outcome);
     front::reply(&asked, outcome) // 10
 }
 
@@ -111,7 +119,7 @@ async fn live(
 ) -> Result<Option<Released>, Refusal> {
     let talk = visit.talk;
     let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
-    let (guest, ticket) = closing(house.enter(talk, &parsed), ticket)?; // 3
+    let (guest, ticket) = closing(house.enter(talk, &parsed).await, ticket)?; // 3
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
     // Reading lists may take long: what is judged is judged by what holds now.
@@ -122,6 +130,7 @@ async fn live(
     let (case, ticket) = closing(snapshot.catalog.case(parsed, &talk.caller, place, facts), ticket)?; // 4
     case.server().into_iter().for_each(|server| call.concerns(server, case.effect()));
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
+    house.counts.nudge();
     let admitted = consult::ask(ruling)?; // 6
     let recorded = record(house, admitted).await?; // 7
     let begun = recorded.case().tool().map(|tool| Owner { server: tool.server.clone(), tool: Some(tool.pin.name.as_str().into()) });
@@ -149,17 +158,23 @@ pub struct Asked {
     pub awaited: bool,
 }
 
+impl Asked {
+    fn of(arrival: &Result<Parsed, Misread>, call: u64) -> Self {
+        match arrival {
+            Ok(parsed) => {
+                let (id, method) = (parsed.id().cloned(), parsed.method());
+                Self { awaited: id.is_some(), id, method, era: parsed.version().era(), call }
+            }
+            Err(misread) => Self { id: misread.id.clone(), method: None, era: misread.era, call, awaited: true },
+        }
+    }
+}
+
 /// Opens the record of a message and notes what is known of it before it is a case.
 fn open(house: &House, visit: &Visit<'_>, arrival: &Result<Parsed, Misread>) -> (Asked, Ticket) {
     let talk = visit.talk;
     let mut ticket = house.journal.ticket();
-    let asked = match arrival {
-        Ok(parsed) => {
-            let (id, method) = (parsed.id().cloned(), parsed.method());
-            Asked { awaited: id.is_some(), id, method, era: parsed.version().era(), call: ticket.id() }
-        }
-        Err(misread) => Asked { id: misread.id.clone(), method: None, era: misread.era, call: ticket.id(), awaited: true },
-    };
+    let asked = Asked::of(arrival, ticket.id());
     ticket.note("principal", Json::string(talk.caller.principal()));
     if let Some(application) = talk.caller.badge().and_then(|badge| badge.application.as_deref()) {
         ticket.note("application", Json::string(application));
@@ -191,8 +206,8 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
 
 fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
     let (session, stops) = (visit.talk.label.clone(), house.stops.now());
-    let labels = visit.talk.labels();
-    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport: visit.talk.transport, peer: visit.peer, labels, stops }
+    let (labels, tally, transport) = (visit.talk.labels(), house.counts.tally(), visit.talk.transport);
+    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally }
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.
@@ -232,6 +247,7 @@ impl House {
     /// Puts everything that serves together.
     #[must_use]
     pub fn new(settings: Settings, current: Current, identity: Identity, journal: Arc<Journal>) -> Arc<Self> {
+        let counts = Counts::open(&settings, journal.clone());
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
         let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start), metrics.clone());
@@ -246,6 +262,7 @@ impl House {
             keeper,
             metrics,
             lists: lists::Lists::default(),
+            counts,
             places,
             draining: CancellationToken::new(),
         })
@@ -273,14 +290,15 @@ impl House {
     }
 
     /// Lets a message in: the credential still holds, there is room, and it says who it belongs to.
-    fn enter(&self, talk: &Arc<Talk>, parsed: &Parsed) -> Result<Guest, Refusal> {
+    async fn enter(&self, talk: &Arc<Talk>, parsed: &Parsed) -> Result<Guest, Refusal> {
         talk.touch();
         self.identity.still(&talk.caller, clock::now_ms())?;
         // What running calls wait for (answers to servers' questions, cancellations) is taken to the end.
         if self.draining.is_cancelled() && matches!(parsed.message(), Message::Request { .. }) {
             return Err(Refusal::new(SERVE_DRAINING, ""));
         }
-        let mut guest = Guest { owner: None, ask: None, running: None, _place: self.places.take(talk, parsed.method(), parsed.id())? };
+        let place = self.places.take(talk, parsed.method(), parsed.id()).await?;
+        let mut guest = Guest { owner: None, ask: None, running: None, _place: place };
         match parsed.message() {
             Message::Request { id, method, params } => {
                 if watched(params.as_ref()).take(MAX_WATCHED + 1).count() > MAX_WATCHED && *method == Method::Listen {

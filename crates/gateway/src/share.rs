@@ -6,6 +6,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
 
 /// Something of which there is only so much.
 #[derive(Debug)]
@@ -13,6 +16,7 @@ pub struct Shares<K> {
     all: usize,
     each: usize,
     taken: Mutex<Taken<K>>,
+    freed: Notify,
 }
 
 #[derive(Debug)]
@@ -34,7 +38,7 @@ impl<K: Eq + Hash + Clone> Shares<K> {
     /// So much in all, and so much for each.
     #[must_use]
     pub fn new(all: usize, each: usize) -> Arc<Self> {
-        Arc::new(Self { all, each, taken: Mutex::new(Taken { all: 0, by: HashMap::new() }) })
+        Arc::new(Self { all, each, taken: Mutex::new(Taken { all: 0, by: HashMap::new() }), freed: Notify::new() })
     }
 
     /// Takes some for somebody.
@@ -47,6 +51,26 @@ impl<K: Eq + Hash + Clone> Shares<K> {
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.taken().all
+    }
+
+    /// Takes some for somebody, and waits a while for it where there is none.
+    pub async fn take_within(self: &Arc<Self>, who: &K, amount: usize, patience: Duration) -> Result<Share<K>, Full> {
+        let patience = tokio::time::sleep(patience);
+        tokio::pin!(patience);
+        loop {
+            // Before the look: what comes free in between is not missed.
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            let full = match self.take(who, amount) {
+                Ok(share) => return Ok(share),
+                Err(full) => full,
+            };
+            tokio::select! {
+                () = freed => {}
+                () = &mut patience => return Err(full),
+            }
+        }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken<K>> {
@@ -79,6 +103,8 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         } else {
             taken.by.insert(who.clone(), left);
         }
+        drop(taken);
+        self.freed.notify_waiters();
     }
 }
 
@@ -122,6 +148,19 @@ mod tests {
         let _again = shares.take(&"b", 2).expect("room");
         drop(second);
         assert!(!shares.taken().by.contains_key("a"), "who has nothing is remembered");
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_what_comes_free_and_nobody_waits_for_ever() {
+        let shares = Shares::new(1, 1);
+        let held = shares.take(&"a", 1).expect("room");
+        assert_eq!(shares.take_within(&"b", 1, Duration::from_millis(20)).await.err(), Some(Full::All));
+        let waits = shares.clone();
+        let waiting = tokio::spawn(async move { waits.take_within(&"b", 1, Duration::from_secs(10)).await });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(held);
+        let given = tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("soon").expect("no panic");
+        assert!(given.is_ok());
     }
 
     #[test]

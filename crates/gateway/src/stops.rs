@@ -74,6 +74,22 @@ impl Button {
         })
     }
 
+    /// Puts new stops in the place of those that were seen; returns whether those were still there.
+    pub fn exchange(&self, seen: &Stops, new: &Stops) -> io::Result<bool> {
+        let _held = files::hold(&self.state.join(LOCK))?;
+        let same = self.stops()? == *seen;
+        if same && new != seen {
+            files::replace(&self.state.join(FILE), Json::of(new).bytes(), files::Readers::Owner)?;
+        }
+        Ok(same)
+    }
+
+    /// How the file of stops looks: another look, perhaps other stops.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark::of(&self.state.join(FILE))
+    }
+
     fn change(&self, change: impl FnOnce(&mut Stops) -> bool) -> io::Result<bool> {
         let _held = files::hold(&self.state.join(LOCK))?;
         let mut stops = self.stops()?;

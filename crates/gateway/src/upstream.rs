@@ -4,6 +4,7 @@
 //! and that the decision is in the journal. What the gateway asks on its own account is a
 //! [`Probe`], a closed list that cannot carry a client's data.
 
+mod circuit;
 mod credentials;
 mod desk;
 mod dial;
@@ -17,6 +18,7 @@ mod shelf;
 mod stdio;
 mod survey;
 
+pub(crate) use dial::{Line, line};
 pub use fetch::{Ask, Fetcher, Form};
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
 pub use server::Server;
@@ -222,10 +224,17 @@ impl Link {
         ear: &dyn Listener,
         ended: impl Future<Output = Refusal>,
     ) -> Result<Answer, Refusal> {
+        let attempt = match self.server.attempt() {
+            Ok(attempt) => attempt,
+            Err(refusal) => return Err(recorded.failed(refusal)),
+        };
+        // From here on it is made: what it takes of limits is spent.
+        recorded.case().facts().tally.keep();
         let outcome = tokio::select! {
             outcome = self.converse(&recorded, ear) => outcome,
             refusal = ended => Err(refusal),
         };
+        attempt.ended(outcome.as_ref().err());
         match outcome {
             Ok(outcome) => Ok(recorded.answered(outcome)),
             Err(refusal) => Err(recorded.failed(refusal)),

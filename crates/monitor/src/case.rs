@@ -11,6 +11,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use bartizan_meter::Tally;
+
 use crate::reason::Reason;
 use crate::wire::canonical::Digest;
 use crate::wire::envelope::Message;
@@ -179,6 +181,8 @@ pub struct Facts {
     pub labels: Labels,
     /// What the operator has stopped.
     pub stops: Arc<Stops>,
+    /// What the call takes of what there is only so much of; given back unless the call is made.
+    pub tally: Arc<Tally>,
 }
 
 /// One message of a verified caller about something that exists and was approved.

@@ -268,6 +268,10 @@ pub mod gateway {
             "The server's answer was too large.",
             "The server sent more bytes in one message than the gateway takes.",
             "Ask for less, or raise `limits.message_bytes`.";
+        UPSTREAM_CIRCUIT = "upstream.circuit", Class::Upstream,
+            "The server behind this tool failed again and again and is left alone for a moment. Wait before trying again.",
+            "Calls to the server failed or timed out `limits.circuit_failures` times in a row. It is not asked until `limits.circuit_pause` has passed; then one call tries it.",
+            "`bartizan log` has the failures before; the server is used again by itself when it answers.";
         UPSTREAM_CANCELLED = "upstream.cancelled", Class::Upstream,
             "The call was cancelled.",
             "The client cancelled the call, or disconnected where the protocol treats that as cancellation.",

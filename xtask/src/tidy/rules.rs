@@ -70,12 +70,30 @@ pub(crate) const IMPORTS: &[Imports] = &[
         ],
     },
     Imports {
+        crate_name: "meter",
+        rows: &[
+            row("key", &[]),
+            row("rate", &[]),
+            row("circuit", &[]),
+            row("cells", &["key", "rate"]),
+            row("budget", &["key"]),
+            row("door", &["key", "rate"]),
+            row("lease", &["key", "rate"]),
+            row("meter", &["budget", "cells", "key", "lease", "rate"]),
+            row("rules", &["budget", "key", "meter", "rate"]),
+            row("tally", &["budget", "key", "meter", "rate", "rules"]),
+        ],
+    },
+    Imports {
         crate_name: "gateway",
         rows: &[
             // The life of a call is told in one place, which therefore sees everything.
             row("serve", &["*"]),
             row("clock", &[]),
             row("share", &[]),
+            row("counts", &["clock", "config", "config/files", "journal"]),
+            // What gateways tell each other goes over the one dialer, and the stops end up in the file.
+            row("leases", &["config", "config/files", "counts", "identity", "journal", "stops", "upstream"]),
             row("snapshot", &["config", "config/files"]),
             row("consult", &[]),
             row("config", &["clock"]),
@@ -115,6 +133,7 @@ const fn confined(crate_name: &'static str, path: &'static str, only: &'static [
 }
 
 const ADVICE: &str = "a detector sees text and nothing else: pass the value in";
+const COUNTS: &str = "the meter counts: pass the value in";
 const PURE: &str = "the monitor does no I/O and has no clock: pass the value in";
 
 pub(crate) const CONFINED: &[Confined] = &[
@@ -131,6 +150,14 @@ pub(crate) const CONFINED: &[Confined] = &[
         &["upstream/stdio", "artefact/tool"],
         "only the stdio upstream starts servers, and only one module the package managers that fetch them",
     ),
+    confined("meter", "std::fs", &[], COUNTS),
+    confined("meter", "std::net", &[], COUNTS),
+    confined("meter", "std::process", &[], COUNTS),
+    confined("meter", "std::env", &[], COUNTS),
+    confined("meter", "std::thread", &[], COUNTS),
+    confined("meter", "std::time", &[], COUNTS),
+    confined("meter", "bartizan_monitor", &[], "the meter counts and knows nothing of what is decided"),
+    confined("meter", "bartizan_gateway", &[], "the meter counts and knows nothing of what is done"),
     confined("detect", "std::fs", &[], ADVICE),
     confined("detect", "std::net", &[], ADVICE),
     confined("detect", "std::process", &[], ADVICE),
@@ -177,6 +204,8 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     "crates/gateway/src/upstream/dial.rs",
     // What a server inherits of the environment.
     "crates/gateway/src/upstream/stdio.rs",
+    // What counting costs.
+    "crates/meter/tests/speed.rs",
     // The one lenient JSON parser, for text that was read strictly before.
     "crates/monitor/src/wire/json.rs",
     // Processes.

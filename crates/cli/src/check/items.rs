@@ -4,6 +4,7 @@ use bartizan_gateway::clock;
 use bartizan_gateway::config::{How, Loaded, ServerSettings};
 use bartizan_gateway::review::{self, What};
 use bartizan_gateway::upstream::Surveyed;
+use bartizan_meter::Period;
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::controls::{REGISTRY, schema};
 use bartizan_monitor::lock::Lock;
@@ -65,6 +66,7 @@ pub(super) fn gateway(loaded: &Loaded, lock: &Lock) -> Vec<Item> {
     items.extend(loaded.weakenings.iter().map(|weakening| Item::new(GATEWAY, "weakening", Standing::Note, weakening.clone())));
     items.push(controls(loaded));
     items.extend(doors::items(loaded));
+    items.extend(limits(loaded));
     let pins: usize = settings.servers.iter().map(|server| lock.of(&server.name).count()).sum();
     items.push(Item::new(GATEWAY, "lock", Standing::Good, format!("{}: {pins} approved definitions", settings.places.lock.display())));
     let strays: Vec<String> = lock.servers().filter(|name| settings.server(name).is_none()).map(str::to_owned).collect();
@@ -72,6 +74,37 @@ pub(super) fn gateway(loaded: &Loaded, lock: &Lock) -> Vec<Item> {
         items.push(Item::new(GATEWAY, "lock", Standing::Note, format!("approved, and not configured: {}", strays.join(", "))));
     }
     items
+}
+
+/// The limits in force.
+fn limits(loaded: &Loaded) -> Vec<Item> {
+    let (limits, quota) = (&loaded.settings.limits, &loaded.settings.quota);
+    let per_minute = [
+        ("read tool and session", Some(quota.read_per_minute)),
+        ("write tool and session", Some(quota.write_per_minute)),
+        ("destructive tool and session", quota.destructive_per_minute.or(Some(quota.write_per_minute))),
+        ("session", quota.session_per_minute),
+        ("credential", quota.credential_per_minute),
+        ("client", Some(quota.client_per_minute)),
+        ("tool", quota.tool_per_minute),
+        ("server", quota.server_per_minute),
+        ("all", quota.total_per_minute),
+        ("client (messages)", Some(limits.messages_per_minute)),
+    ];
+    let rates: Vec<String> = per_minute.into_iter().filter_map(|(of, count)| Some(format!("{} per {of}", count?))).collect();
+    let budgets = quota.budgets.iter().map(|budget| {
+        let amounts = [("calls", budget.calls), ("bytes", budget.bytes), ("cost", budget.cost)];
+        let amounts: Vec<String> = amounts.into_iter().filter_map(|(what, amount)| Some(format!("{} {what}", amount?))).collect();
+        let whose =
+            if budget.per == Period::Session { String::new() } else { format!(" for each {}", format!("{:?}", budget.of).to_lowercase()) };
+        Item::new(GATEWAY, "budget", Standing::Good, format!("{} a {}{whose}", amounts.join(", "), budget.per.name()))
+    });
+    let shared = loaded.settings.redis.iter().map(|redis| {
+        let words = format!("limits and stops are shared through {}; when it is lost: {}", redis.url, redis.on_loss.name());
+        Item::new(GATEWAY, "redis", Standing::Good, words)
+    });
+    let rates = Item::new(GATEWAY, "limits", Standing::Good, format!("a minute: {}", rates.join(", ")));
+    [rates].into_iter().chain(budgets).chain(shared).collect()
 }
 
 fn configuration(loaded: &Loaded) -> Item {

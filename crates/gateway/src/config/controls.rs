@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use bartizan_meter::Rules;
 use bartizan_monitor::control::{Control, Entry, Section};
 use bartizan_monitor::controls::REGISTRY;
 use bartizan_monitor::controls::policy::Source;
@@ -151,6 +152,12 @@ impl<'i> Material<'i> {
             (entry.name, Json::object([("mode", Json::string(mode)), ("table", written)]))
         };
         REGISTRY.iter().map(table).collect()
+    }
+
+    /// The quotas, for those who show and keep them. What is wrong with them the control says.
+    pub(super) fn quota(&self) -> Rules {
+        let section = self.sections.get("quota").map(|(section, _)| section.clone());
+        section.and_then(|section| Rules::deserialize(section.into_deserializer()).ok()).unwrap_or_default()
     }
 
     fn mode(&self, entry: &Entry) -> Mode {

@@ -37,6 +37,8 @@ pub(super) struct File {
     pub(super) servers: BTreeMap<Spanned<String>, Spanned<Server>>,
     /// How much is taken.
     pub(super) limits: Limits,
+    /// Through what gateways share limits and stops.
+    pub(super) redis: Option<Spanned<Redis>>,
     /// How drift is looked for.
     pub(super) drift: Drift,
     /// Where events are posted to.
@@ -131,6 +133,36 @@ pub(super) struct Limits {
     pub(super) body_timeout: Option<Spanned<Length>>,
     /// How long a client may read nothing of what is written to it.
     pub(super) write_timeout: Option<Spanned<Length>>,
+    /// Calls that may wait for room instead of being refused at once.
+    pub(super) queued_calls: Option<Spanned<usize>>,
+    /// How long they wait at most.
+    pub(super) queue_wait: Option<Spanned<Length>>,
+    /// Messages of one client in a minute, of whatever kind.
+    pub(super) messages_per_minute: Option<Spanned<usize>>,
+    /// Refusals by limits within a minute after which a client is shut out.
+    pub(super) offences_per_minute: Option<Spanned<usize>>,
+    /// For how long.
+    pub(super) offence_pause: Option<Spanned<Length>>,
+    /// Failures in a row after which a server is left alone.
+    pub(super) circuit_failures: Option<Spanned<usize>>,
+    /// For how long at first.
+    pub(super) circuit_pause: Option<Spanned<Length>>,
+}
+
+/// A Redis or Valkey server through which gateways share limits and stops.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Redis {
+    /// `redis://HOST:PORT/DATABASE`, or `rediss://` with TLS.
+    pub(super) url: Option<Spanned<String>>,
+    /// The user, where it is not the default one.
+    pub(super) username: Option<Spanned<String>>,
+    /// The password, as a reference.
+    pub(super) password: Option<Spanned<String>>,
+    /// What the names of all keys begin with; gateways with the same share.
+    pub(super) prefix: Option<Spanned<String>>,
+    /// What holds when it cannot be reached.
+    pub(super) on_loss: Option<Spanned<super::redis::OnLoss>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bartizan_meter::MOST;
 use toml::Spanned;
 use url::{Host, Url};
 
@@ -94,6 +95,12 @@ pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
     let calls_per_principal = count(written.calls_per_principal, concurrent_calls.div_ceil(4), 1, 1_000_000);
     let calls_per_session = count(written.calls_per_session, calls_per_principal.div_ceil(2), 1, 1_000_000);
     let children_per_server = count(written.children_per_server, usual.children_per_server, 1, 100_000);
+    let queued_calls = count(written.queued_calls, usual.queued_calls, 0, 1_000_000);
+    let mut rate =
+        |value: Option<Spanned<usize>>, usual: u32| u32::try_from(count(value, usual as usize, 1, MOST as usize)).unwrap_or(MOST);
+    let messages_per_minute = rate(written.messages_per_minute, usual.messages_per_minute);
+    let offences_per_minute = rate(written.offences_per_minute, usual.offences_per_minute);
+    let circuit_failures = rate(written.circuit_failures, usual.circuit_failures);
     Limits {
         message_bytes,
         sessions,
@@ -111,6 +118,13 @@ pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
         header_timeout: time(written.header_timeout, usual.header_timeout, problems),
         body_timeout: time(written.body_timeout, usual.body_timeout, problems),
         write_timeout: time(written.write_timeout, usual.write_timeout, problems),
+        queued_calls,
+        queue_wait: time(written.queue_wait, usual.queue_wait, problems),
+        messages_per_minute,
+        offences_per_minute,
+        offence_pause: time(written.offence_pause, usual.offence_pause, problems),
+        circuit_failures,
+        circuit_pause: time(written.circuit_pause, usual.circuit_pause, problems),
     }
 }
 

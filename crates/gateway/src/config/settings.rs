@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_meter::Rules;
 use bartizan_monitor::wire::canonical::Digest;
 
 use super::access::Access;
@@ -14,6 +15,7 @@ use super::issuers::OAuth;
 use super::listen::{Clients, Listen};
 use super::notices::Webhook;
 use super::places::Places;
+use super::redis::Redis;
 use super::secret::Template;
 use super::stores::Stores;
 
@@ -34,6 +36,10 @@ pub struct Settings {
     pub servers: Vec<Arc<ServerSettings>>,
     /// How much is taken.
     pub limits: Limits,
+    /// How often calls may be made, and budgets.
+    pub quota: Rules,
+    /// Through what gateways share limits and stops.
+    pub redis: Option<Arc<Redis>>,
     /// How often what servers offer is compared with the lock file when nobody asks.
     pub probe_every: Duration,
     /// Where events are posted to.
@@ -171,6 +177,20 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a client may read nothing of what is written to it.
     pub write_timeout: Duration,
+    /// Calls that may wait for room instead of being refused at once.
+    pub queued_calls: usize,
+    /// How long they wait at most.
+    pub queue_wait: Duration,
+    /// Messages of one client in a minute, of whatever kind.
+    pub messages_per_minute: u32,
+    /// Refusals by limits within a minute after which a client is shut out.
+    pub offences_per_minute: u32,
+    /// For how long.
+    pub offence_pause: Duration,
+    /// Failures in a row after which a server is left alone.
+    pub circuit_failures: u32,
+    /// For how long at first; twice as long after every trial that fails, up to sixteen times.
+    pub circuit_pause: Duration,
 }
 
 impl Default for Limits {
@@ -192,6 +212,13 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
+            queued_calls: 0,
+            queue_wait: Duration::from_secs(1),
+            messages_per_minute: 3000,
+            offences_per_minute: 100,
+            offence_pause: Duration::from_secs(30),
+            circuit_failures: 8,
+            circuit_pause: Duration::from_secs(5),
         }
     }
 }

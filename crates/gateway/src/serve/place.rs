@@ -1,6 +1,8 @@
 //! Room in the house: for everybody together, for each principal, for each session.
 
+use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_SHARE};
@@ -21,6 +23,9 @@ pub struct Places {
     calls: Arc<Shares<Principal>>,
     streams: Arc<Shares<Principal>>,
     bodies: Arc<Shares<Principal>>,
+    /// Calls that wait for a place.
+    queue: Arc<Shares<Principal>>,
+    patience: Duration,
     inside: TaskTracker,
 }
 
@@ -40,13 +45,16 @@ impl Places {
             // Every stream has a connection, and connections are counted.
             streams: Shares::new(usize::MAX, limits.streams_per_principal),
             bodies: Shares::new(limits.body_bytes, body),
+            // Who fills the queue leaves room for others, too.
+            queue: Shares::new(limits.queued_calls, limits.queued_calls.div_ceil(4)),
+            patience: limits.queue_wait,
             inside: TaskTracker::new(),
         }
     }
 
     /// A place for a message. What waits for an answer takes one of those that are counted; what merely listens has a
     /// count of its own; notifications and responses, on which running calls may depend, always get in.
-    pub(super) fn take(&self, talk: &Talk, method: Option<Method>, id: Option<&Id>) -> Result<Place, Refusal> {
+    pub(super) async fn take(&self, talk: &Talk, method: Option<Method>, id: Option<&Id>) -> Result<Place, Refusal> {
         let inside = self.inside.token();
         let principal = talk.caller.principal();
         let is_request = id.is_some() && method.is_some();
@@ -56,11 +64,11 @@ impl Places {
         if method == Some(Method::Listen) {
             return Ok(Place { _of_principal: Some(self.stream(principal)?), _of_session: None, _inside: inside });
         }
-        let own = self.calls.take(principal, 1).map_err(|full| match full {
+        let own = self.wait(&self.calls, principal, principal).await.map_err(|full| match full {
             Full::Own => share("limits.calls_per_principal"),
             Full::All => Refusal::new(SERVE_BUSY, "limits.concurrent_calls").retry_after(1000),
         })?;
-        let session = talk.calls.take(&(), 1).map_err(|_| share("limits.calls_per_session"))?;
+        let session = self.wait(&talk.calls, &(), principal).await.map_err(|_| share("limits.calls_per_session"))?;
         Ok(Place { _of_principal: Some(own), _of_session: Some(session), _inside: inside })
     }
 
@@ -68,6 +76,16 @@ impl Places {
     #[must_use]
     pub fn in_use(&self) -> (usize, usize) {
         (self.calls.in_use(), self.streams.in_use())
+    }
+
+    /// Takes a place, now or, where calls may wait, when one comes free soon.
+    async fn wait<K: Eq + Hash + Clone>(&self, of: &Arc<Shares<K>>, who: &K, principal: &Principal) -> Result<Share<K>, Full> {
+        let full = match of.take(who, 1) {
+            Ok(share) => return Ok(share),
+            Err(full) => full,
+        };
+        let Ok(_queued) = self.queue.take(principal, 1) else { return Err(full) };
+        of.take_within(who, 1, self.patience).await
     }
 
     /// Room for a stream that a principal listens to.

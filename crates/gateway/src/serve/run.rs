@@ -22,6 +22,7 @@ use crate::front::http::Front;
 use crate::front::stdio::Lines;
 use crate::identity::{Identity, local_user};
 use crate::journal::{Journal, JournalError};
+use crate::leases;
 use crate::metrics::{self, Level};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
 use crate::snapshot::{Current, OpenError, Renewed};
@@ -84,6 +85,17 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
         ("weakenings", Json::of(&weakenings)),
     ]));
     Ok((house, servers))
+}
+
+/// Writes down what is counted, and shares it where that is configured.
+fn keep_counts(house: &Arc<House>) -> JoinHandle<()> {
+    let house = house.clone();
+    tokio::spawn(async move {
+        match &house.settings.redis {
+            Some(redis) => leases::share(&house.counts, &house.settings.places.state, redis).await,
+            None => house.counts.keep().await,
+        }
+    })
 }
 
 fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) -> JoinHandle<()> {
@@ -246,6 +258,7 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
         watch_stops(&house),
         probe_drift(&house, vec![server.clone()]),
         tend_secrets(&house, vec![server]),
+        keep_counts(&house),
     ];
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, front::stdio::pipe::input(), &lines).await.map_err(ServeError::Pipe);
@@ -256,6 +269,7 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
     drop((talk, lines));
     // Whatever is still to be said is said, unless the client does not read.
     let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
+    house.counts.write();
     house.journal.finish();
     ended
 }
@@ -285,6 +299,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     watch_tls(&house, tls.clone());
     probe_drift(&house, servers.clone());
     tend_secrets(&house, servers.clone());
+    let counting = keep_counts(&house);
     let (sweeper, minder) = (front.clone(), house.clone());
     tokio::spawn(async move {
         loop {
@@ -303,6 +318,8 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     // The last answers leave; connections that are merely kept open do not hold up the end.
     let _ = tokio::time::timeout(Duration::from_millis(500), async { while connections.join_next().await.is_some() {} }).await;
     house.identity.remember();
+    counting.abort();
+    house.counts.write();
     house.journal.finish();
     Ok(())
 }

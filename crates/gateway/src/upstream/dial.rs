@@ -108,6 +108,14 @@ async fn connect(host: &str, port: u16, network: Network) -> io::Result<TcpStrea
     TcpStream::connect(found.as_slice()).await
 }
 
+/// A connection that is no HTTP, to a server of the operator's own.
+pub(crate) async fn line(host: &str, port: u16, secure: bool) -> io::Result<TokioIo<Line>> {
+    let authority = format!("{}://{host}:{port}", if secure { "https" } else { "http" });
+    let uri = authority.parse().map_err(io::Error::other)?;
+    let dialled = tokio::time::timeout(DIAL, dial(uri, Network::Any)).await;
+    dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(TokioIo::new)
+}
+
 fn tls() -> io::Result<Arc<rustls::ClientConfig>> {
     static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {
@@ -121,7 +129,7 @@ fn tls() -> io::Result<Arc<rustls::ClientConfig>> {
 
 /// A connection, with or without TLS.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(crate) enum Line {
     Plain(TokioIo<TcpStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }

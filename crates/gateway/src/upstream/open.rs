@@ -19,10 +19,15 @@ impl Link {
     /// Opens a link for `holder`, a principal: starts or reaches the server and introduces the gateway.
     pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Holder) -> Result<Arc<Self>, Refusal> {
         server.gate.prepare(&server.settings).await?;
+        let attempt = server.attempt()?;
         let limit = server.settings.start_timeout;
         let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener, holder)).await;
         let opened =
             opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))));
+        // That it starts does not say that it answers calls: only a failure counts.
+        if let Err(refusal) = &opened {
+            attempt.ended(Some(refusal));
+        }
         opened.inspect(|link| server.linked(link))
     }
 

@@ -7,6 +7,7 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM_UNREACHABLE};
 use bartizan_monitor::wire::version::Version;
 
+use super::circuit::Breaker;
 use super::desk::Desk;
 use super::{Link, Pipe, dial, shelf, stdio};
 use crate::artefact::Gate;
@@ -38,6 +39,7 @@ pub struct Server {
     pub(super) blinds: Blinds,
     /// What its lists say to most.
     pub(super) common: shelf::Common,
+    pub(super) circuit: Breaker,
     links: Mutex<Vec<Weak<Link>>>,
 }
 
@@ -61,6 +63,7 @@ impl Server {
             logins: Logins::default(),
             blinds: Blinds::default(),
             common: shelf::Common::default(),
+            circuit: Breaker::new(limits),
             links: Mutex::default(),
         })
     }

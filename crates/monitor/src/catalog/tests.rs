@@ -46,6 +46,7 @@ fn judge(catalog: &Catalog, name: &str, naming: Naming, menus: &[Menu]) -> Resul
         peer: None,
         labels: crate::case::Labels::default(),
         stops: Arc::default(),
+        tally: Arc::default(),
     };
     catalog.case(call(name), &caller, Place { naming, menus, owner: None }, facts).map_err(|refusal| refusal.reason.code())
 }

@@ -1,15 +1,14 @@
-//! Quotas: how often one caller may call.
+//! Quotas: how often one caller may call, and how much of it in an hour, a day or a session.
 //!
 //! Threat: a loop, a runaway agent or a stolen credential that calls until something breaks or the
-//! bill arrives. Kinder to reads than to what changes the world. The algorithm is the generic cell
-//! rate algorithm (ITU-T I.371): a full minute's allowance may be used at once and refills evenly.
-//! It stands late in the order, so that calls which are refused anyway do not burn the allowance.
+//! bill arrives. Kinder to reads than to what changes the world. It stands late in the order, and what it
+//! takes is given back when the call is not made after all: refused calls cost nothing.
+//! The counting itself is `bartizan_meter`, whose counts come with the case.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use bartizan_meter::{Call, Class as Kind, Rules, Short};
 
-use crate::case::{Case, Effect};
-use crate::control::{Control, Fault, Judged, Verdict};
+use crate::case::{Case, Effect, Reply};
+use crate::control::{Control, Judged, Verdict};
 use crate::reason::{Class, Refusal, reasons};
 
 /// The threat, in one sentence.
@@ -18,98 +17,81 @@ pub const THREAT: &str = "A loop or a stolen credential that calls without end."
 reasons! {
     EXCEEDED = "quota.exceeded", Class::Limit,
         "Too many calls. Wait before trying again.",
-        "The caller has used its allowance: per tool and session, or over all calls of the client.",
+        "The caller has used its allowance of a minute: of the tool, the session, the credential, the client, the server, or of all.",
         "Wait, or raise the limit in `[controls.quota]` or, where its entry in the lock file has one, `limits.calls_per_minute` there.";
+    BUDGET = "quota.budget", Class::Limit,
+        "The budget of this period is used up. Do not try again before the next.",
+        "A budget in `[[controls.quota.budgets]]` is used up: calls, bytes, or units of cost, in an hour, a day or a session.",
+        "Wait for the next period, or raise the budget.";
+    UNSHARED = "quota.unshared", Class::Limit,
+        "Limits cannot be counted at the moment. Wait before trying again.",
+        "The limits are shared with other gateways by Redis, which cannot be reached, and `redis.on_loss` is `refuse`.",
+        "Bring Redis back, or let every gateway count for itself with `redis.on_loss = \"local\"`.";
+    FLOOD = "quota.flood", Class::Limit,
+        "Too many messages. Wait before sending more.",
+        "The client has sent more messages than `limits.messages_per_minute`, of whatever kind. Most of such refusals are counted and not recorded one by one.",
+        "Find out why the client sends so much; raise `limits.messages_per_minute` if it is legitimate.";
+    BREAKER = "quota.breaker", Class::Limit,
+        "This client was refused too often and is not listened to for a while. Wait before sending more.",
+        "Limits refused the client `limits.offences_per_minute` times within a minute: it does not wait when it is told to. Nothing of it is taken for `limits.offence_pause`, and most of that is counted and not recorded one by one.",
+        "Find out why the client does not stop. The record names it; it is let in again by itself.";
 }
 
-/// Allowances, per minute.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Calls of one `read` tool in one session.
-    pub read_per_minute: u32,
-    /// Calls of one `write` or `destructive` tool in one session.
-    pub write_per_minute: u32,
-    /// Calls of one client, whatever it calls.
-    pub client_per_minute: u32,
-}
+/// Allowances and budgets.
+pub type Config = Rules;
 
-impl Default for Config {
-    fn default() -> Self {
-        Self { read_per_minute: 60, write_per_minute: 10, client_per_minute: 200 }
-    }
-}
-
-/// Builds the control. An allowance of nothing is a mistake, not a way to switch a tool off.
+/// Builds the control.
 pub fn build(config: Config) -> Result<Quota, toml::de::Error> {
-    let rates = [config.read_per_minute, config.write_per_minute, config.client_per_minute];
-    if rates.iter().any(|rate| !(1..=MOST).contains(rate)) {
-        return Err(serde::de::Error::custom(format!("a quota is 1 to {MOST} a minute")));
-    }
-    Ok(Quota { config, cells: Mutex::new(Cells::default()) })
+    config.check().map_err(serde::de::Error::custom)?;
+    Ok(Quota(config))
 }
 
 /// The control.
 #[derive(Debug)]
-pub struct Quota {
-    config: Config,
-    cells: Mutex<Cells>,
-}
+pub struct Quota(Rules);
 
-/// Theoretical arrival times in microseconds, by who and what.
-#[derive(Debug, Default)]
-struct Cells {
-    due: HashMap<String, u64>,
-    swept_us: u64,
-}
-
-const MINUTE_US: u64 = 60_000_000;
-/// One call a microsecond: the resolution of the count.
-const MOST: u32 = 60_000_000;
-
-impl Cells {
-    /// When the cell would be free for another call, or how long to wait.
-    fn next(&self, key: &str, per_minute: u32, now_us: u64) -> Result<u64, u64> {
-        let step = MINUTE_US.checked_div(u64::from(per_minute)).unwrap_or(MINUTE_US);
-        let due = self.due.get(key).copied().unwrap_or(0).max(now_us);
-        let next = due.saturating_add(step);
-        let horizon = now_us.saturating_add(step.saturating_mul(u64::from(per_minute)));
-        if next <= horizon { Ok(next) } else { Err(next.saturating_sub(horizon)) }
-    }
-
-    /// Forgets cells that are full again, now and then, so that memory follows use.
-    fn sweep(&mut self, now_us: u64) {
-        if now_us.saturating_sub(self.swept_us) > MINUTE_US {
-            self.swept_us = now_us;
-            self.due.retain(|_, due| *due > now_us);
-        }
-    }
-}
+/// How long to wait for a common count that is out of reach.
+const LOST_MS: u64 = 5000;
 
 impl Control for Quota {
     fn on_call(&self, case: &Case) -> Judged {
         let Some(item) = case.item() else { return Ok(Verdict::Pass) };
-        let now_us = case.facts().now_ms.saturating_mul(1000);
-        let mut wanted = vec![(format!("c\0{}", case.caller().principal()), self.config.client_per_minute)];
-        let of_class = if case.effect() == Effect::Read { self.config.read_per_minute } else { self.config.write_per_minute };
-        let most = item.pin.contract.limits.calls_per_minute.or(case.tool().map(|_| of_class));
-        if let Some(most) = most {
-            let (session, kind) = (&case.facts().session, item.pin.kind.name());
-            wanted.push((format!("{kind}\0{}\0{session}\0{}\0{}", case.caller().principal(), item.server, item.pin.name), most));
-        }
-        let mut cells = self.cells.lock().map_err(|_| Fault("a call panicked while counting".to_owned()))?;
-        cells.sweep(now_us);
-        let mut granted = Vec::with_capacity(wanted.len());
-        for (key, most) in wanted {
-            match cells.next(&key, most, now_us) {
-                Ok(due) => granted.push((key, due)),
-                Err(wait_us) => {
-                    let detail = format!("{}/{}: {most} a minute", item.server, item.pin.name);
-                    return Ok(Verdict::Deny(Refusal::new(EXCEEDED, detail).retry_after(wait_us.div_ceil(1000))));
-                }
+        let (caller, limits) = (case.caller(), item.pin.contract.limits);
+        let class = match (case.tool(), case.effect()) {
+            (None, _) => Kind::Other,
+            (Some(_), Effect::Read) => Kind::Read,
+            (Some(_), Effect::Write) => Kind::Write,
+            (Some(_), Effect::Destructive) => Kind::Destructive,
+        };
+        let certificate = caller.strength().certificate.as_deref();
+        let application = caller.badge().and_then(|badge| badge.application.as_deref());
+        let call = Call {
+            client: caller.principal(),
+            credential: [caller.principal(), certificate.or(application).unwrap_or_default()],
+            session: &case.facts().session,
+            server: &item.server,
+            kind: item.pin.kind.name(),
+            name: &item.pin.name,
+            class,
+            per_minute: limits.calls_per_minute,
+            cost: limits.cost.unwrap_or(1).into(),
+            bytes: case.arguments().map_or(0, |arguments| u64::try_from(arguments.text().len()).unwrap_or(u64::MAX)),
+        };
+        let tally = &case.facts().tally;
+        let Err(short) = tally.charge(&self.0.bill(tally.meter(), &call)) else { return Ok(Verdict::Pass) };
+        let target = format!("{}/{}", item.server, item.pin.name);
+        Ok(Verdict::Deny(match short {
+            Short::Rate { what, wait_ms } => Refusal::new(EXCEEDED, format!("{target}: {what}")).retry_after(wait_ms),
+            Short::Budget { per, wait_ms } => {
+                let refusal = Refusal::new(BUDGET, format!("{target}: the budget of the {}", per.name()));
+                wait_ms.map_or(refusal.clone(), |wait| refusal.retry_after(wait))
             }
-        }
-        cells.due.extend(granted);
+            Short::Lost => Refusal::new(UNSHARED, target).retry_after(LOST_MS),
+        }))
+    }
+
+    fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
+        case.facts().tally.answered(reply.body.bytes().len());
         Ok(Verdict::Pass)
     }
 }
@@ -117,27 +99,6 @@ impl Control for Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_minutes_allowance_at_once_and_then_evenly() {
-        let mut cells = Cells::default();
-        let mut take = |now_us: u64| cells.next("k", 60, now_us).map(|due| cells.due.insert("k".into(), due)).map(|_| ());
-        for _ in 0..60 {
-            assert_eq!(take(0), Ok(()));
-        }
-        assert_eq!(take(0), Err(1_000_000));
-        assert_eq!(take(999_999), Err(1));
-        assert_eq!(take(1_000_000), Ok(()));
-        assert_eq!(take(1_000_000), Err(1_000_000));
-    }
-
-    #[test]
-    fn full_cells_are_forgotten() {
-        let mut cells = Cells::default();
-        cells.due.insert("k".into(), 5);
-        cells.sweep(2 * MINUTE_US);
-        assert!(cells.due.is_empty());
-    }
 
     #[test]
     fn nothing_a_minute_is_a_mistake() {

@@ -81,6 +81,8 @@ pub struct Limits {
     pub timeout_seconds: Option<u32>,
     /// Bytes of JSON in one answer.
     pub result_bytes: Option<usize>,
+    /// What one call takes of a budget of `cost`; one unit when nothing is said.
+    pub cost: Option<u32>,
 }
 
 /// A JSON Schema, known by its digest.
@@ -116,7 +118,7 @@ impl Contract {
     /// Refuses what could not be enforced: a limit of nothing, a field that says nothing of this kind.
     pub(super) fn check(&self, kind: Kind) -> Result<(), ContractError> {
         let bad = |what: &str| Err(ContractError(what.to_owned()));
-        let Limits { calls_per_minute, timeout_seconds, result_bytes } = self.limits;
+        let Limits { calls_per_minute, timeout_seconds, result_bytes, cost: _ } = self.limits;
         if calls_per_minute.is_some_and(|calls| !(1..=MOST_CALLS).contains(&calls)) {
             return bad("limits.calls_per_minute is 1 to 60000000");
         }

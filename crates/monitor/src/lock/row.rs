@@ -111,6 +111,7 @@ fn write_contract(f: &mut Formatter<'_>, contract: &Contract) -> Written {
         ("calls_per_minute", limits.calls_per_minute.map(|number| number.to_string())),
         ("timeout_seconds", limits.timeout_seconds.map(|number| number.to_string())),
         ("result_bytes", limits.result_bytes.map(|number| number.to_string())),
+        ("cost", limits.cost.map(|number| number.to_string())),
     ];
     let numbers: Vec<String> = numbers.into_iter().filter_map(|(key, number)| Some(format!("{key} = {}", number?))).collect();
     if !numbers.is_empty() {
