@@ -332,5 +332,6 @@ fn launch(server: &Server) -> Result<Launch, Refusal> {
         command: command.iter().map(OsString::from).collect(),
         environment: inherited.chain(own).collect(),
         directory: directory.clone(),
+        confinement: None,
     })
 }
