@@ -8,6 +8,7 @@ mod diff;
 mod exit;
 mod explain;
 mod format;
+mod grants;
 mod log;
 mod paint;
 mod run;

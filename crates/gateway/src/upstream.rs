@@ -4,6 +4,7 @@
 //! and that the decision is in the journal. What the gateway asks on its own account is a
 //! [`Probe`], a closed list that cannot carry a client's data.
 
+mod confine;
 mod desk;
 mod dial;
 mod fetch;
@@ -18,7 +19,7 @@ mod survey;
 
 pub use fetch::{Fetcher, Form};
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
-pub use server::Server;
+pub use server::{Confined, Record, Server};
 pub use survey::{Surveyed, survey};
 
 use std::sync::Arc;

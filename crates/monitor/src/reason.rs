@@ -253,6 +253,10 @@ pub mod gateway {
             "This server is not one that the organisation allows.",
             "The configuration lists the servers that may be used (`servers_allowed`), and this is none of them.",
             "Ask whoever keeps the configuration to add it there; `bartizan check` shows what it would take.";
+        CONFINE_UNAVAILABLE = "confine.unavailable", Class::Upstream,
+            "The server cannot be confined as it has to be, so it is not started.",
+            "The machine does not offer the confinement that the configuration asks for, or something that is granted is not there.",
+            "The record says what is missing and how to get it. `confine.minimum` accepts a weaker confinement, `dangerous.unconfined` none at all.";
         ARTEFACT_FLOATING = "artefact.floating", Class::Upstream,
             "The server's version is not pinned, so it is not started.",
             "The command names no exact version, or an image without its digest: what runs could change from one start to the next, without a review.",

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::clock;
 
+use super::confine;
 use super::issuers;
 use super::problem::Problems;
 
@@ -30,6 +31,8 @@ pub(super) struct File {
     pub(super) servers_allowed: Option<Allowed>,
     /// The servers behind the gateway.
     pub(super) servers: BTreeMap<Spanned<String>, Spanned<Server>>,
+    /// What servers may have of this machine when nothing is said of them.
+    pub(super) confine: confine::Usual,
     /// How much is taken.
     pub(super) limits: Limits,
     /// How drift is looked for.
@@ -85,6 +88,8 @@ pub(super) struct Server {
     pub(super) start_timeout: Option<Spanned<Length>>,
     /// Whether it may use the client's model.
     pub(super) sampling: bool,
+    /// What it may have of this machine and its network.
+    pub(super) confine: Option<Spanned<confine::Written>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -172,6 +177,8 @@ pub(super) struct Dangerous {
     pub(super) plain_http_beyond_loopback: bool,
     /// Whether to start servers whose version is not fixed.
     pub(super) floating_versions: bool,
+    /// Servers that are not confined; `*` is all of them.
+    pub(super) unconfined: Vec<Spanned<String>>,
     /// Issuers whose keys and introspection may be on private addresses and on this machine.
     pub(super) private_issuers: Vec<Spanned<String>>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bartizan_monitor::wire::canonical::Digest;
 
 use super::allow::Allowed;
+use super::confine::Confine;
 use super::issuers::OAuth;
 use super::notices::Webhook;
 use super::places::Places;
@@ -77,6 +78,8 @@ pub struct ServerSettings {
     pub start_timeout: Duration,
     /// What is asked of the things that it is made of.
     pub supply: Supply,
+    /// What it may have of this machine; all that the gateway has when absent.
+    pub confine: Option<Confine>,
 }
 
 /// What is asked of the things that servers are made of.

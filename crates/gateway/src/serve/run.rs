@@ -26,7 +26,7 @@ use crate::journal::{Journal, JournalError};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
 use crate::share::Shares;
 use crate::snapshot::{Current, OpenError};
-use crate::upstream::{self, Server};
+use crate::upstream::{self, Record, Server};
 
 /// Why a gateway did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,8 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     let limits = &house.settings.limits;
     let gate = Gate::Locked(house.clone());
     let made = |server: &Arc<_>| Server::new(Arc::clone(server), limits, gate.clone());
-    let servers = house.settings.servers.iter().map(made).collect();
+    let servers: Vec<Arc<Server>> = house.settings.servers.iter().map(made).collect();
+    servers.iter().for_each(|server| server.record_with(house.journal.clone()));
     house.journal.note(&Json::object([
         ("event", Json::string("start")),
         ("version", Json::string(env!("CARGO_PKG_VERSION"))),
@@ -79,6 +80,12 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
         ("weakenings", Json::of(&weakenings)),
     ]));
     Ok((house, servers))
+}
+
+impl Record for Journal {
+    fn note(&self, members: &Json) {
+        Self::note(self, members);
+    }
 }
 
 fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) -> JoinHandle<()> {

@@ -18,7 +18,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 
 use super::desk::{Desk, Frame, Slot};
-use super::{Hearing, Link, Outgoing, Probe, Server, request};
+use super::{confine, Hearing, Link, Outgoing, Probe, Server, request};
 use crate::clock::Stopwatch;
 use crate::config::How;
 use crate::share::{Full, Share};
@@ -122,7 +122,7 @@ impl Pipe {
             *path = first;
         }
         launch.command = ready.command;
-        let mut process = launch.start().map_err(|error| server.unreachable(error))?;
+        let mut process = confine::start(server, launch).await?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin.take(), process.stdout.take(), process.stderr.take()) else {
             return Err(server.unreachable("its pipes could not be opened"));
         };
@@ -325,8 +325,10 @@ fn launch(server: &Server) -> Result<Launch, Refusal> {
     let How::Stdio { command, env, directory } = &server.settings.how else {
         return Err(server.unreachable("it is not started here"));
     };
+    // Confined, it has a home and scratch space of its own.
+    let inherits = |name: &&&str| server.settings.confine.is_none() || !matches!(**name, "HOME" | "TMPDIR" | "SHELL");
     #[expect(clippy::disallowed_methods, reason = "what a server inherits of the environment is decided here, and only here")]
-    let inherited = INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+    let inherited = INHERITED.iter().filter(|name| inherits(name)).filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
     let own = env.iter().map(|(name, secret)| (OsString::from(name), OsString::from(secret.expose())));
     Ok(Launch {
         command: command.iter().map(OsString::from).collect(),
