@@ -15,8 +15,8 @@ use bartizan_monitor::lock::artefact::Artefact;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::grants::Grants;
 use crate::format::Findings;
+use crate::grants::Grants;
 use crate::paint::{Paint, show};
 use crate::target::{self, Target};
 use crate::words::{near, noted, noticed, told, was};

@@ -88,9 +88,7 @@ pub(crate) fn load(
     };
     let known = seen::recall(&loaded.settings.places.state, &missing.server).map_err(|error| Exit::environment(&error))?;
     match known {
-        Some(command) if wanted.iter().all(|target| target.server == missing.server) => {
-            single(&missing.server, command)
-        }
+        Some(command) if wanted.iter().all(|target| target.server == missing.server) => single(&missing.server, command),
         _ => Err(Exit::usage(&format!(
             "no server is called {:?}: neither the configuration nor `bartizan run` knows it. Say how it is started: `-- CMD ARG…`",
             missing.server

@@ -7,6 +7,7 @@
 mod confine;
 mod desk;
 mod dial;
+mod egress;
 mod fetch;
 mod http;
 mod open;

@@ -122,7 +122,7 @@ pub(crate) const CONFINED: &[Confined] = &[
     confined(
         "gateway",
         "bartizan_sandbox",
-        &["upstream/stdio", "upstream/confine", "artefact/tool", "config/confine"],
+        &["upstream/stdio", "upstream/confine", "upstream/egress", "artefact/tool", "config/confine"],
         "only the stdio upstream starts servers, confined, and only one module the package managers that fetch them",
     ),
     confined("detect", "std::fs", &[], ADVICE),

@@ -253,7 +253,21 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some(expected), "{text}");
         }
-        for text in ["a", "a:", "a:0", "a:65536", ":80", "*:443", "a b:1", "a.*:1", "0x7f.1:80", "2130706433:80", "127.1:80", "https://a:1", "a..b:1"] {
+        for text in [
+            "a",
+            "a:",
+            "a:0",
+            "a:65536",
+            ":80",
+            "*:443",
+            "a b:1",
+            "a.*:1",
+            "0x7f.1:80",
+            "2130706433:80",
+            "127.1:80",
+            "https://a:1",
+            "a..b:1",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }
@@ -262,7 +276,9 @@ mod tests {
     fn a_wildcard_is_for_names_below() {
         let host = Host::read("*.example.com:443").expect("read");
         assert!(host.covers("a.example.com", 443) && host.covers("a.b.example.com", 443));
-        for (name, port) in [("example.com", 443), ("aexample.com", 443), (".example.com", 443), ("a.example.com", 80), ("a.example.com.evil", 443)] {
+        for (name, port) in
+            [("example.com", 443), ("aexample.com", 443), (".example.com", 443), ("a.example.com", 80), ("a.example.com.evil", 443)]
+        {
             assert!(!host.covers(name, port), "{name}");
         }
     }
@@ -275,7 +291,8 @@ mod tests {
             let read = written.judge(Path::new("/usr"), &mut problems);
             problems.into_result("x", text).map(|()| read).map_err(|errors| errors.problems()[0].what().to_owned())
         };
-        let read = judge("read = [\"bin\"]\nwrite = [\"/tmp\"]\nhosts = [\"a:1\"]\nmemory = \"512MiB\"\ncpu = \"50%\"\nminimum = \"native\"");
+        let read =
+            judge("read = [\"bin\"]\nwrite = [\"/tmp\"]\nhosts = [\"a:1\"]\nmemory = \"512MiB\"\ncpu = \"50%\"\nminimum = \"native\"");
         let read = read.expect("good");
         assert_eq!((read.read, read.write, read.memory), (vec!["/usr/bin".into()], vec!["/tmp".into()], Some(512 << 20)));
         assert_eq!((read.cpu, read.minimum), (Some(50), Some(Level::Native)));

@@ -10,6 +10,7 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::CONFINE_UNAVAILABLE;
 use bartizan_sandbox::{Confinement, Launch, Level, Network, PROXY, Process, Refused};
 
+use super::egress::{self, Egress};
 use super::{Confined, Server};
 use crate::config::{Confine, files};
 
@@ -64,7 +65,7 @@ impl Around<'_> {
 }
 
 /// Starts a server as it is to be confined, and writes down what was actually enforced.
-pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<Process, Refusal> {
+pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(Process, Option<Egress>), Refusal> {
     let refused = |why: String| {
         let detail = format!("{}: {why}", server.name());
         Refusal::new(CONFINE_UNAVAILABLE, detail)
@@ -82,15 +83,18 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<Pr
         }
     }
     let mut process = launch.start().map_err(|error| server.unreachable(error))?;
+    let mut way = None;
     match process.confined().await {
-        Ok(Some((report, _doors))) => {
+        Ok(Some((report, doors))) => {
+            let hosts = server.settings.confine.iter().flat_map(|confine| confine.hosts.clone()).collect::<Vec<_>>();
+            way = doors.map(|doors| egress::open(server, &hosts, doors)).transpose().map_err(|error| refused(error.to_string()))?;
             let layers = report.layers.into_iter().map(|layer| (layer.name, layer.state.name(), layer.detail)).collect();
             server.set_confined(Confined { preset: preset.map_or("", Preset::name), level: report.level.name(), layers });
         }
         Ok(None) => server.set_confined(Confined::not(if server.settings.confine.is_some() { "container" } else { "not configured" })),
         Err(Refused(why)) => return Err(refused(why)),
     }
-    Ok(process)
+    Ok((process, way))
 }
 
 /// Makes the confinement for a command line. Nothing for the client of a container engine.
@@ -237,7 +241,11 @@ fn add_script(own: &mut Confinement, script: &Path) {
 fn is_broad(path: &Path) -> bool {
     let few = path.components().count() <= 2;
     let parent = |name: &str| path.parent() == Some(Path::new(name));
-    few || parent("/home") || parent("/Users") || path.starts_with("/etc") || path.starts_with("/usr/bin") || path == Path::new("/usr/local")
+    few || parent("/home")
+        || parent("/Users")
+        || path.starts_with("/etc")
+        || path.starts_with("/usr/bin")
+        || path == Path::new("/usr/local")
 }
 
 /// Where programs find the way out, in both spellings that are in use. Those that know neither are caught by name and

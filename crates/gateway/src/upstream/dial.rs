@@ -7,7 +7,7 @@ mod address;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -67,7 +67,7 @@ async fn dial(uri: Uri, network: Network) -> io::Result<Line> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let secure = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let plain = connect(bare, port, network).await?;
+    let plain = connect(bare, port, &|address| address::allows(network, address)).await?;
     plain.set_nodelay(true)?;
     if !secure {
         return Ok(Line::Plain(TokioIo::new(plain)));
@@ -78,16 +78,22 @@ async fn dial(uri: Uri, network: Network) -> io::Result<Line> {
 }
 
 /// Connects to the very addresses that were judged: a name that is resolved again could mean another one.
-async fn connect(host: &str, port: u16, network: Network) -> io::Result<TcpStream> {
+async fn connect(host: &str, port: u16, allows: &(dyn Fn(IpAddr) -> bool + Sync)) -> io::Result<TcpStream> {
     #[expect(clippy::disallowed_methods, reason = "names are resolved where their addresses are judged")]
     let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     // One bad address is enough: who answers for the name may mix them to be let through by chance.
-    if let Some(bad) = found.iter().find(|found| !address::allows(network, found.ip())) {
+    if let Some(bad) = found.iter().find(|found| !allows(found.ip())) {
         let what = format!("{host} is at {}, an address that may not be reached from here", bad.ip());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
     }
     #[expect(clippy::disallowed_methods, reason = "the one place that opens connections")]
     TcpStream::connect(found.as_slice()).await
+}
+
+/// Connects to a place that an operator listed for somebody else's program: its addresses must be public, or be listed
+/// as addresses.
+pub(super) async fn listed(host: &str, port: u16, listed: &(dyn Fn(IpAddr) -> bool + Sync)) -> io::Result<TcpStream> {
+    connect(host, port, &|address| address::allows(Network::Public, address) || listed(address)).await
 }
 
 fn tls() -> io::Result<Arc<rustls::ClientConfig>> {

@@ -18,7 +18,8 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 
 use super::desk::{Desk, Frame, Slot};
-use super::{confine, Hearing, Link, Outgoing, Probe, Server, request};
+use super::egress::Egress;
+use super::{Hearing, Link, Outgoing, Probe, Server, confine, request};
 use crate::clock::Stopwatch;
 use crate::config::How;
 use crate::share::{Full, Share};
@@ -122,7 +123,7 @@ impl Pipe {
             *path = first;
         }
         launch.command = ready.command;
-        let mut process = confine::start(server, launch).await?;
+        let (mut process, egress) = confine::start(server, launch).await?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin.take(), process.stdout.take(), process.stderr.take()) else {
             return Err(server.unreachable("its pipes could not be opened"));
         };
@@ -139,7 +140,7 @@ impl Pipe {
         tokio::spawn(write_lines(stdin, lines, state.clone()));
         let log = tokio::spawn(log(server.name().clone(), stderr, state.clone()));
         tokio::spawn(settle(server.clone(), Arc::downgrade(&state)));
-        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _share: share };
+        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _share: share, _egress: egress };
         tokio::spawn(reader.run(stdout));
         Ok(Self { server: server.clone(), inlet, state })
     }
@@ -249,6 +250,8 @@ struct Reader {
     state: Arc<State>,
     log: tokio::task::JoinHandle<()>,
     _share: Share<Arc<str>>,
+    /// Its way to other machines ends with it.
+    _egress: Option<Egress>,
 }
 
 impl Reader {
