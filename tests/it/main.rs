@@ -9,6 +9,7 @@ mod corpora_json;
 mod corpora_messages;
 mod corpora_names;
 mod corpora_schema;
+mod escape;
 mod examples;
 mod http_edge;
 mod invariants;

@@ -17,6 +17,7 @@ use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::lock::Lock;
 
 use crate::exit::Exit;
+use crate::grants::Grants;
 use crate::target::{self, Made, Survey, Target};
 use ask::Screen;
 use decide::{Asking, Terms};
@@ -59,6 +60,8 @@ pub(crate) struct Args {
     /// The effect class of a tool: read, write or destructive. TOOL or SERVER/TOOL; may be given several times.
     #[arg(long = "effect", value_name = "TOOL=CLASS", value_parser = effect)]
     effects: Vec<(String, Effect)>,
+    #[command(flatten)]
+    grants: Grants,
     /// The command of a server that no configuration names yet.
     #[arg(last = true, value_name = "CMD ARG…")]
     command: Vec<String>,
@@ -84,7 +87,7 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) ->
 
 fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit, Exit> {
     let wanted = Target::read_all(&args.targets);
-    let loaded = target::load(&wanted, &args.command, places, config)?;
+    let loaded = target::load(&wanted, (&args.command, &args.grants), places, config)?;
     let path = loaded.settings.places.lock.clone();
     let mut lock = read_lock(&path).map_err(|error| Exit::usage(&error))?;
     let before = lock.clone();

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::format::Findings;
+use crate::grants::Grants;
 use crate::paint::{Paint, show};
 use crate::target::{self, Target};
 use crate::words::{near, noted, noticed, told, was};
@@ -39,6 +40,8 @@ pub(crate) struct Args {
     /// Start also a server that is not made of what was approved, to show the rest. It runs with all that it is given.
     #[arg(long)]
     start: bool,
+    #[command(flatten)]
+    grants: Grants,
     /// The command of a server that no configuration names yet.
     #[arg(last = true, value_name = "CMD ARG…")]
     command: Vec<String>,
@@ -53,7 +56,7 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) ->
 
 fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit, Exit> {
     let wanted = Target::read_all(&args.servers);
-    let loaded = target::load(&wanted, &args.command, places, config)?;
+    let loaded = target::load(&wanted, (&args.command, &args.grants), places, config)?;
     let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
     let mut all: Vec<(String, Vec<Change>, Advice)> = Vec::new();
     let mut made = target::made(&loaded, &wanted)?;

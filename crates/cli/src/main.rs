@@ -8,6 +8,7 @@ mod diff;
 mod exit;
 mod explain;
 mod format;
+mod grants;
 mod log;
 mod paint;
 mod policy;
@@ -91,8 +92,19 @@ struct Demo {}
 struct Guard {
     #[arg(long)]
     parent: u32,
+    #[arg(long)]
+    channel: Option<i32>,
+    #[arg(long)]
+    confine: Vec<OsString>,
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
+}
+
+impl Guard {
+    fn stand(&self) -> ExitCode {
+        let Self { parent, channel, confine, command } = self;
+        bartizan_sandbox::guard::main(&bartizan_sandbox::guard::Orders { parent: *parent, channel: *channel, confine, command })
+    }
 }
 
 fn main() -> ExitCode {
@@ -121,7 +133,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::main(&args).into(),
         Command::Completions(args) => shell::completions(&args).into(),
         Command::Man(args) => shell::manual(&args).into(),
-        Command::Guard(guard) => bartizan_sandbox::guard::main(guard.parent, &guard.command),
+        Command::Guard(guard) => guard.stand(),
         Command::DemoServer { turned } => {
             demo::server::serve(&turned).map_or_else(|error| Exit::environment(&error), |()| Exit::Done).into()
         }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bartizan_gateway::config::{self, PlacesArgs, places, seen};
+use bartizan_gateway::config::{self, PlacesArgs, Single, places, seen};
 use bartizan_gateway::serve;
 
 use crate::exit::Exit;
+use crate::grants::Grants;
 
 /// Put a stdio server behind the gateway.
 ///
@@ -20,6 +21,8 @@ pub(crate) struct Args {
     /// What to call the server. Default: made from the command.
     #[arg(long)]
     name: Option<String>,
+    #[command(flatten)]
+    grants: Grants,
     /// The server's command.
     #[arg(last = true, required = true, value_name = "CMD ARG…")]
     command: Vec<String>,
@@ -36,7 +39,8 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) ->
 fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<(), Exit> {
     let name = args.name.clone().unwrap_or_else(|| seen::name_for(&args.command));
     let config = places::config(config);
-    let loaded = config::single(&name, args.command.clone(), places.clone(), config.as_deref()).map_err(Exit::configuration)?;
+    let single = Single { name: name.clone(), command: args.command.clone(), grants: (&args.grants).into() };
+    let loaded = config::single(single, places.clone(), config.as_deref()).map_err(Exit::configuration)?;
     if let Err(error) = seen::remember(&loaded.settings.places.state, &name, &args.command) {
         eprintln!("cannot remember how {name} is started ({error}); `bartizan approve {name}` will need its command");
     }

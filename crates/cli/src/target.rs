@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bartizan_gateway::artefact::{self, Gate};
-use bartizan_gateway::config::{self, Loaded, PlacesArgs, ServerSettings, places, seen};
+use bartizan_gateway::config::{self, Loaded, PlacesArgs, ServerSettings, Single, places, seen};
 use bartizan_gateway::secrets::Keeper;
 use bartizan_gateway::upstream::{self, Server, Surveyed};
 use bartizan_monitor::lock::artefact::Artefact;
@@ -12,6 +12,7 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{ARTEFACT_FLOATING, ARTEFACT_UNCLEAR, UPSTREAM_NOT_ALLOWED};
 
 use crate::exit::Exit;
+use crate::grants::Grants;
 
 /// A server, or one definition of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,14 +61,23 @@ impl std::fmt::Display for Target {
 
 /// Loads the configuration that the targets need: the file's, or that of one server by its command,
 /// or of one that `run` has seen.
-pub(crate) fn load(wanted: &[Target], command: &[String], args: &PlacesArgs, config: Option<PathBuf>) -> Result<Loaded, Exit> {
+pub(crate) fn load(
+    wanted: &[Target],
+    (command, grants): (&[String], &Grants),
+    args: &PlacesArgs,
+    config: Option<PathBuf>,
+) -> Result<Loaded, Exit> {
     let config = places::config(config);
+    let single = |name: &str, command: Vec<String>| {
+        let single = Single { name: name.to_owned(), command, grants: grants.into() };
+        config::single(single, args.clone(), config.as_deref()).map_err(Exit::configuration)
+    };
     if let (false, [only]) = (command.is_empty(), wanted) {
-        return config::single(&only.server, command.to_vec(), args.clone(), config.as_deref()).map_err(Exit::configuration);
+        return single(&only.server, command.to_vec());
     }
     if !command.is_empty() {
         let name = seen::name_for(command);
-        return config::single(&name, command.to_vec(), args.clone(), config.as_deref()).map_err(Exit::configuration);
+        return single(&name, command.to_vec());
     }
     let loaded = config::load(config.as_deref(), args.clone()).map_err(Exit::configuration)?;
     let missing = wanted.iter().find(|target| loaded.settings.server(&target.server).is_none());
@@ -79,9 +89,7 @@ pub(crate) fn load(wanted: &[Target], command: &[String], args: &PlacesArgs, con
     };
     let known = seen::recall(&loaded.settings.places.state, &missing.server).map_err(|error| Exit::environment(&error))?;
     match known {
-        Some(command) if wanted.iter().all(|target| target.server == missing.server) => {
-            config::single(&missing.server, command, args.clone(), config.as_deref()).map_err(Exit::configuration)
-        }
+        Some(command) if wanted.iter().all(|target| target.server == missing.server) => single(&missing.server, command),
         _ => Err(Exit::usage(&format!(
             "no server is called {:?}: neither the configuration nor `bartizan run` knows it. Say how it is started: `-- CMD ARG…`",
             missing.server

@@ -4,6 +4,7 @@
 
 mod access;
 mod allow;
+mod confine;
 mod controls;
 mod credential;
 mod file;
@@ -24,6 +25,7 @@ mod stores;
 
 pub use access::{Access, Grant, Headers, Login};
 pub use allow::Allowed;
+pub use confine::{Confine, Grants, Host, is_number};
 pub use issuers::{Algorithm, Exchanged, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
 pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Subnet, Tls, Wanted, certificate_name};
@@ -54,7 +56,7 @@ use judge::PlainHttp;
 use listen::Ground;
 use problem::Problems;
 use secret::Lookup;
-use server::Surroundings;
+use server::{Confining, Surroundings};
 
 /// How large a configuration may be.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -81,8 +83,8 @@ pub fn load(path: Option<&Path>, places: PlacesArgs) -> Result<Loaded, ConfigErr
 ///
 /// Controls, policy and limits are the file's. So is what it says of a server of this name, except
 /// how it is started; the other servers are left out.
-pub fn single(name: &str, command: Vec<String>, places: PlacesArgs, config: Option<&Path>) -> Result<Loaded, ConfigErrors> {
-    read(&Request { path: config, places, only: Some((name.to_owned(), command)) }, &variable)
+pub fn single(single: Single, places: PlacesArgs, config: Option<&Path>) -> Result<Loaded, ConfigErrors> {
+    read(&Request { path: config, places, only: Some(single) }, &variable)
 }
 
 /// An environment variable of the gateway, for a reference to it.
@@ -91,10 +93,21 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// One server on a command line.
+#[derive(Debug, Clone)]
+pub struct Single {
+    /// Its name.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// What it may have, beside what the file grants.
+    pub grants: Grants,
+}
+
 struct Request<'a> {
     path: Option<&'a Path>,
     places: PlacesArgs,
-    only: Option<(String, Vec<String>)>,
+    only: Option<Single>,
 }
 
 fn read(request: &Request<'_>, variables: Lookup<'_>) -> Result<Loaded, ConfigErrors> {
@@ -157,6 +170,7 @@ impl Judging<'_> {
         let weakenings = self.narrow(&mut file);
         let plain = if file.dangerous.plain_http_beyond_loopback { PlainHttp::Anywhere } else { PlainHttp::Loopback };
         let base: PathBuf = self.places.config.as_deref().and_then(Path::parent).unwrap_or(&self.places.state).to_owned();
+        let confining = self.confining(&file, problems);
         let names = judge::names(file.names, problems);
         let limits = judge::limits(file.limits, problems);
         let environment = judge::environment(file.environment, problems);
@@ -168,7 +182,7 @@ impl Judging<'_> {
         let supply = Supply { floating, load_variables, allow_scripts, allowed, packages: self.places.state.join("packages") };
         let known = stores::Known::of(&file.secrets);
         let stores = stores::stores(file.secrets, &base, problems);
-        let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply };
+        let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply, confining };
         let known: BTreeSet<String> = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
             judge::server_name(&name, &names.separator, problems);
@@ -215,10 +229,21 @@ impl Judging<'_> {
         Some(Loaded { settings, monitor, policy, weakenings })
     }
 
+    /// Which servers are confined.
+    fn confining(&self, file: &File, problems: &mut Problems) -> Confining {
+        let unconfined: Vec<String> = file.dangerous.unconfined.iter().map(|name| name.get_ref().clone()).collect();
+        for name in &file.dangerous.unconfined {
+            if name.get_ref() != "*" && self.request.only.is_none() && !file.servers.contains_key(name) {
+                problems.add(Some(name.span()), format!("no server is called {:?}", name.get_ref()), "");
+            }
+        }
+        Confining { all: file.confine.is_on(problems), unconfined }
+    }
+
     /// Leaves only what the request is about, and says what weakens that.
     fn narrow(&self, file: &mut File) -> Vec<String> {
         let mut weakenings = Vec::new();
-        if let Some((name, command)) = &self.request.only {
+        if let Some(Single { name, command, grants }) = &self.request.only {
             // One server, under its own names: nothing listens, and nothing is told apart.
             file.listen = listen::written::Listen::default();
             file.clients = Vec::new();
@@ -228,6 +253,7 @@ impl Judging<'_> {
             let key = Spanned::new(0..0, name.clone());
             let mut server = file.servers.remove(&key).unwrap_or_else(|| Spanned::new(0..0, file::Server::default()));
             server.get_mut().given = Some(command.clone());
+            confine::add(&mut server.get_mut().confine, grants);
             weakenings.extend(server::shown_by(command));
             file.servers = BTreeMap::from([(key, server)]);
         }
@@ -252,6 +278,9 @@ impl Judging<'_> {
             let name = issuer.get_ref();
             weakenings
                 .push(format!("`dangerous.private_issuers`: the keys of {name:?} may be fetched from private addresses and this machine"));
+        }
+        for name in &file.dangerous.unconfined {
+            weakenings.push(format!("`dangerous.unconfined`: {:?} may do on this machine what the gateway may do", name.get_ref()));
         }
         for control in &file.dangerous.observe {
             weakenings.push(format!("`dangerous.observe`: the objections of `{}` are recorded and not enforced", control.get_ref()));

@@ -5,9 +5,11 @@
 //! [`Probe`], a closed list that cannot carry a client's data.
 
 mod circuit;
+mod confine;
 mod credentials;
 mod desk;
 mod dial;
+mod egress;
 mod fetch;
 mod http;
 mod open;
@@ -21,7 +23,7 @@ mod survey;
 pub(crate) use dial::{Line, line};
 pub use fetch::{Ask, Fetcher, Form};
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
-pub use server::Server;
+pub use server::{Confined, Record, Server};
 pub use survey::{Surveyed, survey};
 
 use std::sync::Arc;

@@ -300,6 +300,10 @@ pub mod gateway {
             "The server does not take the gateway's credential.",
             "The server answered 401. What the gateway showed it is fetched anew before the next call, so that a replaced credential needs no restart.",
             "If it happens again, the credential was revoked or never was good: replace it where its reference leads to.";
+        CONFINE_UNAVAILABLE = "confine.unavailable", Class::Upstream,
+            "The server cannot be confined as it has to be, so it is not started.",
+            "The machine does not offer the confinement that the configuration asks for, or something that is granted is not there.",
+            "The record says what is missing and how to get it. `confine.minimum` accepts a weaker confinement, `dangerous.unconfined` none at all.";
         ARTEFACT_FLOATING = "artefact.floating", Class::Upstream,
             "The server's version is not pinned, so it is not started.",
             "The command names no exact version, or an image without its digest: what runs could change from one start to the next, without a review.",

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -12,22 +13,43 @@ use rustix::process::{
     setrlimit, wait,
 };
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::oneshot;
+
+use crate::confinement::Confinement;
+use crate::ward::{self, Ward};
 
 /// Exit code when the server cannot be started, as shells have it.
 const NOT_STARTED: u8 = 127;
 /// How long a server has to end after SIGTERM.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// Plays the guard: starts `command`, and ends with it, with the gateway `parent`, or on SIGTERM,
-/// whichever is first; before it ends, everything that the server started is gone.
+/// What a guard is told.
+#[derive(Debug)]
+pub struct Orders<'a> {
+    /// The gateway.
+    pub parent: u32,
+    /// The descriptor over which the gateway is told how the server is confined.
+    pub channel: Option<i32>,
+    /// How to confine it, as [`Confinement::words`] has it; nothing: not at all.
+    pub confine: &'a [OsString],
+    /// Program and arguments.
+    pub command: &'a [OsString],
+}
+
+/// Plays the guard: starts the server, and ends with it, with the gateway, or on SIGTERM, whichever is first; before
+/// it ends, everything that the server started is gone.
 #[must_use]
-pub fn main(parent: u32, command: &[OsString]) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime.and_then(|runtime| runtime.block_on(stand(parent, command)));
+pub fn main(orders: &Orders<'_>) -> ExitCode {
+    let command = orders.command;
+    // First of all: what is confined is made by forking, which only a process with one thread may do.
+    let ward = confined(orders);
+    let outcome = ward.and_then(|ward| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(stand(orders.parent, ward, command))
+    });
     match outcome {
-        Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("cannot start {}: {error}", command.first().map_or("nothing".into(), |program| program.to_string_lossy()));
             ExitCode::from(NOT_STARTED)
@@ -35,26 +57,119 @@ pub fn main(parent: u32, command: &[OsString]) -> ExitCode {
     }
 }
 
-async fn stand(parent: u32, command: &[OsString]) -> io::Result<ExitStatus> {
+fn confined(orders: &Orders<'_>) -> io::Result<Option<Ward>> {
+    if orders.confine.is_empty() {
+        return Ok(None);
+    }
+    let channel = orders.channel.map(taken).transpose()?;
+    let confinement = Confinement::read_words(orders.confine).map_err(io::Error::other)?;
+    ward::make(&confinement, channel, orders.command).map(Some).map_err(io::Error::other)
+}
+
+/// A descriptor that the gateway left open for us.
+fn taken(number: i32) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: the gateway opened it for this, and nobody else in this process knows its number.
+    #[expect(unsafe_code, reason = "a descriptor that was inherited is a number")]
+    let channel = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::io::fcntl_setfd(&channel, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(channel)
+}
+
+async fn stand(parent: u32, ward: Option<Ward>, command: &[OsString]) -> io::Result<u8> {
     let gateway = watch(parent)?;
     set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::thread::set_no_new_privs(true)?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     let mut term = signal(SignalKind::terminate())?;
-    let mut child = start(command)?;
+    let mut server = match ward {
+        Some(ward) => Server::Ward(ward, signal(SignalKind::child())?),
+        None => Server::Bare(start(command)?),
+    };
+    let group = server.begin()?;
     let_go()?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let wall = server.wall();
     let status = tokio::select! {
-        status = child.wait() => Some(status?),
+        status = server.wait() => Some(status?),
         _ = gateway => None,
         _ = term.recv() => None,
+        () = over(wall) => None,
     };
     let status = match status {
         Some(status) => status,
-        None => end(&mut child, group).await?,
+        None => end(&mut server, group).await?,
     };
     sweep(group).await;
     Ok(status)
+}
+
+/// Resolves when a server ran as long as it may.
+async fn over(wall: Option<Duration>) {
+    match wall {
+        Some(wall) => tokio::time::sleep(wall).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is guarded.
+enum Server {
+    Bare(Child),
+    /// Confined, and how its end is noticed.
+    Ward(Ward, Signals),
+}
+
+impl Server {
+    /// Lets it begin; returns its process group.
+    fn begin(&mut self) -> io::Result<Option<Pid>> {
+        match self {
+            Self::Bare(child) => Ok(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)),
+            Self::Ward(ward, _) => ward.release().map(|()| Some(ward.pid)),
+        }
+    }
+
+    const fn wall(&self) -> Option<Duration> {
+        match self {
+            Self::Bare(_) => None,
+            Self::Ward(ward, _) => ward.wall,
+        }
+    }
+
+    async fn wait(&mut self) -> io::Result<u8> {
+        match self {
+            Self::Bare(child) => Ok(code(child.wait().await?)),
+            Self::Ward(ward, signals) => loop {
+                if let Some(code) = ward.ended()? {
+                    return Ok(code);
+                }
+                signals.recv().await;
+            },
+        }
+    }
+
+    fn ask(&self, group: Option<Pid>) {
+        match (self, group) {
+            (Self::Ward(ward, _), _) => ward.ask(),
+            // It may have ended by itself meanwhile.
+            (Self::Bare(_), Some(group)) => drop(kill_process_group(group, Signal::TERM)),
+            (Self::Bare(_), None) => {}
+        }
+    }
+
+    fn kill(&mut self) -> io::Result<()> {
+        match self {
+            Self::Bare(child) => child.start_kill(),
+            Self::Ward(ward, _) => {
+                ward.kill();
+                Ok(())
+            }
+        }
+    }
+}
+
+fn code(status: ExitStatus) -> u8 {
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
 /// Resolves when the gateway is gone.
@@ -93,7 +208,7 @@ fn start(command: &[OsString]) -> io::Result<Child> {
 
 /// Lets go of the pipes to the gateway. The server alone holds its ends from now on, so that the gateway notices
 /// when it closes one.
-fn let_go() -> io::Result<()> {
+pub(crate) fn let_go() -> io::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "what takes the place of a pipe is nothing, which is a file")]
     let nothing = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
@@ -101,16 +216,13 @@ fn let_go() -> io::Result<()> {
 }
 
 /// Ends a server that still runs: politely, then not.
-async fn end(child: &mut Child, group: Option<Pid>) -> io::Result<ExitStatus> {
-    if let Some(group) = group {
-        // It may have ended by itself meanwhile.
-        let _ = kill_process_group(group, Signal::TERM);
-    }
-    if let Ok(status) = tokio::time::timeout(GRACE, child.wait()).await {
+async fn end(server: &mut Server, group: Option<Pid>) -> io::Result<u8> {
+    server.ask(group);
+    if let Ok(status) = tokio::time::timeout(GRACE, server.wait()).await {
         return status;
     }
-    child.start_kill()?;
-    child.wait().await
+    server.kill()?;
+    server.wait().await
 }
 
 /// Kills what is left: the server's group, then every orphan that came to us as the subreaper.

@@ -4,14 +4,25 @@
 //! gateway through a pidfd, so that it notices even a SIGKILL, and it is the subreaper of everything
 //! that the server starts, so that no grandchild gets away. The server has a process group of its
 //! own, no inherited environment beyond what is given, cannot gain privileges, and dumps no core.
+//!
+//! What it may have beside that is a [`Confinement`]. The guard gives it with the strongest mechanism that this
+//! machine offers ([`Level`]), and what was actually enforced comes back as a [`Report`] before the server runs.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("there is no way yet to confine a server on this system; use Linux (on Windows: WSL2)");
 
+pub mod confinement;
 pub mod guard;
+mod report;
+mod ward;
+
+pub use confinement::{Confinement, Level, Network};
+pub use report::{Doors, Layer, PROXY, Report, State};
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -39,6 +50,8 @@ pub struct Launch {
     pub environment: Vec<(OsString, OsString)>,
     /// The working directory; the gateway's when absent.
     pub directory: Option<PathBuf>,
+    /// What it may have; everything that the gateway has when absent.
+    pub confinement: Option<Confinement>,
 }
 
 /// A running server and the three pipes to it.
@@ -51,25 +64,68 @@ pub struct Process {
     pub stdout: Option<ChildStdout>,
     /// Its standard error: for the log.
     pub stderr: Option<ChildStderr>,
+    channel: Option<tokio::net::UnixStream>,
 }
+
+/// A server that does not start, because it cannot be confined as is asked for, or at all.
+#[derive(Debug)]
+pub struct Refused(pub String);
 
 impl Launch {
     /// Starts the server.
     pub fn start(&self) -> io::Result<Process> {
         #[expect(clippy::disallowed_methods, reason = "the one place that starts processes, beside the guard itself")]
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("bartizan").arg(GUARD).arg("--parent").arg(std::process::id().to_string()).arg("--").args(&self.command);
+        command.arg0("bartizan").arg(GUARD).arg("--parent").arg(std::process::id().to_string());
         command.env_clear().envs(self.environment.iter().map(|(key, value)| (key, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
+        let channel = match &self.confinement {
+            Some(confinement) => Some(confine(&mut command, confinement)?),
+            None => None,
+        };
+        command.arg("--").args(&self.command);
         let mut guard = command.spawn()?;
-        Ok(Process { stdin: guard.stdin.take(), stdout: guard.stdout.take(), stderr: guard.stderr.take(), guard })
+        let (stdin, stdout, stderr) = (guard.stdin.take(), guard.stdout.take(), guard.stderr.take());
+        Ok(Process { stdin, stdout, stderr, guard, channel: channel.map(|(near, _)| tokio::net::UnixStream::from_std(near)).transpose()? })
     }
 }
 
+/// Has the guard confine the server, and tell over the pair that is returned how that went.
+fn confine(command: &mut Command, confinement: &Confinement) -> io::Result<(UnixStream, UnixStream)> {
+    let (near, far) = UnixStream::pair()?;
+    near.set_nonblocking(true)?;
+    let number = far.as_raw_fd();
+    command.arg("--channel").arg(number.to_string());
+    for word in confinement.words() {
+        command.arg("--confine").arg(word);
+    }
+    // SAFETY: the closure runs between fork and exec and makes one fcntl system call on a descriptor that is open until
+    // after the fork; it touches no memory of the parent.
+    #[expect(unsafe_code, reason = "a descriptor that only this child inherits must be opened to it in the child")]
+    unsafe {
+        command.pre_exec(move || {
+            let far = std::os::fd::BorrowedFd::borrow_raw(number);
+            Ok(rustix::io::fcntl_setfd(far, rustix::io::FdFlags::empty())?)
+        });
+    }
+    Ok((near, far))
+}
+
 impl Process {
+    /// How the server is confined, as soon as it is; its own code has not run before. Nothing when it is not to be.
+    pub async fn confined(&mut self) -> Result<Option<(Report, Option<Doors>)>, Refused> {
+        let Some(channel) = self.channel.take() else { return Ok(None) };
+        let told = channel.async_io(tokio::io::Interest::READABLE, || report::receive(channel.as_fd())).await;
+        match told {
+            Ok(report::Told::Confined(report, doors)) => Ok(Some((report, doors))),
+            Ok(report::Told::Refused(why)) => Err(Refused(why)),
+            Err(error) => Err(Refused(error.to_string())),
+        }
+    }
+
     /// Waits until the server and all that it started are gone.
     pub async fn wait(&mut self) -> io::Result<()> {
         self.guard.wait().await.map(|_| ())

@@ -147,8 +147,8 @@ pub(crate) const CONFINED: &[Confined] = &[
     confined(
         "gateway",
         "bartizan_sandbox",
-        &["upstream/stdio", "artefact/tool"],
-        "only the stdio upstream starts servers, and only one module the package managers that fetch them",
+        &["upstream/stdio", "upstream/confine", "upstream/egress", "artefact/tool", "config/confine"],
+        "only the stdio upstream starts servers, confined, and only one module the package managers that fetch them",
     ),
     confined("meter", "std::fs", &[], COUNTS),
     confined("meter", "std::net", &[], COUNTS),
@@ -211,6 +211,10 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     // Processes.
     "crates/sandbox/src/guard.rs",
     "crates/sandbox/src/lib.rs",
+    // The files of a server's own root, and those through which the kernel is told of namespaces and groups.
+    "crates/sandbox/src/ward.rs",
+    "crates/sandbox/src/ward/cgroup.rs",
+    "crates/sandbox/src/ward/root.rs",
 ];
 
 /// Directories whose code may say `unsafe`.

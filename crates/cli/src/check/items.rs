@@ -3,7 +3,7 @@
 use bartizan_gateway::clock;
 use bartizan_gateway::config::{How, Loaded, ServerSettings};
 use bartizan_gateway::review::{self, What};
-use bartizan_gateway::upstream::Surveyed;
+use bartizan_gateway::upstream::{Confined, Surveyed};
 use bartizan_meter::Period;
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::controls::{REGISTRY, schema};
@@ -191,6 +191,15 @@ pub(super) fn made(name: &str, lock: &Lock, made: Result<Vec<Artefact>, Refusal>
     (item.remedy(format!("bartizan diff {name}")), None)
 }
 
+/// What the machine actually enforced when the server was started to be looked at.
+fn confinement(name: &str, confined: &Confined) -> Item {
+    let missing = confined.missing();
+    let told = format!("{} ({})", confined.level, confined.preset);
+    let told = if missing.is_empty() { told } else { format!("{told}; {missing}") };
+    let standing = if confined.level == "native" && missing.is_empty() { Standing::Good } else { Standing::Note };
+    Item::new(name, "confinement", standing, told)
+}
+
 /// What a server offers now, against what was approved.
 pub(super) fn offered(name: &str, lock: &Lock, surveyed: Result<Surveyed, Refusal>) -> Vec<Item> {
     let surveyed = match surveyed {
@@ -213,6 +222,7 @@ pub(super) fn offered(name: &str, lock: &Lock, surveyed: Result<Surveyed, Refusa
         Standing::Good,
         format!("speaks {}, offers {} definitions", surveyed.version, surveyed.offer.all().count()),
     )];
+    items.extend(surveyed.confined.iter().map(|confined| confinement(name, confined)));
     let drifted = named(|what| matches!(what, What::Changed(..) | What::Removed(_)));
     items.extend(if lock.lacks(name) {
         None

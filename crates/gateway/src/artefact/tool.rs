@@ -80,7 +80,12 @@ pub(super) async fn run(
         INHERITED.iter().filter(|name| **name != "PATH").filter_map(|name| Some((OsString::from(name), variable(name)?))).collect();
     environment.push(("PATH".into(), joined(first, &search_path())));
     environment.push(("NO_COLOR".into(), "1".into()));
-    let launch = Launch { command: words.iter().map(OsString::from).collect(), environment, directory: directory.map(Path::to_owned) };
+    let launch = Launch {
+        command: words.iter().map(OsString::from).collect(),
+        environment,
+        directory: directory.map(Path::to_owned),
+        confinement: None,
+    };
     let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let talk = async {
         let mut process = launch.start().map_err(|error| error.to_string())?;

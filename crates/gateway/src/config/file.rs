@@ -15,7 +15,7 @@ use crate::clock;
 
 use super::listen;
 use super::problem::Problems;
-use super::{access, issuers, stores};
+use super::{access, confine, issuers, stores};
 
 /// Everything but `[controls]`, which the controls read themselves.
 #[derive(Default, Deserialize)]
@@ -35,6 +35,8 @@ pub(super) struct File {
     pub(super) servers_allowed: Option<Allowed>,
     /// The servers behind the gateway.
     pub(super) servers: BTreeMap<Spanned<String>, Spanned<Server>>,
+    /// What servers may have of this machine when nothing is said of them.
+    pub(super) confine: confine::Usual,
     /// How much is taken.
     pub(super) limits: Limits,
     /// Through what gateways share limits and stops.
@@ -96,6 +98,8 @@ pub(super) struct Server {
     pub(super) start_timeout: Option<Spanned<Length>>,
     /// Whether it may use the client's model.
     pub(super) sampling: bool,
+    /// What it may have of this machine and its network.
+    pub(super) confine: Option<Spanned<confine::Written>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -217,6 +221,8 @@ pub(super) struct Dangerous {
     pub(super) load_variables: Vec<Spanned<String>>,
     /// npm packages whose install scripts are run when they are fetched.
     pub(super) allow_scripts: Vec<Spanned<String>>,
+    /// Servers that are not confined; `*` is all of them.
+    pub(super) unconfined: Vec<Spanned<String>>,
     /// Issuers whose keys and introspection may be on private addresses and on this machine.
     pub(super) private_issuers: Vec<Spanned<String>>,
 }

@@ -10,6 +10,7 @@ use toml::Spanned;
 use url::Url;
 
 use super::access;
+use super::confine::{self, Confine};
 use super::credential;
 use super::file;
 use super::judge::{self, PlainHttp};
@@ -33,6 +34,16 @@ pub(super) struct Surroundings<'a> {
     pub(super) plain: PlainHttp,
     /// What is asked of the things that servers are made of.
     pub(super) supply: Supply,
+    /// Which servers are confined.
+    pub(super) confining: Confining,
+}
+
+/// Which servers are confined.
+pub(super) struct Confining {
+    /// Also those of which nothing is said.
+    pub(super) all: bool,
+    /// Not these; `*` is all of them.
+    pub(super) unconfined: Vec<String>,
 }
 
 pub(super) type Values = BTreeMap<Spanned<String>, Spanned<String>>;
@@ -42,6 +53,7 @@ impl Surroundings<'_> {
     pub(super) fn server(&self, name: &str, written: file::Server, at: Range<usize>, problems: &mut Problems) -> Option<ServerSettings> {
         let timeout = judge::time(written.timeout, TIMEOUT, problems);
         let start_timeout = judge::time(written.start_timeout, START_TIMEOUT, problems);
+        let confine = self.confine(name, &written.url, written.confine, problems);
         let how = match (written.given, written.command, written.url) {
             (Some(words), _, _) => {
                 let (env, directory) = (self.env(written.env, problems), self.directory(written.directory, problems));
@@ -81,7 +93,25 @@ impl Surroundings<'_> {
                 None
             }
         };
-        how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout, supply: self.supply.clone() })
+        how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout, supply: self.supply.clone(), confine })
+    }
+
+    fn confine(
+        &self,
+        name: &str,
+        url: &Option<Spanned<String>>,
+        written: Option<Spanned<confine::Written>>,
+        problems: &mut Problems,
+    ) -> Option<Confine> {
+        let is_open = self.confining.unconfined.iter().any(|open| open == name || open == "*");
+        match written {
+            Some(written) if url.is_some() => {
+                problems.add(Some(written.span()), "`confine` is for a server with a `command`", "");
+                None
+            }
+            Some(written) => Some(written.into_inner().judge(self.base, problems)).filter(|_| !is_open),
+            None => (self.confining.all && !is_open).then(Confine::default),
+        }
     }
 
     fn env(&self, written: Values, problems: &mut Problems) -> Vec<(String, Template)> {

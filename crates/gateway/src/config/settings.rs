@@ -11,6 +11,7 @@ use bartizan_monitor::wire::canonical::Digest;
 
 use super::access::Access;
 use super::allow::Allowed;
+use super::confine::Confine;
 use super::issuers::OAuth;
 use super::listen::{Clients, Listen};
 use super::notices::Webhook;
@@ -82,6 +83,8 @@ pub struct ServerSettings {
     pub start_timeout: Duration,
     /// What is asked of the things that it is made of.
     pub supply: Supply,
+    /// What it may have of this machine; all that the gateway has when absent.
+    pub confine: Option<Confine>,
 }
 
 impl ServerSettings {

@@ -68,6 +68,10 @@ read_per_minute = 30
 observe = ["quota"]
 "#;
 
+fn alone(name: &str, command: Vec<String>) -> Single {
+    Single { name: name.to_owned(), command, grants: Grants::default() }
+}
+
 #[test]
 fn everything_that_can_be_said() {
     let bench = Bench::new();
@@ -275,9 +279,9 @@ fn one_server_takes_its_part_of_a_file() {
         "c.toml",
         "[listen]\naddress = \"0.0.0.0:1\"\n[servers.a]\ncommand = [\"old\"]\nenv = { K = \"${env:API_KEY}\" }\ntimeout = \"5s\"\n[servers.b]\nurl = \"https://x/\"\nheaders = { K = \"${env:UNSET}\" }\n[limits]\nsessions = 5\n[controls.quota]\nread_per_minute = 1\n[names]\nseparator = \"-\"\n",
     );
-    let dashed = Some(("a-b".to_owned(), vec!["new".to_owned()]));
+    let dashed = Some(alone("a-b", vec!["new".to_owned()]));
     assert!(read(&Request { path: Some(&path), places: bench.args(), only: dashed }, &variables).is_ok(), "nothing is told apart");
-    let only = Some(("a".to_owned(), vec!["new".to_owned()]));
+    let only = Some(alone("a", vec!["new".to_owned()]));
     let loaded = read(&Request { path: Some(&path), places: bench.args(), only }, &variables).expect("single");
     assert_eq!((loaded.settings.servers.len(), loaded.settings.limits.sessions), (1, 5));
     let server = loaded.settings.server("a").expect("a");
@@ -285,9 +289,9 @@ fn one_server_takes_its_part_of_a_file() {
     let How::Stdio { command, env, .. } = &server.how else { panic!("stdio") };
     assert_eq!((command.as_slice(), env.len()), (["new".to_owned()].as_slice(), 1));
     let shown = vec!["x".to_owned(), "--key".to_owned(), "AKIAIOSFODNN7EXAMPLE".to_owned()];
-    assert_eq!(single("z", shown, bench.args(), None).expect("plain").weakenings.len(), 1);
-    assert!(single("a__b", vec!["x".to_owned()], bench.args(), None).is_err());
-    assert!(single("a", Vec::new(), bench.args(), None).is_err());
+    assert_eq!(single(alone("z", shown), bench.args(), None).expect("plain").weakenings.len(), 1);
+    assert!(single(alone("a__b", vec!["x".to_owned()]), bench.args(), None).is_err());
+    assert!(single(alone("a", Vec::new()), bench.args(), None).is_err());
 }
 
 #[test]

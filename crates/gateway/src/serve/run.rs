@@ -27,7 +27,7 @@ use crate::metrics::{self, Level};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
 use crate::snapshot::{Current, OpenError, Renewed};
 use crate::tls::{Tls, TlsError};
-use crate::upstream::{self, Server};
+use crate::upstream::{self, Record, Server};
 
 /// Why a gateway did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,8 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     let limits = &house.settings.limits;
     let gate = artefact::Gate::Locked(house.clone());
     let made = |server: &Arc<_>| Server::new(Arc::clone(server), limits, gate.clone(), house.keeper.clone());
-    let servers = house.settings.servers.iter().map(made).collect();
+    let servers: Vec<Arc<Server>> = house.settings.servers.iter().map(made).collect();
+    servers.iter().for_each(|server| server.record_with(house.journal.clone()));
     house.journal.note(&Json::object([
         ("event", Json::string("start")),
         ("version", Json::string(env!("CARGO_PKG_VERSION"))),
@@ -96,6 +97,12 @@ fn keep_counts(house: &Arc<House>) -> JoinHandle<()> {
             None => house.counts.keep().await,
         }
     })
+}
+
+impl Record for Journal {
+    fn note(&self, members: &Json) {
+        Self::note(self, members);
+    }
 }
 
 fn watch_lock(house: &Arc<House>, changed: impl Fn() + Send + Sync + 'static) -> JoinHandle<()> {

@@ -7,7 +7,7 @@ mod address;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -85,7 +85,7 @@ async fn dial(uri: Uri, dialer: Dialer) -> io::Result<Line> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let secure = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let plain = connect(bare, port, dialer.network).await?;
+    let plain = connect(bare, port, &|address| address::allows(dialer.network, address)).await?;
     plain.set_nodelay(true)?;
     if !secure {
         return Ok(Line::Plain(TokioIo::new(plain)));
@@ -96,11 +96,11 @@ async fn dial(uri: Uri, dialer: Dialer) -> io::Result<Line> {
 }
 
 /// Connects to the very addresses that were judged: a name that is resolved again could mean another one.
-async fn connect(host: &str, port: u16, network: Network) -> io::Result<TcpStream> {
+async fn connect(host: &str, port: u16, allows: &(dyn Fn(IpAddr) -> bool + Sync)) -> io::Result<TcpStream> {
     #[expect(clippy::disallowed_methods, reason = "names are resolved where their addresses are judged")]
     let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     // One bad address is enough: who answers for the name may mix them to be let through by chance.
-    if let Some(bad) = found.iter().find(|found| !address::allows(network, found.ip())) {
+    if let Some(bad) = found.iter().find(|found| !allows(found.ip())) {
         let what = format!("{host} is at {}, an address that may not be reached from here", bad.ip());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
     }
@@ -112,8 +112,14 @@ async fn connect(host: &str, port: u16, network: Network) -> io::Result<TcpStrea
 pub(crate) async fn line(host: &str, port: u16, secure: bool) -> io::Result<TokioIo<Line>> {
     let authority = format!("{}://{host}:{port}", if secure { "https" } else { "http" });
     let uri = authority.parse().map_err(io::Error::other)?;
-    let dialled = tokio::time::timeout(DIAL, dial(uri, Network::Any)).await;
+    let dialled = tokio::time::timeout(DIAL, dial(uri, Dialer { network: Network::Any, tls: None })).await;
     dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(TokioIo::new)
+}
+
+/// Connects to a place that an operator listed for somebody else's program: its addresses must be public, or be listed
+/// as addresses.
+pub(super) async fn listed(host: &str, port: u16, listed: &(dyn Fn(IpAddr) -> bool + Sync)) -> io::Result<TcpStream> {
+    connect(host, port, &|address| address::allows(Network::Public, address) || listed(address)).await
 }
 
 fn tls() -> io::Result<Arc<rustls::ClientConfig>> {

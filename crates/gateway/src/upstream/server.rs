@@ -1,10 +1,11 @@
 //! A server, whoever talks to it.
 
 use std::sync::atomic::AtomicU8;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM_UNREACHABLE};
+use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::version::Version;
 
 use super::circuit::Breaker;
@@ -41,6 +42,39 @@ pub struct Server {
     pub(super) common: shelf::Common,
     pub(super) circuit: Breaker,
     links: Mutex<Vec<Weak<Link>>>,
+    record: OnceLock<Arc<dyn Record>>,
+    confined: Mutex<Option<Arc<Confined>>>,
+}
+
+/// Where it is written down how servers were confined, and where they connected to.
+pub trait Record: Send + Sync + std::fmt::Debug {
+    /// Writes something down that is not a call.
+    fn note(&self, members: &Json);
+}
+
+/// How a server was actually confined when it was started last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confined {
+    /// What its confinement was made for: `node`, `python`, `binary`, or why there is none.
+    pub preset: &'static str,
+    /// `native`, `landlock` or `none`.
+    pub level: &'static str,
+    /// Its layers: name, whether it holds, and what is missing.
+    pub layers: Vec<(String, &'static str, String)>,
+}
+
+impl Confined {
+    /// A server that is not confined, and why.
+    pub(super) const fn not(why: &'static str) -> Self {
+        Self { preset: why, level: "none", layers: Vec::new() }
+    }
+
+    /// The layers that do not hold as they should.
+    #[must_use]
+    pub fn missing(&self) -> String {
+        let missing = self.layers.iter().filter(|layer| layer.1 != "enforced");
+        missing.map(|(name, state, detail)| format!("{name} {state}: {detail}")).collect::<Vec<_>>().join("; ")
+    }
 }
 
 pub(super) const UNKNOWN: u8 = 0;
@@ -65,6 +99,8 @@ impl Server {
             common: shelf::Common::default(),
             circuit: Breaker::new(limits),
             links: Mutex::default(),
+            record: OnceLock::new(),
+            confined: Mutex::default(),
         })
     }
 
@@ -72,6 +108,40 @@ impl Server {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.settings.name
+    }
+
+    /// Writes down from now on what concerns no call.
+    pub fn record_with(&self, record: Arc<dyn Record>) {
+        // It is said once, before the server is used.
+        let _ = self.record.set(record);
+    }
+
+    pub(super) fn note(&self, members: &Json) {
+        if let Some(record) = self.record.get() {
+            record.note(members);
+        }
+    }
+
+    /// How it was confined when it was started last.
+    #[must_use]
+    pub fn confined(&self) -> Option<Arc<Confined>> {
+        self.confined.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_confined(&self, confined: Confined) {
+        let layer = |(name, state, detail): &(String, &str, String)| {
+            let text = if detail.is_empty() { (*state).to_owned() } else { format!("{state}: {detail}") };
+            (name.clone(), Json::string(&text))
+        };
+        let layers: Vec<(String, Json)> = confined.layers.iter().map(layer).collect();
+        self.note(&Json::object([
+            ("event", Json::string("confined")),
+            ("server", Json::string(self.name())),
+            ("level", Json::string(confined.level)),
+            ("preset", Json::string(confined.preset)),
+            ("layers", Json::object(layers.iter().map(|(name, text)| (name.as_str(), text.clone())))),
+        ]));
+        *self.confined.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(confined));
     }
 
     /// The links to it that are open.

@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 
 use super::credentials::Environment;
 use super::desk::{Desk, Frame, Slot};
-use super::{Hearing, Link, Outgoing, Probe, Server, request};
+use super::egress::Egress;
+use super::{Hearing, Link, Outgoing, Probe, Server, confine, request};
 use crate::clock::Stopwatch;
 use crate::config::How;
 use crate::share::{Full, Share};
@@ -127,7 +128,7 @@ impl Pipe {
         }
         launch.environment.extend(ready.environment);
         launch.command = ready.command;
-        let mut process = launch.start().map_err(|error| server.unreachable(error))?;
+        let (mut process, egress) = confine::start(server, launch).await?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin.take(), process.stdout.take(), process.stderr.take()) else {
             return Err(server.unreachable("its pipes could not be opened"));
         };
@@ -144,7 +145,7 @@ impl Pipe {
         tokio::spawn(write_lines(stdin, lines, state.clone()));
         let log = tokio::spawn(log(server.clone(), stderr, state.clone()));
         tokio::spawn(settle(server.clone(), Arc::downgrade(&state)));
-        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _share: share };
+        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _share: share, _egress: egress };
         tokio::spawn(reader.run(stdout));
         Ok(Self { server: server.clone(), inlet, state, environment })
     }
@@ -259,6 +260,8 @@ struct Reader {
     state: Arc<State>,
     log: tokio::task::JoinHandle<()>,
     _share: Share<Arc<str>>,
+    /// Its way to other machines ends with it.
+    _egress: Option<Egress>,
 }
 
 impl Reader {
@@ -336,12 +339,15 @@ fn launch(server: &Server, environment: &Environment) -> Result<Launch, Refusal>
     let How::Stdio { command, directory, .. } = &server.settings.how else {
         return Err(server.unreachable("it is not started here"));
     };
+    // Confined, it has a home and scratch space of its own.
+    let inherits = |name: &&&str| server.settings.confine.is_none() || !matches!(**name, "HOME" | "TMPDIR" | "SHELL");
     #[expect(clippy::disallowed_methods, reason = "what a server inherits of the environment is decided here, and only here")]
-    let inherited = INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+    let inherited = INHERITED.iter().filter(|name| inherits(name)).filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
     let own = environment.iter().map(|(name, secret)| (OsString::from(name), OsString::from(secret.expose())));
     Ok(Launch {
         command: command.iter().map(OsString::from).collect(),
         environment: inherited.chain(own).collect(),
         directory: directory.clone(),
+        confinement: None,
     })
 }

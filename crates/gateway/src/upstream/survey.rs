@@ -10,7 +10,7 @@ use bartizan_monitor::wire::envelope::Message;
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::version::Version;
 
-use super::{Capabilities, Hello, Holder, Link, Listener, Pulse, Server};
+use super::{Capabilities, Confined, Hello, Holder, Link, Listener, Pulse, Server};
 use crate::secrets::Speaker;
 
 /// What a server says when nobody uses it.
@@ -22,6 +22,8 @@ pub struct Surveyed {
     pub hello: Json,
     /// The version that it was spoken to in.
     pub version: Version,
+    /// How it was confined, when it was started here.
+    pub confined: Option<Arc<Confined>>,
 }
 
 /// Connects to a server, reads all its lists, and leaves.
@@ -35,7 +37,7 @@ pub async fn survey(server: &Arc<Server>) -> Result<Surveyed, Refusal> {
         Err(_) => Link::open(server, &legacy, listener, &holder).await?,
     };
     let offer = link.offer(Duration::ZERO).await;
-    let surveyed = offer.map(|offer| Surveyed { offer, hello: link.hello().clone(), version: link.version() });
+    let surveyed = offer.map(|offer| Surveyed { offer, hello: link.hello().clone(), version: link.version(), confined: server.confined() });
     link.end().await;
     surveyed
 }

@@ -1,0 +1,351 @@
+//! The one way out of a confined server's network: its own, empty one, whose listeners are held here.
+//!
+//! Programs that know a proxy find one at `127.0.0.1`. The others ask for a name, get an address of their own
+//! loopback device, and come in at port 80 or 443. Either way the name is judged against what the operator listed,
+//! resolved here, its address judged, and the connection made to that very address. A listener belongs to one
+//! server: nobody can borrow another's list.
+
+mod head;
+mod hello;
+mod names;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bartizan_monitor::wire::json::Json;
+use bartizan_sandbox::Doors;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::{Server, dial};
+use crate::config::{Host, is_number};
+use head::Head;
+use names::Names;
+
+/// How long a connection may take to say what it wants, or to come about.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may be silent in both directions.
+const IDLE: Duration = Duration::from_secs(600);
+/// Open connections of one server.
+const CONNECTIONS: usize = 64;
+/// Bytes of one connection, both directions together.
+const MOST: u64 = 4 * 1024 * 1024 * 1024;
+/// How many different refusals of one start are written down.
+const TOLD: usize = 256;
+
+/// A server's way out. It ends with this.
+#[derive(Debug)]
+pub(super) struct Egress {
+    _tasks: JoinSet<()>,
+}
+
+/// What is known of a server's way out, for all its connections.
+#[derive(Debug)]
+struct Exit {
+    server: Arc<Server>,
+    hosts: Vec<Host>,
+    names: Mutex<Names>,
+    told: Mutex<BTreeSet<(String, u16)>>,
+    room: Arc<Semaphore>,
+}
+
+/// A name, or an address as text, that may be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Target {
+    name: String,
+    port: u16,
+}
+
+/// Who is asked to let a connection out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Proxy,
+    Http,
+    Https,
+}
+
+/// Opens the way out that a server's configuration allows.
+pub(super) fn open(server: &Arc<Server>, hosts: &[Host], doors: Doors) -> io::Result<Egress> {
+    let exit = Arc::new(Exit {
+        server: server.clone(),
+        hosts: hosts.to_vec(),
+        names: Mutex::default(),
+        told: Mutex::default(),
+        room: Arc::new(Semaphore::new(CONNECTIONS)),
+    });
+    let listener = |door| TcpListener::from_std(std::net::TcpListener::from(door));
+    let mut tasks = JoinSet::new();
+    for (listener, door) in
+        [(listener(doors.proxy)?, Door::Proxy), (listener(doors.http)?, Door::Http), (listener(doors.https)?, Door::Https)]
+    {
+        tasks.spawn(accept(exit.clone(), listener, door));
+    }
+    tasks.spawn(answer(exit, UdpSocket::from_std(doors.names.into())?));
+    Ok(Egress { _tasks: tasks })
+}
+
+async fn accept(exit: Arc<Exit>, listener: TcpListener, door: Door) {
+    // Dropped with the task, and with it every connection.
+    let mut open = JoinSet::new();
+    loop {
+        while open.try_join_next().is_some() {}
+        let Ok(room) = exit.room.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let exit = exit.clone();
+                open.spawn(async move {
+                    exit.serve(stream, door).await;
+                    drop(room);
+                });
+            }
+            // Mostly too many open files; it passes.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Answers for names: those that are listed are here, all others do not exist. No question leaves.
+async fn answer(exit: Arc<Exit>, socket: UdpSocket) {
+    let mut packet = [0_u8; 1500];
+    while let Ok((length, from)) = socket.recv_from(&mut packet).await {
+        let Some(question) = names::Question::read(packet.get(..length).unwrap_or_default()) else { continue };
+        let listed = exit.hosts.iter().any(|host| host.covers(&question.name, host.port)) && !question.name.parse::<IpAddr>().is_ok();
+        if !listed {
+            exit.refused(&Target { name: question.name.clone(), port: 53 }, "not listed");
+        }
+        let reply = exit.names.lock().unwrap_or_else(PoisonError::into_inner).answer(&question, listed);
+        // Who does not wait for it asks again.
+        let _ = socket.send_to(&reply, from).await;
+    }
+}
+
+impl Exit {
+    async fn serve(&self, stream: TcpStream, door: Door) {
+        // What was refused is written down where it is refused; what broke concerns nobody else.
+        let _ = match door {
+            Door::Proxy => self.proxy(stream).await,
+            Door::Http => self.captured_http(stream).await,
+            Door::Https => self.captured_https(stream).await,
+        };
+    }
+
+    /// Whether a place is listed. Names are compared as they are written, addresses only in their plain notation.
+    fn judge(&self, name: &str, port: u16) -> Result<Target, Target> {
+        let name = name.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+        let name = name.parse::<IpAddr>().map_or(name, |address| address.to_string());
+        let target = Target { name, port };
+        // 0x7f.1, 2130706433 and the like are addresses to a resolver, and no names to anybody.
+        let is_odd = target.name.parse::<IpAddr>().is_err() && target.name.rsplit('.').next().is_some_and(is_number);
+        let listed = self.hosts.iter().any(|host| host.covers(&target.name, port));
+        if listed && !is_odd {
+            return Ok(target);
+        }
+        self.refused(&target, "not listed");
+        Err(target)
+    }
+
+    async fn dial(&self, target: &Target) -> io::Result<(TcpStream, SocketAddr)> {
+        let listed = |address: IpAddr| self.hosts.iter().any(|host| host.covers(&address.to_string(), target.port));
+        let dialled = tokio::time::timeout(PATIENCE, dial::listed(&target.name, target.port, &listed)).await;
+        let dialled = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let dialled = dialled.and_then(|stream| stream.peer_addr().map(|address| (stream, address)));
+        dialled.inspect_err(|error| self.refused(target, &error.to_string()))
+    }
+
+    async fn proxy(&self, mut stream: TcpStream) -> io::Result<()> {
+        let head = match tokio::time::timeout(PATIENCE, Head::read(&mut stream)).await {
+            Ok(Ok(head)) => head,
+            _ => return say(&mut stream, "400 Bad Request", "this is a proxy for HTTP").await,
+        };
+        let Some((name, port)) = head.authority() else {
+            return say(&mut stream, "400 Bad Request", "name the host, as in http://HOST/ or CONNECT HOST:PORT").await;
+        };
+        let Ok(target) = self.judge(&name, port) else {
+            return say(&mut stream, "403 Forbidden", &format!("{name}:{port} is not listed for this server; see its `confine.hosts`"))
+                .await;
+        };
+        if !head.is_connect() {
+            return self.request(stream, head, target).await;
+        }
+        let (onward, address) = match self.dial(&target).await {
+            Ok(dialled) => dialled,
+            Err(error) => return say(&mut stream, "502 Bad Gateway", &error.to_string()).await,
+        };
+        stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+        self.tunnel(stream, onward, &target, address).await
+    }
+
+    /// A connection to port 80: its `Host` must be the name whose address was given.
+    async fn captured_http(&self, mut stream: TcpStream) -> io::Result<()> {
+        let Some(name) = self.asked_for(&stream) else { return Ok(()) };
+        let head = match tokio::time::timeout(PATIENCE, Head::read(&mut stream)).await {
+            Ok(Ok(head)) => head,
+            _ => return say(&mut stream, "400 Bad Request", "only HTTP goes out at this port").await,
+        };
+        match self.judge(&name, 80) {
+            Ok(target) => self.request(stream, head, target).await,
+            Err(_) => say(&mut stream, "403 Forbidden", &format!("{name}:80 is not listed for this server; see its `confine.hosts`")).await,
+        }
+    }
+
+    async fn captured_https(&self, stream: TcpStream) -> io::Result<()> {
+        let Some(Ok(target)) = self.asked_for(&stream).map(|name| self.judge(&name, 443)) else { return Ok(()) };
+        let (onward, address) = self.dial(&target).await?;
+        self.tunnel(stream, onward, &target, address).await
+    }
+
+    /// The name for whose address a captured connection came.
+    fn asked_for(&self, stream: &TcpStream) -> Option<String> {
+        let IpAddr::V4(address) = stream.local_addr().ok()?.ip() else { return None };
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).of(address)
+    }
+
+    /// One request in clear text, and its answer. The head is what was judged, so no second one follows it.
+    async fn request(&self, mut stream: TcpStream, head: Head, target: Target) -> io::Result<()> {
+        let onward = match head.onward(&target.name, target.port) {
+            Ok(onward) => onward,
+            Err(why) => {
+                self.refused(&target, why);
+                return say(&mut stream, "403 Forbidden", why).await;
+            }
+        };
+        let (mut out, address) = match self.dial(&target).await {
+            Ok(dialled) => dialled,
+            Err(error) => return say(&mut stream, "502 Bad Gateway", &error.to_string()).await,
+        };
+        out.write_all(&onward.text).await?;
+        let (mut from, mut to) = stream.split();
+        let (mut back, mut forth) = out.split();
+        let body = async {
+            let mut rest = (&mut from).take(onward.rest);
+            tokio::io::copy(&mut rest, &mut forth).await
+        };
+        let answered = async { tokio::io::copy(&mut (&mut back).take(MOST), &mut to).await };
+        let (mut sent, mut received) = (0, 0);
+        // The answer may come before the whole body was taken.
+        let ended = tokio::time::timeout(IDLE, async {
+            tokio::pin!(answered);
+            tokio::select! {
+                done = body => {
+                    sent = done.unwrap_or_default();
+                    received = answered.await.unwrap_or_default();
+                }
+                done = &mut answered => received = done.unwrap_or_default(),
+            }
+        });
+        let _ = ended.await;
+        self.passed(&target, address, sent.saturating_add(u64::try_from(onward.text.len()).unwrap_or_default()), received);
+        Ok(())
+    }
+
+    /// Bytes in both directions. TLS must ask for the host that was judged.
+    async fn tunnel(&self, mut stream: TcpStream, mut onward: TcpStream, target: &Target, address: SocketAddr) -> io::Result<()> {
+        let named = target.name.parse::<IpAddr>().is_err();
+        if named {
+            let first = tokio::select! {
+                // In some protocols the other side speaks first; those are not TLS.
+                _ = onward.readable(), if target.port != 443 => hello::First::Other,
+                first = tokio::time::timeout(PATIENCE, hello::first(&stream)) => first.unwrap_or(Ok(hello::First::Other))?,
+            };
+            let why = match first {
+                hello::First::Tls(Some(asked)) if asked == target.name => None,
+                hello::First::Tls(Some(asked)) => Some(format!("TLS asks for {asked}")),
+                hello::First::Tls(None) => Some("TLS does not say for whom".to_owned()),
+                hello::First::Other if target.port == 443 => Some("this is not TLS".to_owned()),
+                hello::First::Other => None,
+            };
+            if let Some(why) = why {
+                self.refused(target, &why);
+                return Ok(());
+            }
+        }
+        let (mut sent, mut received) = (0_u64, 0_u64);
+        let ended = pump(&mut stream, &mut onward, (&mut sent, &mut received)).await;
+        self.passed(target, address, sent, received);
+        ended
+    }
+
+    fn passed(&self, target: &Target, address: SocketAddr, sent: u64, received: u64) {
+        self.server.note(&Json::object([
+            ("event", Json::string("egress")),
+            ("server", Json::string(self.server.name())),
+            ("verdict", Json::string("allowed")),
+            ("host", Json::string(&target.name)),
+            ("port", Json::of(&target.port)),
+            ("address", Json::string(&address.ip().to_string())),
+            ("sent", Json::of(&sent)),
+            ("received", Json::of(&received)),
+        ]));
+    }
+
+    /// Writes a refusal down, once for every place and as many as fit.
+    fn refused(&self, target: &Target, why: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD || !told.insert((target.name.clone(), target.port)) {
+            return;
+        }
+        drop(told);
+        tracing::warn!(server = %self.server.name(), host = ?target.name, port = target.port, why, "a connection was refused");
+        self.server.note(&Json::object([
+            ("event", Json::string("egress")),
+            ("server", Json::string(self.server.name())),
+            ("verdict", Json::string("refused")),
+            ("host", Json::string(&target.name)),
+            ("port", Json::of(&target.port)),
+            ("why", Json::string(why)),
+        ]));
+    }
+}
+
+/// Carries bytes both ways, and counts them, until both sides are done, too much passed, or nobody says anything.
+async fn pump(near: &mut TcpStream, far: &mut TcpStream, (sent, received): (&mut u64, &mut u64)) -> io::Result<()> {
+    let (mut ours, mut theirs) = (vec![0_u8; 32 * 1024], vec![0_u8; 32 * 1024]);
+    let (mut near_read, mut near_write) = near.split();
+    let (mut far_read, mut far_write) = far.split();
+    let (mut near_open, mut far_open) = (true, true);
+    while near_open || far_open {
+        tokio::select! {
+            read = near_read.read(&mut ours), if near_open => match read? {
+                0 => {
+                    near_open = false;
+                    far_write.shutdown().await?;
+                }
+                length => {
+                    far_write.write_all(ours.get(..length).unwrap_or_default()).await?;
+                    *sent = sent.saturating_add(u64::try_from(length).unwrap_or_default());
+                }
+            },
+            read = far_read.read(&mut theirs), if far_open => match read? {
+                0 => {
+                    far_open = false;
+                    near_write.shutdown().await?;
+                }
+                length => {
+                    near_write.write_all(theirs.get(..length).unwrap_or_default()).await?;
+                    *received = received.saturating_add(u64::try_from(length).unwrap_or_default());
+                }
+            },
+            () = tokio::time::sleep(IDLE) => return Err(io::ErrorKind::TimedOut.into()),
+        }
+        if sent.saturating_add(*received) > MOST {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+    }
+    Ok(())
+}
+
+async fn say(stream: &mut TcpStream, status: &str, why: &str) -> io::Result<()> {
+    let why: String = why.chars().filter(|c| !c.is_control()).collect();
+    let text = format!(
+        "HTTP/1.1 {status}\r\nBartizan-Reason: {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{why}",
+        why.chars().filter(char::is_ascii).collect::<String>(),
+        why.len()
+    );
+    stream.write_all(text.as_bytes()).await?;
+    stream.shutdown().await
+}

@@ -1,0 +1,173 @@
+//! What was actually enforced: told by the confined process itself, before any of the server's code runs.
+
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+use crate::confinement::Level;
+
+/// Whether one layer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// As it was wanted.
+    Enforced,
+    /// Less than was wanted.
+    Partial,
+    /// Not at all.
+    Absent,
+}
+
+impl State {
+    /// In words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforced => "enforced",
+            Self::Partial => "partial",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// One layer of a confinement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// What it is.
+    pub name: String,
+    /// Whether it holds.
+    pub state: State,
+    /// More about it; mostly what is missing.
+    pub detail: String,
+}
+
+impl Layer {
+    pub(crate) fn new(name: &str, state: State, detail: impl fmt::Display) -> Self {
+        Self { name: name.to_owned(), state, detail: detail.to_string().replace(['\n', '\t'], " ") }
+    }
+}
+
+/// What was actually enforced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How strong that is.
+    pub level: Level,
+    /// Its layers.
+    pub layers: Vec<Layer>,
+}
+
+/// Listeners inside a server's own, otherwise empty network. Whoever connects to them is that server.
+#[derive(Debug)]
+pub struct Doors {
+    /// TCP 127.0.0.1:[`PROXY`]: an HTTP proxy is expected here.
+    pub proxy: OwnedFd,
+    /// UDP 127.0.0.1:53: names.
+    pub names: OwnedFd,
+    /// TCP, every address, port 80.
+    pub http: OwnedFd,
+    /// TCP, every address, port 443.
+    pub https: OwnedFd,
+}
+
+/// The port of the proxy inside a server's own network.
+pub const PROXY: u16 = 3128;
+/// More than any report has.
+const MOST: usize = 16 * 1024;
+
+/// What comes over the channel.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Confined(Report, Option<Doors>),
+    /// It does not start, and why.
+    Refused(String),
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let layers = self.layers.iter().map(|layer| format!("\n{}\t{}\t{}", layer.name, layer.state.name(), layer.detail));
+        format!("confined\t{}{}", self.level.name(), layers.collect::<String>())
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let level = Level::read(lines.next()?.strip_prefix("confined\t")?)?;
+        let layer = |line: &str| {
+            let mut parts = line.splitn(3, '\t');
+            let (name, state, detail) = (parts.next()?, parts.next()?, parts.next()?);
+            let state = [State::Enforced, State::Partial, State::Absent].into_iter().find(|one| one.name() == state)?;
+            Some(Layer { name: name.to_owned(), state, detail: detail.to_owned() })
+        };
+        Some(Self { level, layers: lines.map(layer).collect::<Option<_>>()? })
+    }
+}
+
+/// Tells the gateway what holds, and hands it the doors.
+pub(crate) fn confined(channel: BorrowedFd<'_>, report: &Report, doors: Option<&Doors>) -> io::Result<()> {
+    let handed: Vec<BorrowedFd<'_>> =
+        doors.iter().flat_map(|doors| [&doors.proxy, &doors.names, &doors.http, &doors.https]).map(AsFd::as_fd).collect();
+    send(channel, &report.text(), &handed)
+}
+
+/// Tells the gateway that the server does not start.
+pub(crate) fn refused(channel: BorrowedFd<'_>, why: &str) -> io::Result<()> {
+    send(channel, &format!("refused\t{why}"), &[])
+}
+
+fn send(channel: BorrowedFd<'_>, text: &str, handed: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !handed.is_empty() && !control.push(SendAncillaryMessage::ScmRights(handed)) {
+        return Err(io::Error::other("too many descriptors"));
+    }
+    sendmsg(channel, &[IoSlice::new(text.as_bytes())], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Takes what was told. It is one message.
+pub(crate) fn receive(channel: BorrowedFd<'_>) -> io::Result<Told> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = vec![0; MOST];
+    let received = recvmsg(channel, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)?;
+    let mut handed = control.drain().flat_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect::<Vec<OwnedFd>>(),
+        _ => Vec::new(),
+    });
+    let text = String::from_utf8_lossy(bytes.get(..received.bytes).unwrap_or_default()).into_owned();
+    if let Some(why) = text.strip_prefix("refused\t") {
+        return Ok(Told::Refused(why.to_owned()));
+    }
+    let doors = match (handed.next(), handed.next(), handed.next(), handed.next()) {
+        (Some(proxy), Some(names), Some(http), Some(https)) => Some(Doors { proxy, names, http, https }),
+        _ => None,
+    };
+    match Report::read(&text) {
+        Some(report) => Ok(Told::Confined(report, doors)),
+        None => Err(io::Error::other("the guard ended before it said how the server is confined")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_report_arrives_with_its_doors() {
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let layers = vec![Layer::new("landlock", State::Enforced, "6"), Layer::new("memory", State::Absent, "no\ngroup\there")];
+        let report = Report { level: Level::Native, layers };
+        let other = || OwnedFd::from(UnixStream::pair().expect("a pair").0);
+        confined(near.as_fd(), &report, Some(&Doors { proxy: other(), names: other(), http: other(), https: other() })).expect("sent");
+        let Ok(Told::Confined(read, Some(_))) = receive(far.as_fd()) else { panic!("no report") };
+        assert_eq!(read, report);
+        refused(near.as_fd(), "a\nb").expect("sent");
+        assert!(matches!(receive(far.as_fd()), Ok(Told::Refused(why)) if why == "a\nb"));
+        drop(near);
+        assert!(receive(far.as_fd()).is_err());
+    }
+}

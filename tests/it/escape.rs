@@ -1,0 +1,321 @@
+//! A confined server tries to get out, for real, in every mechanism that this machine offers; a table says what came
+//! of it. Without confinement the same attempts get through, or they would prove nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use bartizan_sandbox::{Confinement, Level};
+use bartizan_tests::client::Client;
+use bartizan_tests::gateway::{Guarded, Stage, program};
+use bartizan_tests::process::{eventually, signal};
+use serde_json::{Value, json};
+
+const NOBODY: u32 = 65534;
+
+/// The system's own Python, which every user can read.
+fn python() -> PathBuf {
+    let named = ["/usr/bin/python3", "/usr/local/bin/python3"].map(PathBuf::from);
+    named.into_iter().find(|path| path.exists()).expect("python3 is installed").canonicalize().expect("real")
+}
+
+/// Attempts that get through a mechanism, and are known to.
+fn known(level: Level, user: u32, groups: bool) -> BTreeSet<&'static str> {
+    let mut open = BTreeSet::new();
+    if !groups {
+        open.insert("take all memory");
+    }
+    if level == Level::Landlock {
+        open.insert("fill the scratch space");
+        if !groups || user != 0 {
+            open.insert("start processes without end");
+        }
+    }
+    open
+}
+
+/// What must get through without confinement, or the attempts would prove nothing.
+const REAL: &[&str] = &[
+    "read a secret",
+    "read through ..",
+    "read through a symbolic link",
+    "read through /proc/self/root",
+    "read another server's files",
+    "read a sibling's environment",
+    "swap a link while it is opened",
+    "run a dropped program",
+    "run a program that was not granted",
+    "connect to the machine",
+    "connect, address in decimal",
+    "connect, address in octal",
+    "connect, address in hex",
+    "connect, mapped into IPv6",
+    "send UDP",
+    "connect to a socket in a file",
+    "connect to an abstract socket",
+    "signal a sibling",
+    "signal the gateway",
+];
+
+struct Scene {
+    folder: tempfile::TempDir,
+    tcp: TcpListener,
+    udp: UdpSocket,
+    _sockets: [UnixListener; 2],
+    sibling: Guarded,
+    user: u32,
+}
+
+impl Scene {
+    fn set(user: u32) -> Self {
+        let folder = tempfile::Builder::new().prefix("bartizan-escape-").tempdir_in("/tmp").expect("a directory");
+        let at = |name: &str| folder.path().join(name);
+        for name in ["own", "secret", "other"] {
+            std::fs::create_dir(at(name)).expect("a directory");
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o777)).expect("mode");
+        }
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("mode");
+        for (name, text) in
+            [("secret/key", "secret"), ("secret/moved", "secret"), ("other/file", "other"), ("escape.py", include_str!("escape.py"))]
+        {
+            std::fs::write(at(name), text).expect("written");
+        }
+        symlink("../secret/key", at("own/link")).expect("a link");
+        // Where the test runs as root, its target directory may be nobody's to read.
+        std::fs::copy(program("bartizan"), at("bartizan")).expect("copied");
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("bound");
+        let echo = udp.try_clone().expect("cloned");
+        std::thread::spawn(move || {
+            let mut one = [0; 8];
+            while let Ok((length, from)) = echo.recv_from(&mut one) {
+                echo.send_to(&one[..length], from).expect("sent");
+            }
+        });
+        let file = UnixListener::bind(at("own/socket")).expect("bound");
+        std::fs::set_permissions(at("own/socket"), std::fs::Permissions::from_mode(0o777)).expect("mode");
+        let address = SocketAddr::from_abstract_name(folder.path().to_string_lossy().as_bytes()).expect("an address");
+        let sockets = [file, UnixListener::bind_addr(&address).expect("bound")];
+        let mut sibling = Command::new("sleep");
+        sibling.arg("600").uid(user).gid(user);
+        let sibling = Guarded(sibling.spawn().expect("sleep"));
+        Self { tcp: TcpListener::bind("127.0.0.1:0").expect("bound"), udp, _sockets: sockets, sibling, user, folder }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn told(&self, bombs: bool) -> Value {
+        let port = |address: std::io::Result<std::net::SocketAddr>| address.expect("an address").port();
+        json!({
+            "own": self.at("own"), "secret": self.at("secret/key"), "moved": self.at("secret/moved"), "other": self.at("other/file"),
+            "sibling": self.sibling.0.id(), "gateway": self.sibling.0.id(), "port": port(self.tcp.local_addr()),
+            "udp": port(self.udp.local_addr()), "socket": self.at("own/socket"), "abstract": self.folder.path(),
+            "program": "/usr/bin/id", "bombs": bombs,
+        })
+    }
+
+    fn confinement(&self, level: Level) -> Confinement {
+        let mut confinement = Confinement::common();
+        confinement.run.push(python());
+        confinement.read.push(self.at("escape.py"));
+        confinement.write.push(self.at("own"));
+        confinement.memory = 256 << 20;
+        confinement.scratch = 8 << 20;
+        confinement.file_size = 16 << 20;
+        confinement.processes = 64;
+        (confinement.minimum, confinement.most) = (level, level);
+        confinement
+    }
+
+    /// What came of the attempts: those that got through.
+    fn attempts(&self, level: Level) -> BTreeMap<String, bool> {
+        let mut command = Command::new(self.at("bartizan"));
+        command.args(["__guard", "--parent", &std::process::id().to_string()]);
+        if level != Level::None {
+            command.args(self.confinement(level).words().iter().flat_map(|word| [OsString::from("--confine"), word.clone()]));
+        }
+        command.arg("--").arg(python()).arg(self.at("escape.py")).arg(self.told(level != Level::None).to_string());
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("TMPDIR", "/tmp").current_dir("/");
+        if level != Level::None {
+            command.env_remove("TMPDIR");
+        }
+        let output = command.uid(self.user).gid(self.user).stdin(Stdio::null()).output().expect("the guard");
+        let said: BTreeMap<String, String> = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{level:?}: {error}: {}", String::from_utf8_lossy(&output.stderr)));
+        said.into_iter().map(|(attempt, what)| (attempt, what == "THROUGH")).collect()
+    }
+}
+
+#[test]
+fn every_attempt_to_get_out_is_refused() {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|data| std::os::unix::fs::MetadataExt::uid(&data) == 0);
+    let users =
+        if root { vec![0, NOBODY] } else { vec![std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("proc"))] };
+    let groups = root && Path::new("/sys/fs/cgroup").exists();
+    let mut columns = Vec::new();
+    for user in &users {
+        for level in [Level::None, Level::Native, Level::Landlock] {
+            columns.push((level, *user, Scene::set(*user).attempts(level)));
+        }
+    }
+    let mut table = format!("{:<40}", "attempt");
+    columns.iter().for_each(|(level, user, _)| table.push_str(&format!("{:>17}", format!("{} {user}", level.name()))));
+    let attempts: BTreeSet<&String> = columns.iter().flat_map(|(_, _, said)| said.keys()).collect();
+    for attempt in attempts {
+        table.push_str(&format!("\n{attempt:<40}"));
+        for (_, _, said) in &columns {
+            let word = said.get(attempt).map_or("-", |through| if *through { "THROUGH" } else { "refused" });
+            table.push_str(&format!("{word:>17}"));
+        }
+    }
+    println!("{table}");
+    for (level, user, said) in &columns {
+        let through: BTreeSet<&str> = said.iter().filter(|(_, through)| **through).map(|(attempt, _)| attempt.as_str()).collect();
+        if *level == Level::None {
+            let missing: Vec<&&str> = REAL.iter().filter(|attempt| !through.contains(**attempt)).collect();
+            assert!(missing.is_empty(), "unconfined as {user}, these get through where they are real: {missing:?}\n{table}");
+        } else {
+            assert!(said.len() > 45, "{}", said.len());
+            let known = known(*level, *user, groups && *user == 0);
+            let escaped: Vec<_> = through.difference(&known).collect();
+            assert!(escaped.is_empty(), "{level:?} as {user}: {escaped:?}\n{table}");
+        }
+    }
+}
+
+/// A gateway in front of a Python program that does what `code` says with `done(value)`, confined as `confine` says.
+fn gateway(stage: &Stage, confine: &str, code: &str) -> Client {
+    std::fs::create_dir_all(stage.path("own")).expect("a directory");
+    let text = format!(
+        "import json, os, socket, sys, time\nOWN = {:?}\n\ndef done(value):\n    with open(OWN + '/new', 'w') as file:\n        json.dump(value, file)\n    os.rename(OWN + '/new', OWN + '/done')\n\n{code}\ntime.sleep(600)\n",
+        stage.path("own")
+    );
+    std::fs::write(stage.path("server.py"), text).expect("written");
+    stage.configure(&format!("[servers.it.confine]\nwrite = [{:?}]\n{confine}", stage.path("own")));
+    let words = ["run", "--name", "it", "--"].map(OsString::from);
+    let words: Vec<OsString> = words.into_iter().chain([python().into(), stage.path("server.py").into()]).collect();
+    let mut client = Client::start(&mut stage.bartizan(&words));
+    client.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}}}).to_string());
+    client
+}
+
+fn done(stage: &Stage) -> Value {
+    eventually("the server did what it does", || stage.path("own/done").exists());
+    serde_json::from_slice(&std::fs::read(stage.path("own/done")).expect("readable")).expect("JSON")
+}
+
+/// Who runs with this text in the command line, as the machine sees it.
+fn running(text: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("proc").flatten();
+    processes
+        .filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(text)))
+        .count()
+}
+
+#[test]
+fn what_was_enforced_is_in_the_journal_and_nothing_outlives_a_killed_gateway() {
+    let stage = Stage::new("");
+    let mark = stage.path("server.py").to_string_lossy().into_owned();
+    let code = "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\ndone([os.getpid(), os.environ['HOME'], sorted(os.listdir('/etc'))[:1]])";
+    let client = gateway(&stage, "minimum = \"native\"", code);
+    let said = done(&stage);
+    assert_eq!((&said[0], &said[1]), (&json!(2), &json!("/tmp/home")));
+    let journal = stage.journal();
+    let record = journal.of("confined").next_back().expect("a record");
+    assert_eq!((&record["server"], &record["level"], &record["preset"]), (&json!("it"), &json!("native"), &json!("python")));
+    assert_eq!(record["layers"]["namespaces"], "enforced: user mount pid network ipc uts cgroup");
+    assert_eq!(record["layers"]["system calls"], "enforced");
+    assert!(running(&mark) >= 3, "it has children");
+    signal(client.pid(), "KILL");
+    eventually("all of it is gone", || running(&mark) == 0);
+}
+
+#[test]
+fn a_server_whose_minimum_cannot_be_given_does_not_start() {
+    let stage = Stage::new("");
+    let mut client = gateway(&stage, "hosts = [\"a.example:443\"]\nread = [\"server.py\"]", "done(1)");
+    drop(done(&stage));
+    drop(client.leave());
+    std::fs::remove_file(stage.path("own/done")).expect("removed");
+    // What is granted is gone: that is no smaller grant, but no start.
+    stage.configure("[servers.it.confine]\nrun = [\"no-such-program\"]");
+    let words = ["run", "--name", "it", "--"].map(OsString::from);
+    let words: Vec<OsString> = words.into_iter().chain([python().into(), stage.path("server.py").into()]).collect();
+    let mut client = Client::start(&mut stage.bartizan(&words));
+    let answer = client
+        .ask("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}}));
+    assert!(answer.to_string().contains("confine.unavailable"), "{answer}");
+    assert!(!stage.path("own/done").exists());
+}
+
+#[test]
+fn the_only_way_out_is_the_one_that_is_listed() {
+    let stage = Stage::new("");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = listener.local_addr().expect("an address").port();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut head = [0; 4096];
+        let length = stream.read(&mut head).expect("readable");
+        std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").expect("written");
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    let code = format!(
+        r#"
+def proxy(text):
+    with socket.create_connection(('127.0.0.1', 3128), 5) as one:
+        one.sendall(text.encode())
+        return one.recv(4096).decode().split('\r\n')[0]
+
+def name(text):
+    try:
+        return socket.getaddrinfo(text, 443, socket.AF_INET)[0][4][0]
+    except OSError as error:
+        return type(error).__name__
+
+def tls(host, asked):
+    import ssl
+    context = ssl.create_default_context()
+    try:
+        with socket.create_connection((host, 443), 5) as one:
+            context.wrap_socket(one, server_hostname=asked)
+            return 'through'
+    except OSError as error:
+        return 'refused'
+
+done({{
+    'listed': proxy('GET http://127.0.0.1:{port}/x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n'),
+    'lying': proxy('GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: other.example\r\n\r\n'),
+    'decimal': proxy('CONNECT 2130706433:{port} HTTP/1.1\r\n\r\n'),
+    'other port': proxy('CONNECT 127.0.0.1:22 HTTP/1.1\r\n\r\n'),
+    'metadata': proxy('CONNECT 169.254.169.254:80 HTTP/1.1\r\n\r\n'),
+    'private': proxy('CONNECT localhost:{port} HTTP/1.1\r\n\r\n'),
+    'name': name('allowed.example'), 'unlisted name': name('secret.evil.example'),
+    'sni': tls(name('allowed.example'), 'other.example'),
+    'variables': os.environ.get('https_proxy'),
+}})"#
+    );
+    // `localhost:7` is listed by name, and its address is not.
+    let confine = format!("hosts = [\"127.0.0.1:{port}\", \"allowed.example:443\", \"*.localhost:{port}\"]");
+    let mut client = gateway(&stage, &confine, &code);
+    let said = done(&stage);
+    assert_eq!(said["listed"], "HTTP/1.1 200 OK", "{said}");
+    for denied in ["lying", "decimal", "other port", "metadata", "private"] {
+        assert_eq!(said[denied], "HTTP/1.1 403 Forbidden", "{denied}: {said}");
+    }
+    assert_eq!((&said["name"], &said["unlisted name"], &said["sni"]), (&json!("127.1.0.1"), &json!("gaierror"), &json!("refused")));
+    assert_eq!(said["variables"], "http://127.0.0.1:3128");
+    assert!(served.join().expect("served").starts_with("GET /x HTTP/1.1\r\n"));
+    let written = |verdict: &str, host: &str| stage.journal().of("egress").any(|one| one["verdict"] == verdict && one["host"] == host);
+    eventually("the connection is in the journal", || written("allowed", "127.0.0.1"));
+    assert!(written("refused", "169.254.169.254") && written("refused", "secret.evil.example"));
+    drop(client.leave());
+}
