@@ -1,6 +1,8 @@
 //! The slices: which corpus, which of its rows, and the function of the product that judges them. A new slice
 //! is a function and a line in the table.
 
+mod injection;
+
 use bartizan_detect::{Finding, Names, Setting, Weight, scan_text};
 use bartizan_gateway::review::scan;
 use bartizan_monitor::case::Kind;
@@ -22,6 +24,7 @@ pub(crate) const SLICES: &[Slice] = &[
     Slice { name: "poisoned_tools", file: "poisoned_tools", judge: poisoned },
     Slice { name: "benign_tools", file: "benign_tools", judge: benign },
     Slice { name: "hidden_text", file: "hidden_text", judge: hidden },
+    injection::SLICE,
 ];
 
 /// One row of a corpus, judged.

@@ -11,11 +11,13 @@ mod fold;
 mod garble;
 mod guise;
 mod hidden;
+pub mod learned;
 mod markup;
 pub mod names;
 mod orders;
 mod split;
 mod text;
+pub mod training;
 mod words;
 
 pub use definition::{Facts, Names, Role, Text, scan};

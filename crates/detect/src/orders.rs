@@ -5,6 +5,7 @@
 
 use crate::finding::{Class, Weight};
 use crate::fold::fold;
+use crate::learned::{MODEL, Score};
 use crate::words::*;
 
 /// What a sentence must say. Each entry is a set of ideas of which one has to be there.
@@ -119,6 +120,8 @@ pub(crate) struct Order {
 pub(crate) struct Verdict {
     pub(crate) orders: Vec<Order>,
     pub(crate) ideas: Ideas,
+    /// What the classifier says of the worst sentence, and which one it is.
+    pub(crate) score: Option<(Score, String)>,
 }
 
 /// Judges a text as it is written.
@@ -147,6 +150,10 @@ pub(crate) fn judge_folded(folded: &str) -> Verdict {
                 sentence: sentence.to_owned(),
             }));
             verdict.ideas |= ideas;
+        }
+        let score = MODEL.score(sentence, ideas, before);
+        if verdict.score.as_ref().is_none_or(|(worst, _)| *worst < score) {
+            verdict.score = Some((score, sentence.to_owned()));
         }
         before = ideas;
     }

@@ -53,6 +53,11 @@ pub(crate) fn judge(text: &str, place: &str, setting: Setting) -> Report {
     report
 }
 
+/// The weightiest thing that the rules find, whatever the classifier says.
+pub(crate) fn rules(text: &str, setting: Setting) -> Option<Weight> {
+    judge(text, "", setting).findings.iter().filter(|finding| finding.class != Class::Learned).map(|finding| finding.weight).max()
+}
+
 /// Judges only what a text says as it stands.
 pub(crate) fn words(text: &str, place: &str) -> Report {
     let mut report = Report::default();
