@@ -12,8 +12,8 @@ pub const BITS: u32 = 18;
 pub const SIZE: usize = 1 << BITS;
 /// The first bytes of a model file, with the version of its format and of the features.
 pub const MAGIC: [u8; 8] = *b"BZLIN\x00\x00\x01";
-/// What stands before the weights: the magic, the digest, and four numbers.
-pub const HEADER: usize = 32;
+/// What stands before the weights: the magic, the digest, and six numbers.
+pub const HEADER: usize = 40;
 
 static FILE: &[u8] = include_bytes!("model.bin");
 
@@ -30,10 +30,14 @@ pub struct Model {
     pub block: Score,
     /// At this score or above a sentence is shown.
     pub warn: Score,
+    /// What rules refuse is refused at this score or above, and shown below it.
+    pub agree_block: Score,
+    /// What rules find is shown at this score or above.
+    pub agree_warn: Score,
 }
 
 /// A model that knows nothing.
-const NONE: Model = Model { weights: &[], scale: 0.0, bias: -100.0, block: f32::INFINITY, warn: f32::INFINITY };
+const NONE: Model = Model { weights: &[], scale: 0.0, bias: -100.0, block: f32::INFINITY, warn: f32::INFINITY, agree_block: -200.0, agree_warn: -200.0 };
 
 /// The model of this build. One that is damaged knows nothing; a test sees to it that none is.
 pub(crate) static MODEL: std::sync::LazyLock<Model> = std::sync::LazyLock::new(|| read(FILE).unwrap_or(NONE));
@@ -53,7 +57,9 @@ fn read(file: &'static [u8]) -> Option<Model> {
     let (scale, rest) = rest.split_first_chunk::<4>()?;
     let (bias, rest) = rest.split_first_chunk::<4>()?;
     let (block, rest) = rest.split_first_chunk::<4>()?;
-    let (warn, weights) = rest.split_first_chunk::<4>()?;
+    let (warn, rest) = rest.split_first_chunk::<4>()?;
+    let (agree_block, rest) = rest.split_first_chunk::<4>()?;
+    let (agree_warn, weights) = rest.split_first_chunk::<4>()?;
     let number = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes);
     (weights.len() == SIZE).then(|| Model {
         weights,
@@ -61,6 +67,8 @@ fn read(file: &'static [u8]) -> Option<Model> {
         bias: number(bias),
         block: number(block),
         warn: number(warn),
+        agree_block: number(agree_block),
+        agree_warn: number(agree_warn),
     })
 }
 
@@ -76,6 +84,16 @@ impl Model {
         });
         self.bias + self.scale * sum as f32 / (count.max(1) as f32).sqrt()
     }
+}
+
+/// How much less a sentence counts in a text of this many bytes: where there are many sentences, the worst of them
+/// is bad by chance. Bounded, so that no order is lost in a heap of words.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "at most ten thousand")]
+pub fn crowd(length: usize) -> Score {
+    const SHARE: f32 = 0.3;
+    const SENTENCE: f32 = 100.0;
+    SHARE * (length.min(10_000) as f32 / SENTENCE).ln_1p()
 }
 
 /// A sentence ends for the features here, whatever its length.

@@ -14,6 +14,16 @@ pub(crate) struct Veil<'a> {
     pub(crate) class: Class,
     pub(crate) weight: Weight,
     pub(crate) text: &'a str,
+    pub(crate) kind: Kind,
+}
+
+/// Whether honest pages have it, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A comment, a style, a title: pages are full of them, and what they say decides.
+    Unshown,
+    /// An address that carries data out, or more than is looked at.
+    Carries,
 }
 
 /// Every hidden part; nothing, if the text has no markup at all.
@@ -29,7 +39,7 @@ pub(crate) fn veils(text: &str) -> Vec<Veil<'_>> {
 }
 
 const fn markup(weight: Weight, text: &str) -> Veil<'_> {
-    Veil { class: Class::Markup, weight, text }
+    Veil { class: Class::Markup, weight, text, kind: Kind::Unshown }
 }
 
 /// Comments, elements that are not shown, and elements that run.
@@ -81,7 +91,7 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
     for (i, (before, rest)) in all.enumerate() {
         let link = head(rest, LINK);
         if i == LINKS || (link.len() < rest.len() && !link.contains(')')) {
-            veils.push(Veil { class: Class::Oversized, weight: Weight::Block, text: rest });
+            veils.push(Veil { class: Class::Oversized, weight: Weight::Block, text: rest, kind: Kind::Carries });
         }
         if i == LINKS {
             return;
@@ -93,7 +103,7 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
         }
         let image = before.rfind('[').and_then(|at| before.get(..at)).is_some_and(|before| before.ends_with('!'));
         if carries_data(address, image) {
-            veils.push(markup(Weight::Block, address));
+            veils.push(Veil { kind: Kind::Carries, ..markup(Weight::Block, address) });
         }
     }
 }

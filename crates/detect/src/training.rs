@@ -11,8 +11,12 @@ use crate::{learned, text, words};
 pub struct Seen {
     /// For each sentence the places of its features.
     pub sentences: Vec<Vec<u32>>,
-    /// The weightiest thing that the rules find.
+    /// The weightiest thing that is seen without reading.
+    pub sights: Option<Weight>,
+    /// The weightiest order that the rules find.
     pub rules: Option<Weight>,
+    /// How long the text is.
+    pub length: usize,
 }
 
 /// Longer texts are cut: one log must not outweigh a thousand tool results.
@@ -22,8 +26,8 @@ const MAX: usize = 64 * 1024;
 #[must_use]
 pub fn look(text: &str, setting: Setting) -> Seen {
     let text = head(text, MAX);
-    let rules = text::rules(text, setting);
-    Seen { sentences: sentences(text), rules }
+    let (sights, rules) = text::rules(text, setting);
+    Seen { sentences: sentences(text), sights, rules, length: text.len() }
 }
 
 fn sentences(text: &str) -> Vec<Vec<u32>> {

@@ -24,10 +24,10 @@ fn run() -> Result<()> {
     let own = PathBuf::from(args.next().context("bartizan-train CORPORA TEXTS MODEL")?);
     let out = PathBuf::from(args.next().context("bartizan-train CORPORA TEXTS MODEL")?);
     let docs = rows::read(&corpora, &own)?;
-    eprintln!("{} texts, {} sentences", docs.len(), docs.iter().map(|doc| doc.sentences.len()).sum::<usize>());
+    eprintln!("{} texts, {} sentences", docs.len(), docs.iter().map(|doc| doc.seen.sentences.len()).sum::<usize>());
     let mut scores = vec![0.0; docs.len()];
     for fold in 0..FOLDS {
-        let model = model::train(docs.iter().filter(|doc| doc.fold != fold).collect());
+        let model = model::train(&docs.iter().filter(|doc| doc.fold != fold).collect::<Vec<_>>());
         for (doc, score) in docs.iter().zip(&mut scores).filter(|(doc, _)| doc.fold == fold) {
             *score = model.score(doc);
         }
@@ -35,7 +35,12 @@ fn run() -> Result<()> {
     }
     let points = report::points(&docs, &scores);
     println!("{}", report::table(&docs, &scores, points));
-    let all = model::train(docs.iter().collect());
+    if std::env::var_os("TOP").is_some() {
+        let mut v: Vec<_> = docs.iter().zip(&scores).filter(|(d, _)| !d.attack && !d.slice.starts_with('(') && d.slice != "real definitions").collect();
+        v.sort_by(|a, b| b.1.total_cmp(a.1));
+        for (d, s) in v.iter().take(40) { println!("TOP {s:.2} {} {}", d.slice, d.id); }
+    }
+    let all = model::train(&docs.iter().collect::<Vec<_>>());
     std::fs::write(&out, all.file(points)?).with_context(|| format!("writing {}", out.display()))
 }
 
@@ -47,4 +52,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+pub(crate) fn env(name: &str, default: f32) -> f32 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }

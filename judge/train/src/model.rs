@@ -2,7 +2,7 @@
 //! sentence learns, of an honest text every sentence does.
 
 use anyhow::{Result, bail};
-use bartizan_detect::learned::{HEADER, MAGIC, SIZE, digest};
+use bartizan_detect::learned::{HEADER, MAGIC, SIZE, crowd, digest};
 
 use crate::report::Points;
 use crate::rows::Doc;
@@ -17,7 +17,7 @@ const SURE: f32 = 0.02;
 pub(crate) struct Linear {
     weights: Vec<f32>,
     squares: Vec<f32>,
-    bias: f32,
+    bias: f32, decay: f32, step: f32, sure: f32,
 }
 
 impl Linear {
@@ -28,21 +28,22 @@ impl Linear {
 
     /// The worst sentence of a text.
     pub(crate) fn score(&self, doc: &Doc) -> f32 {
-        doc.sentences.iter().map(|places| self.sentence(places)).fold(f32::NEG_INFINITY, f32::max)
+        doc.seen.sentences.iter().map(|places| self.sentence(places)).fold(f32::NEG_INFINITY, f32::max) - crowd(doc.seen.length)
     }
 
     fn learn(&mut self, places: &[u32], target: f32, weight: f32) {
         let wrong = 1.0 / (1.0 + (-self.sentence(places)).exp()) - target;
-        if wrong.abs() < SURE {
+        if wrong.abs() < self.sure {
             return;
         }
         let slope = wrong * weight / root(places.len());
+        let (decay, step) = (self.decay, self.step);
         for at in places {
             let at = *at as usize;
             let (Some(value), Some(square)) = (self.weights.get_mut(at), self.squares.get_mut(at)) else { continue };
-            let slope = slope + DECAY * *value;
+            let slope = slope + decay * *value;
             *square += slope * slope;
-            *value -= STEP * slope / (square.sqrt() + 1e-2);
+            *value -= step * slope / (square.sqrt() + 1e-2);
         }
         self.bias -= 0.005 * wrong * weight;
     }
@@ -55,7 +56,7 @@ impl Linear {
         }
         let scale = most / 127.0;
         let mut body = Vec::with_capacity(HEADER + SIZE);
-        for number in [scale, self.bias, points.block, points.warn] {
+        for number in [scale, self.bias, points.block, points.warn, points.agree_block, points.agree_warn] {
             body.extend(number.to_le_bytes());
         }
         #[expect(clippy::cast_possible_truncation, reason = "within -127 to 127")]
@@ -82,21 +83,38 @@ impl Dice {
 }
 
 /// Trains on the rows that count.
-pub(crate) fn train(docs: Vec<&Doc>) -> Linear {
-    let mut model = Linear { weights: vec![0.0; SIZE], squares: vec![0.0; SIZE], bias: -2.0 };
-    let mut order: Vec<&Doc> = docs.into_iter().filter(|doc| doc.weight > 0.0).collect();
-    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
-    for round in 0..ROUNDS {
+pub(crate) fn train(docs: &[&Doc]) -> Linear {
+    let mut models = (1..=SEEDS).map(|seed| once(docs, seed));
+    let mut mean = models.next().unwrap_or_else(|| once(docs, 0));
+    for model in models {
+        mean.bias += model.bias;
+        mean.weights.iter_mut().zip(model.weights).for_each(|(sum, weight)| *sum += weight);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few")]
+    let count = SEEDS as f32;
+    mean.bias /= count;
+    mean.weights.iter_mut().for_each(|sum| *sum /= count);
+    mean
+}
+
+/// Models in different orders of rows, of which the mean is taken: one alone is good or bad by chance.
+const SEEDS: u64 = 5;
+
+fn once(docs: &[&Doc], seed: u64) -> Linear {
+    let mut model = Linear { weights: vec![0.0; SIZE], squares: vec![0.0; SIZE], bias: -2.0, decay: crate::env("DECAY", 5e-4), step: crate::env("STEP", 0.25), sure: crate::env("SURE", 0.02) };
+    let mut order: Vec<&Doc> = docs.iter().copied().filter(|doc| doc.weight > 0.0).collect();
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d_u64.wrapping_mul(2 * seed + 1));
+    for round in 0..crate::env("ROUNDS", 15.0) as usize {
         for i in (1..order.len()).rev() {
             order.swap(i, dice.below(i + 1));
         }
         // Which sentence of a long text is the order is known once short ones were learned.
-        for doc in order.iter().filter(|doc| round > 0 || !doc.attack || doc.sentences.len() <= 2) {
+        for doc in order.iter().filter(|doc| round > 0 || !doc.attack || doc.seen.sentences.len() <= 2) {
             if doc.attack {
-                let worst = doc.sentences.iter().max_by(|a, b| model.sentence(a).total_cmp(&model.sentence(b)));
+                let worst = doc.seen.sentences.iter().max_by(|a, b| model.sentence(a).total_cmp(&model.sentence(b)));
                 worst.into_iter().for_each(|places| model.learn(places, 1.0, doc.weight));
             } else {
-                doc.sentences.iter().for_each(|places| model.learn(places, 0.0, doc.weight));
+                doc.seen.sentences.iter().for_each(|places| model.learn(places, 0.0, doc.weight));
             }
         }
     }

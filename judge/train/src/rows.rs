@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bartizan_detect::{Setting, Weight, training};
+use bartizan_detect::Setting;
+use bartizan_detect::training::{self, Seen};
 use serde_json::Value;
 
 use crate::FOLDS;
@@ -18,9 +19,7 @@ pub(crate) struct Doc {
     /// How much it counts in training; nothing, where labels are noise or the case is hopeless.
     pub(crate) weight: f32,
     pub(crate) fold: u64,
-    pub(crate) sentences: Vec<Vec<u32>>,
-    /// What the rules alone say.
-    pub(crate) rules: Option<Weight>,
+    pub(crate) seen: Seen,
     pub(crate) id: String,
 }
 
@@ -41,9 +40,10 @@ impl Reader {
         let once = bartizan_detect::learned::digest(format!("{attack}{what}").as_bytes());
         let weight = if self.known.insert(once) { weight } else { 0.0 };
         let seen = training::look(what, setting);
-        let fold = fold(text(row, "group")) % FOLDS;
+        // The project's own texts are no measure of anything, and are always learned from.
+        let fold = if slice.starts_with("(own") { FOLDS } else { fold(text(row, "group")) % FOLDS };
         let id = text(row, "id").to_owned();
-        self.docs.push(Doc { slice, attack, weight, fold, sentences: seen.sentences, rules: seen.rules, id });
+        self.docs.push(Doc { slice, attack, weight, fold, seen, id });
     }
 }
 
@@ -73,7 +73,8 @@ fn injection(corpora: &Path, reader: &mut Reader) -> Result<()> {
             _ if noisy => ("(typed by users)", true, 0.0),
             _ => ("(typed by users)", true, 0.5),
         };
-        reader.add(&row, text(&row, "text"), Setting::Content, slice.into(), attack, weight);
+        let slice: String = slice.into();
+        reader.add(&row, text(&row, "text"), Setting::Content, slice, attack, weight);
     }
     Ok(())
 }
@@ -135,6 +136,9 @@ fn honest(corpora: &Path, reader: &mut Reader) -> Result<()> {
                 "client_configs" | "pii" => true,
                 _ => text(&row, "label") == "clean",
             };
+            if file == "hidden_text" && !honest {
+                reader.add(&row, text(&row, "text"), Setting::Content, "hidden".into(), true, 0.0);
+            }
             if honest {
                 reader.add(&row, text(&row, "text"), Setting::Content, format!("({file}, honest)"), false, 0.5);
             }
@@ -143,19 +147,44 @@ fn honest(corpora: &Path, reader: &mut Reader) -> Result<()> {
     Ok(())
 }
 
+/// How many texts are made of one line at most.
+const VARIANTS: usize = 24;
+
 /// The project's own texts: `+` before an order, `-` before an honest text, `#` before a family.
 fn written(own: &Path, reader: &mut Reader) -> Result<()> {
     let file = std::fs::read_to_string(own).with_context(|| format!("reading {}", own.display()))?;
     let mut family = String::new();
     for line in file.lines() {
-        let (mark, rest) = line.split_at(line.len().min(2));
-        let row = serde_json::json!({ "group": format!("own:{family}"), "id": rest });
-        match mark {
-            "# " => family = rest.to_owned(),
-            "+ " => reader.add(&row, rest, Setting::Content, "(own, orders)".into(), true, 1.0),
-            "- " => reader.add(&row, rest, Setting::Content, "(own, honest)".into(), false, 1.0),
-            _ => {}
+        let (mark, rest) = line.split_at_checked(2).unwrap_or(("", ""));
+        let (slice, attack) = match mark {
+            "+ " => ("(own, orders)", true),
+            "- " => ("(own, honest)", false),
+            _ => {
+                family = if mark == "# " { rest.to_owned() } else { family };
+                continue;
+            }
+        };
+        let row = serde_json::json!({ "group": format!("own:{family}:{attack}"), "id": "own" });
+        for text in (0..crate::env("VAR",40.0) as usize).map(|i| variant(rest, i)) {
+            reader.add(&row, &text, Setting::Content, slice.into(), attack, crate::env("OWN", 0.5));
         }
     }
     Ok(())
+}
+
+/// How much one variant counts: there are many of each line.
+
+
+/// One of the texts that a line with choices stands for.
+fn variant(line: &str, number: usize) -> String {
+    let (mut out, mut rest, mut state) = (String::new(), line, number);
+    while let Some((before, (choices, after))) = rest.split_once('{').and_then(|(a, b)| Some((a, b.split_once('}')?))) {
+        let choices: Vec<&str> = choices.split('|').collect();
+        out.push_str(before);
+        out.push_str(choices.get(state % choices.len()).unwrap_or(&""));
+        // Each choice turns at its own pace, so that variants differ in more than one place.
+        state = state / 2 + number * 3 + out.len();
+        rest = after;
+    }
+    out + rest
 }
