@@ -14,6 +14,10 @@ pub const SIZE: usize = 1 << BITS;
 pub const MAGIC: [u8; 8] = *b"BZLIN\x00\x00\x01";
 /// What stands before the weights: the magic, the digest, and six numbers.
 pub const HEADER: usize = 40;
+/// How many words the first look tells apart.
+pub const HEATS: usize = 1 << 13;
+/// A piece of a text with this much heat is read.
+pub const HOT: u32 = 64;
 
 static FILE: &[u8] = include_bytes!("model.bin");
 
@@ -24,6 +28,8 @@ pub type Score = f32;
 #[derive(Debug, Clone, Copy)]
 pub struct Model {
     weights: &'static [u8],
+    /// For each word how much it makes a piece worth reading.
+    heats: &'static [u8],
     scale: f32,
     bias: f32,
     /// At this score or above a sentence is refused.
@@ -37,7 +43,7 @@ pub struct Model {
 }
 
 /// A model that knows nothing.
-const NONE: Model = Model { weights: &[], scale: 0.0, bias: -100.0, block: f32::INFINITY, warn: f32::INFINITY, agree_block: -200.0, agree_warn: -200.0 };
+const NONE: Model = Model { weights: &[], heats: &[], scale: 0.0, bias: -100.0, block: f32::INFINITY, warn: f32::INFINITY, agree_block: -200.0, agree_warn: -200.0 };
 
 /// The model of this build. One that is damaged knows nothing; a test sees to it that none is.
 pub(crate) static MODEL: std::sync::LazyLock<Model> = std::sync::LazyLock::new(|| read(FILE).unwrap_or(NONE));
@@ -59,10 +65,12 @@ fn read(file: &'static [u8]) -> Option<Model> {
     let (block, rest) = rest.split_first_chunk::<4>()?;
     let (warn, rest) = rest.split_first_chunk::<4>()?;
     let (agree_block, rest) = rest.split_first_chunk::<4>()?;
-    let (agree_warn, weights) = rest.split_first_chunk::<4>()?;
+    let (agree_warn, rest) = rest.split_first_chunk::<4>()?;
+    let (heats, weights) = rest.split_at_checked(HEATS)?;
     let number = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes);
     (weights.len() == SIZE).then(|| Model {
         weights,
+        heats,
         scale: number(scale),
         bias: number(bias),
         block: number(block),
@@ -73,6 +81,11 @@ fn read(file: &'static [u8]) -> Option<Model> {
 }
 
 impl Model {
+    /// How much a word, hashed by the first look, makes a piece worth reading.
+    pub(crate) fn heat(&self, word: usize) -> u32 {
+        self.heats.get(word).copied().map_or(HOT, u32::from)
+    }
+
     /// Judges one folded sentence with the ideas it touches and those of the sentence before.
     #[expect(clippy::cast_precision_loss, reason = "sums of a few thousand bytes")]
     pub(crate) fn score(&self, sentence: &str, ideas: Ideas, before: Ideas) -> Score {

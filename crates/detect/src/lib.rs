@@ -15,6 +15,8 @@ pub mod learned;
 mod markup;
 pub mod names;
 mod orders;
+mod result;
+mod sift;
 mod split;
 mod text;
 pub mod training;
@@ -23,6 +25,7 @@ mod words;
 pub use definition::{Facts, Names, Role, Text, scan};
 pub use finding::{Class, Finding, Weight, inert, inert_place};
 pub use hidden::Setting;
+pub use result::{Findings, Options, Spotted, scan_result};
 pub use split::scan_together;
 
 /// Everything that is noticed about one text outside a definition, such as what a tool returned.

@@ -103,7 +103,9 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
         }
         let image = before.rfind('[').and_then(|at| before.get(..at)).is_some_and(|before| before.ends_with('!'));
         if carries_data(address, image) {
-            veils.push(Veil { kind: Kind::Carries, ..markup(Weight::Block, address) });
+            // A link waits for somebody to follow it, and links that install something carry a lot.
+            let kind = if image || address.contains(['{', '$', '<']) { Kind::Carries } else { Kind::Unshown };
+            veils.push(Veil { kind, ..markup(Weight::Block, address) });
         }
     }
 }
@@ -113,7 +115,12 @@ fn carries_data(address: &str, image: bool) -> bool {
     let Some((_, query)) = address.split_once('?').filter(|(host, _)| host.contains("//")) else { return false };
     let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
     let long = if image { 16 } else { 24 };
-    values.into_iter().any(|value| value.contains(['{', '$', '<']) || (value.len() >= long && !value.contains(['/', '.'])))
+    values.into_iter().any(|value| value.contains(['{', '$', '<']) || (value.len() >= long && !value.contains(['/', '.']) && !is_word(value)))
+}
+
+/// The name of a colour or a logo is no data.
+fn is_word(value: &str) -> bool {
+    value.len() < 24 && value.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
 #[cfg(test)]

@@ -88,15 +88,36 @@ pub(crate) fn judge(text: &str, place: &str, setting: Setting) -> Report {
     report
 }
 
+/// Judges a part of a longer text.
+pub(crate) fn part(text: &str, length: usize) -> Report {
+    let mut report = unsettled(text, "", Setting::Content);
+    report.settle("", Setting::Content, length);
+    report
+}
+
+/// Parts that markup hides in content, with where they stand: those that carry data, and those that say something.
+pub(crate) fn veiled(text: &str, mut found: impl FnMut(Finding, std::ops::Range<usize>)) {
+    for veil in markup::veils(text) {
+        let at = veil.text.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        let end = text.floor_char_boundary(at + veil.text.len().min(LONGEST_VEIL));
+        match veil.kind {
+            Kind::Carries => found(Finding::new(veil.class, veil.weight, "", veil.text), at..end),
+            Kind::Unshown => {
+                let said = part(head(veil.text, LONGEST_VEIL), text.len());
+                said.findings.into_iter().for_each(|finding| found(Finding { class: Class::Markup, ..finding }, at..end));
+            }
+        }
+    }
+}
+
+/// Of a longer comment only the beginning is read for itself; all of it is read with the text.
+const LONGEST_VEIL: usize = 2000;
+
 fn unsettled(text: &str, place: &str, setting: Setting) -> Report {
     let mut report = Report::default();
     let sights = hidden::look(text, setting);
     for sight in &sights.seen {
-        let excerpt = text.get(sight.at..).unwrap_or_default();
-        match sight.class {
-            Class::Padding => report.doubt(setting, sight.class, sight.weight, place, excerpt),
-            _ => report.note(sight.class, sight.weight, place, excerpt),
-        }
+        report.note(sight.class, sight.weight, place, text.get(sight.at..).unwrap_or_default());
     }
     for veil in markup::veils(text) {
         match veil.kind {
@@ -206,11 +227,11 @@ fn encoded(text: &str, place: &str, setting: Setting, depth: usize, report: &mut
         let verdict = orders::judge(&inner.text);
         let telling = inner.form == Form::Telling || inner.text.chars().any(is_invisible);
         // Links that install something carry a configuration.
-        let settings = setting == Setting::Content && inner.text.starts_with('{');
+        let settings = setting == Setting::Content && inner.text.starts_with('{') && inner.text.trim_end().ends_with('}');
         if settings && !telling {
             report.doubt(setting, Class::Encoded, Weight::Block, place, &inner.text);
         } else if telling || !verdict.orders.is_empty() || commands(&inner.text, &verdict) {
-            report.doubt(setting, Class::Encoded, Weight::Block, place, &inner.text);
+            report.note(Class::Encoded, Weight::Block, place, &inner.text);
         }
         says(&verdict, place, report);
         encoded(&inner.text, place, setting, depth, report);

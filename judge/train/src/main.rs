@@ -6,6 +6,7 @@
 
 #[path = "../../src/corpus.rs"]
 mod corpus;
+mod heat;
 mod model;
 mod report;
 mod rows;
@@ -41,7 +42,7 @@ fn run() -> Result<()> {
         for (d, s) in v.iter().take(40) { println!("TOP {s:.2} {} {}", d.slice, d.id); }
     }
     let all = model::train(&docs.iter().collect::<Vec<_>>());
-    std::fs::write(&out, all.file(points)?).with_context(|| format!("writing {}", out.display()))
+    std::fs::write(&out, all.file(points, &heat::heats(&docs, &all, points))?).with_context(|| format!("writing {}", out.display()))
 }
 
 fn main() -> ExitCode {

@@ -40,7 +40,7 @@ const BORNE: &[(&str, f32, f32)] =
 /// The lowest scores at which the classifier alone raises no more false alarms than are borne in any slice.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shares of a few thousand rows")]
 pub(crate) fn points(docs: &[Doc], scores: &[f32]) -> Points {
-    let mut points = Points { block: 0.0, warn: -2.0, agree_block: crate::env("AB", -0.5), agree_warn: crate::env("AW", -2.0) };
+    let mut points = Points { block: 0.0, warn: -2.0, agree_block: crate::env("AB", -0.5), agree_warn: crate::env("AW", -1.5) };
     for (slice, block, warn) in BORNE {
         let mut honest: Vec<f32> = docs.iter().zip(scores).filter(|(doc, _)| doc.slice == *slice).map(|(_, score)| *score).collect();
         honest.sort_by(|a, b| b.total_cmp(a));
