@@ -3,7 +3,7 @@
 
 mod injection;
 
-use bartizan_detect::{Finding, Names, Setting, Weight, scan_text};
+use bartizan_detect::{Finding, Names, Options, Weight, scan_result};
 use bartizan_gateway::review::scan;
 use bartizan_monitor::case::Kind;
 use bartizan_monitor::wire::json::Json;
@@ -84,7 +84,8 @@ fn benign(row: &Value) -> Option<Item> {
 }
 
 fn hidden(row: &Value) -> Option<Item> {
-    let findings = scan_text(text(row, "text"), Setting::Content);
+    let spotted = scan_result(text(row, "text"), Options::default());
+    let findings: Vec<Finding> = spotted.0.into_iter().map(|spotted| spotted.finding).collect();
     if text(row, "label") != "attack" {
         return Some(item(row, false, &findings, vec!["emoji, scripts, logs".into()]));
     }

@@ -14,6 +14,7 @@ mod hidden;
 pub mod learned;
 mod markup;
 pub mod names;
+mod neutral;
 mod orders;
 mod result;
 mod sift;
@@ -25,6 +26,7 @@ mod words;
 pub use definition::{Facts, Names, Role, Text, scan};
 pub use finding::{Class, Finding, Weight, inert, inert_place};
 pub use hidden::Setting;
+pub use neutral::neutralise;
 pub use result::{Findings, Options, Spotted, scan_result};
 pub use split::scan_together;
 

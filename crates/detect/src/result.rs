@@ -58,16 +58,15 @@ impl Findings {
 const TOGETHER: usize = 4096;
 
 /// Looks at what a tool returned. Pieces without anything suspicious cost one look at each byte and no memory; the
-/// others are read with the piece before and the piece after, as an order may be in two sentences.
+/// others are read with the piece before, as an order may be in two sentences.
 #[must_use]
 pub fn scan_result(text: &str, options: Options) -> Findings {
     let mut found = Findings::default();
     let mut sift = Sift::new(text);
     let (mut before, mut open) = (Piece::default(), None::<Range<usize>>);
     while let Some(piece) = sift.next_piece(|_| {}) {
-        let near = open.as_ref().is_some_and(|_| before.hot) || piece.hot;
         match open.take() {
-            Some(range) if near && piece.end - range.start <= TOGETHER => open = Some(range.start..piece.end),
+            Some(range) if piece.hot && piece.end - range.start <= TOGETHER => open = Some(range.start..piece.end),
             closed => {
                 closed.into_iter().for_each(|range| read(text, range, &mut found));
                 open = piece.hot.then_some(before.start.min(piece.start)..piece.end);

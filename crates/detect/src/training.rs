@@ -32,7 +32,9 @@ pub fn look(text: &str, setting: Setting) -> Seen {
     let text = head(text, MAX);
     let (sights, rules) = text::rules(text, setting);
     let small = |word: usize| u32::try_from(word).unwrap_or(0);
-    let pieces = sift::pieces(text);
+    // Other scripts are read whatever their words are.
+    let mut pieces = sift::pieces(text);
+    pieces.retain(|(piece, _)| text.get(piece.start..piece.end).is_some_and(str::is_ascii));
     let words = pieces.iter().map(|(_, words)| words.iter().copied().map(small).collect()).collect();
     let inside = pieces.iter().map(|(piece, _)| sentences(text.get(piece.start..piece.end).unwrap_or_default())).collect();
     Seen { sentences: sentences(text), sights, rules, pieces: words, inside, length: text.len() }

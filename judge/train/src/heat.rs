@@ -9,15 +9,16 @@ use crate::rows::Doc;
 
 const ROUNDS: usize = 8;
 /// So much below the lowest score that leads to anything a piece is still read.
-const MARGIN: f32 = 0.5;
+const MARGIN: f32 = 0.0;
 /// Of the pieces that lead to something so many are read.
-const KEPT: f32 = 0.995;
+const KEPT: f32 = 0.97;
 /// Cold pieces outnumber hot ones.
-const HOT_COUNTS: f32 = 4.0;
+const HOT_COUNTS: f32 = 10.0;
 
 struct Piece<'a> {
     words: &'a [u32],
     hot: bool,
+    ordinary: bool,
 }
 
 /// Heats for the file of the model.
@@ -27,7 +28,7 @@ pub(crate) fn heats(docs: &[Doc], model: &Linear, points: Points) -> Vec<u8> {
     for doc in docs {
         for (words, inside) in doc.seen.pieces.iter().zip(&doc.seen.inside) {
             let worst = inside.iter().map(|places| model.sentence(places)).fold(f32::NEG_INFINITY, f32::max);
-            pieces.push(Piece { words, hot: worst >= least });
+            pieces.push(Piece { words, hot: worst >= least, ordinary: doc.slice == "ordinary output" });
         }
     }
     let mut heats = vec![0.0_f32; HEATS];
@@ -43,7 +44,7 @@ pub(crate) fn heats(docs: &[Doc], model: &Linear, points: Points) -> Vec<u8> {
                 let word = *word as usize;
                 let (Some(heat), Some(square)) = (heats.get_mut(word), squares.get_mut(word)) else { continue };
                 *square += wrong * wrong;
-                *heat = (*heat - 0.2 * wrong / (square.sqrt() + 1e-2) - 1e-4).max(0.0);
+                *heat = (*heat - 0.2 * wrong / (square.sqrt() + 1e-2) - 1e-3).max(0.0);
             }
             bias = (bias - 0.002 * wrong).min(-1.0);
         }
@@ -58,11 +59,11 @@ fn scaled(heats: &[f32], pieces: &[Piece<'_>], sum: &impl Fn(&[f32], &[u32]) -> 
     sums.sort_by(f32::total_cmp);
     let least = sums.get(((1.0 - KEPT) * sums.len() as f32) as usize).copied().unwrap_or(1.0).max(0.05);
     let scaled: Vec<f32> = heats.iter().map(|heat| (heat * HOT as f32 / least * 1.02).clamp(0.0, HOT as f32).round()).collect();
-    let read = |hot: bool| {
-        let all = pieces.iter().filter(|piece| piece.hot == hot);
+    let read = |hot: bool, ordinary: bool| {
+        let all = pieces.iter().filter(|piece| piece.hot == hot && (piece.ordinary || !ordinary));
         let (count, read) = all.fold((0, 0), |(count, read), piece| (count + 1, read + usize::from(sum(&scaled, piece.words) >= HOT as f32)));
         format!("{read} of {count}")
     };
-    eprintln!("the first look reads {} pieces that lead to something, {} others", read(true), read(false));
+    eprintln!("the first look reads {} pieces that lead to something, {} others, {} of ordinary output", read(true, false), read(false, false), read(false, true));
     scaled.iter().map(|heat| *heat as u8).collect()
 }

@@ -36,11 +36,6 @@ fn run() -> Result<()> {
     }
     let points = report::points(&docs, &scores);
     println!("{}", report::table(&docs, &scores, points));
-    if std::env::var_os("TOP").is_some() {
-        let mut v: Vec<_> = docs.iter().zip(&scores).filter(|(d, _)| !d.attack && !d.slice.starts_with('(') && d.slice != "real definitions").collect();
-        v.sort_by(|a, b| b.1.total_cmp(a.1));
-        for (d, s) in v.iter().take(40) { println!("TOP {s:.2} {} {}", d.slice, d.id); }
-    }
     let all = model::train(&docs.iter().collect::<Vec<_>>());
     std::fs::write(&out, all.file(points, &heat::heats(&docs, &all, points))?).with_context(|| format!("writing {}", out.display()))
 }
@@ -53,8 +48,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-pub(crate) fn env(name: &str, default: f32) -> f32 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }

@@ -7,17 +7,17 @@ use bartizan_detect::learned::{HEADER, MAGIC, SIZE, crowd, digest};
 use crate::report::Points;
 use crate::rows::Doc;
 
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 15;
 const STEP: f32 = 0.25;
 /// Pulls every weight that is touched towards nothing.
-const DECAY: f32 = 2e-4;
+const DECAY: f32 = 5e-4;
 /// Honest sentences outnumber orders by far: one that is judged right with this margin teaches nothing more.
 const SURE: f32 = 0.02;
 
 pub(crate) struct Linear {
     weights: Vec<f32>,
     squares: Vec<f32>,
-    bias: f32, decay: f32, step: f32, sure: f32,
+    bias: f32,
 }
 
 impl Linear {
@@ -33,17 +33,16 @@ impl Linear {
 
     fn learn(&mut self, places: &[u32], target: f32, weight: f32) {
         let wrong = 1.0 / (1.0 + (-self.sentence(places)).exp()) - target;
-        if wrong.abs() < self.sure {
+        if wrong.abs() < SURE {
             return;
         }
         let slope = wrong * weight / root(places.len());
-        let (decay, step) = (self.decay, self.step);
         for at in places {
             let at = *at as usize;
             let (Some(value), Some(square)) = (self.weights.get_mut(at), self.squares.get_mut(at)) else { continue };
-            let slope = slope + decay * *value;
+            let slope = slope + DECAY * *value;
             *square += slope * slope;
-            *value -= step * slope / (square.sqrt() + 1e-2);
+            *value -= STEP * slope / (square.sqrt() + 1e-2);
         }
         self.bias -= 0.005 * wrong * weight;
     }
@@ -102,10 +101,10 @@ pub(crate) fn train(docs: &[&Doc]) -> Linear {
 const SEEDS: u64 = 5;
 
 fn once(docs: &[&Doc], seed: u64) -> Linear {
-    let mut model = Linear { weights: vec![0.0; SIZE], squares: vec![0.0; SIZE], bias: -2.0, decay: crate::env("DECAY", 5e-4), step: crate::env("STEP", 0.25), sure: crate::env("SURE", 0.02) };
+    let mut model = Linear { weights: vec![0.0; SIZE], squares: vec![0.0; SIZE], bias: -2.0 };
     let mut order: Vec<&Doc> = docs.iter().copied().filter(|doc| doc.weight > 0.0).collect();
     let mut dice = Dice(0x2545_f491_4f6c_dd1d_u64.wrapping_mul(2 * seed + 1));
-    for round in 0..crate::env("ROUNDS", 15.0) as usize {
+    for round in 0..ROUNDS {
         for i in (1..order.len()).rev() {
             order.swap(i, dice.below(i + 1));
         }

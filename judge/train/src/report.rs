@@ -37,10 +37,14 @@ impl Points {
 const BORNE: &[(&str, f32, f32)] =
     &[("ordinary output", 0.004, 0.035), ("hard negatives", 0.0072, 0.035), ("NotInject", 0.006, 0.035)];
 
+/// What rules find counts from these scores on: far below what the classifier would say by itself.
+const AGREE_BLOCK: f32 = -0.5;
+const AGREE_WARN: f32 = -1.5;
+
 /// The lowest scores at which the classifier alone raises no more false alarms than are borne in any slice.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shares of a few thousand rows")]
 pub(crate) fn points(docs: &[Doc], scores: &[f32]) -> Points {
-    let mut points = Points { block: 0.0, warn: -2.0, agree_block: crate::env("AB", -0.5), agree_warn: crate::env("AW", -1.5) };
+    let mut points = Points { block: 0.0, warn: -2.0, agree_block: AGREE_BLOCK, agree_warn: AGREE_WARN };
     for (slice, block, warn) in BORNE {
         let mut honest: Vec<f32> = docs.iter().zip(scores).filter(|(doc, _)| doc.slice == *slice).map(|(_, score)| *score).collect();
         honest.sort_by(|a, b| b.total_cmp(a));

@@ -20,7 +20,6 @@ pub(crate) struct Doc {
     pub(crate) weight: f32,
     pub(crate) fold: u64,
     pub(crate) seen: Seen,
-    pub(crate) id: String,
 }
 
 /// The part that a group is in. Two corpora name the same rules.
@@ -42,8 +41,7 @@ impl Reader {
         let seen = training::look(what, setting);
         // The project's own texts are no measure of anything, and are always learned from.
         let fold = if slice.starts_with("(own") { FOLDS } else { fold(text(row, "group")) % FOLDS };
-        let id = text(row, "id").to_owned();
-        self.docs.push(Doc { slice, attack, weight, fold, seen, id });
+        self.docs.push(Doc { slice, attack, weight, fold, seen });
     }
 }
 
@@ -148,7 +146,7 @@ fn honest(corpora: &Path, reader: &mut Reader) -> Result<()> {
 }
 
 /// How many texts are made of one line at most.
-const VARIANTS: usize = 24;
+const VARIANTS: usize = 40;
 
 /// The project's own texts: `+` before an order, `-` before an honest text, `#` before a family.
 fn written(own: &Path, reader: &mut Reader) -> Result<()> {
@@ -164,15 +162,16 @@ fn written(own: &Path, reader: &mut Reader) -> Result<()> {
                 continue;
             }
         };
-        let row = serde_json::json!({ "group": format!("own:{family}:{attack}"), "id": "own" });
-        for text in (0..crate::env("VAR",40.0) as usize).map(|i| variant(rest, i)) {
-            reader.add(&row, &text, Setting::Content, slice.into(), attack, crate::env("OWN", 0.5));
+        let row = serde_json::json!({ "group": format!("own:{family}:{attack}") });
+        for text in (0..VARIANTS).map(|i| variant(rest, i)) {
+            reader.add(&row, &text, Setting::Content, slice.into(), attack, OWN);
         }
     }
     Ok(())
 }
 
 /// How much one variant counts: there are many of each line.
+const OWN: f32 = 0.5;
 
 
 /// One of the texts that a line with choices stands for.
