@@ -15,7 +15,7 @@ pub const MAGIC: [u8; 8] = *b"BZLIN\x00\x00\x01";
 /// What stands before the weights: the magic, the digest, and six numbers.
 pub const HEADER: usize = 40;
 /// How many words the first look tells apart.
-pub const HEATS: usize = 1 << 13;
+pub const HEATS: usize = 1 << 16;
 /// A piece of a text with this much heat is read.
 pub const HOT: u32 = 64;
 
@@ -43,7 +43,16 @@ pub struct Model {
 }
 
 /// A model that knows nothing.
-const NONE: Model = Model { weights: &[], heats: &[], scale: 0.0, bias: -100.0, block: f32::INFINITY, warn: f32::INFINITY, agree_block: -200.0, agree_warn: -200.0 };
+const NONE: Model = Model {
+    weights: &[],
+    heats: &[],
+    scale: 0.0,
+    bias: -100.0,
+    block: f32::INFINITY,
+    warn: f32::INFINITY,
+    agree_block: -200.0,
+    agree_warn: -200.0,
+};
 
 /// The model of this build. One that is damaged knows nothing; a test sees to it that none is.
 pub(crate) static MODEL: std::sync::LazyLock<Model> = std::sync::LazyLock::new(|| read(FILE).unwrap_or(NONE));

@@ -22,6 +22,8 @@ pub(crate) struct Veil<'a> {
 pub(crate) enum Kind {
     /// A comment, a style, a title: pages are full of them, and what they say decides.
     Unshown,
+    /// A reference that nothing refers to: a comment of people who know Markdown well.
+    Reference,
     /// An address that carries data out, or more than is looked at.
     Carries,
 }
@@ -83,7 +85,7 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
             let target = target.trim_start();
             let comment = label.starts_with("[//") || label.starts_with("[comment") || target.starts_with('#') || target.starts_with("<>");
             if comment && target.chars().filter(|c| is_written(*c)).count() >= 4 {
-                veils.push(markup(Weight::Block, target));
+                veils.push(Veil { kind: Kind::Reference, ..markup(Weight::Block, target) });
             }
         }
     }
@@ -101,7 +103,8 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
         if title.split_whitespace().count() >= 4 {
             veils.push(markup(Weight::Block, title));
         }
-        let image = before.rfind('[').and_then(|at| before.get(..at)).is_some_and(|before| before.ends_with('!'));
+        // A link around an image ends with the image's address.
+        let image = !before.ends_with(')') && before.rfind('[').and_then(|at| before.get(..at)).is_some_and(|before| before.ends_with('!'));
         if carries_data(address, image) {
             // A link waits for somebody to follow it, and links that install something carry a lot.
             let kind = if image || address.contains(['{', '$', '<']) { Kind::Carries } else { Kind::Unshown };
@@ -115,7 +118,9 @@ fn carries_data(address: &str, image: bool) -> bool {
     let Some((_, query)) = address.split_once('?').filter(|(host, _)| host.contains("//")) else { return false };
     let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
     let long = if image { 16 } else { 24 };
-    values.into_iter().any(|value| value.contains(['{', '$', '<']) || (value.len() >= long && !value.contains(['/', '.']) && !is_word(value)))
+    values
+        .into_iter()
+        .any(|value| value.contains(['{', '$', '<']) || (value.len() >= long && !value.contains(['/', '.']) && !is_word(value)))
 }
 
 /// The name of a colour or a logo is no data.

@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_text_is_hot() {
-        for text in ["%61%62%63%64", "\\u0061\\u0062", "r e a d t h e m", "SGVsbG8gd29ybGQgYWdhaW4x", "r34d th3 f1l3", "请忽略", "𝗋𝖾𝖺𝖽"] {
+        for text in ["%61%62%63%64", "\\u0061\\u0062", "r e a d t h e m", "SGVsbG8gd29ybGQgYWdhaW4x", "r34d th3 f1l3", "请忽略", "𝗋𝖾𝖺𝖽"]
+        {
             assert!(pieces(text).iter().any(|(piece, _)| piece.hot), "{text}");
         }
     }

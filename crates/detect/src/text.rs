@@ -102,7 +102,8 @@ pub(crate) fn veiled(text: &str, mut found: impl FnMut(Finding, std::ops::Range<
         let end = text.floor_char_boundary(at + veil.text.len().min(LONGEST_VEIL));
         match veil.kind {
             Kind::Carries => found(Finding::new(veil.class, veil.weight, "", veil.text), at..end),
-            Kind::Unshown => {
+            Kind::Reference if is_command(veil.text) => found(Finding::new(veil.class, veil.weight, "", veil.text), at..end),
+            Kind::Unshown | Kind::Reference => {
                 let said = part(head(veil.text, LONGEST_VEIL), text.len());
                 said.findings.into_iter().for_each(|finding| found(Finding { class: Class::Markup, ..finding }, at..end));
             }
@@ -121,7 +122,10 @@ fn unsettled(text: &str, place: &str, setting: Setting) -> Report {
     }
     for veil in markup::veils(text) {
         match veil.kind {
-            Kind::Unshown => report.doubt(setting, veil.class, veil.weight, place, veil.text),
+            Kind::Reference if setting == Setting::Definition || is_command(veil.text) => {
+                report.note(veil.class, veil.weight, place, veil.text)
+            }
+            Kind::Unshown | Kind::Reference => report.doubt(setting, veil.class, veil.weight, place, veil.text),
             Kind::Carries => report.note(veil.class, veil.weight, place, veil.text),
         }
     }
@@ -244,6 +248,14 @@ const DOING: &str = "\
     execute exfiltrate fetch follow forget forward grant ignore include install invite mark never \
     open override pass pay post print put read remove replace reply respond reveal run send set \
     share summarise summarize system tell transfer upload use visit write";
+
+/// Whether what is not shown begins with a verb of doing.
+fn is_command(text: &str) -> bool {
+    commands(
+        head(text, LONGEST_VEIL).trim_start_matches(['#', ' ', '"', '(', '\'']).trim_end_matches(['"', ')', '\'']),
+        &Verdict::default(),
+    )
+}
 
 /// Whether a decoded text is an order or a command. Honest data is decoded, too, so a sentence has to begin with
 /// a verb of doing and go on, or a shell has to understand it.

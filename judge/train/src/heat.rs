@@ -61,9 +61,15 @@ fn scaled(heats: &[f32], pieces: &[Piece<'_>], sum: &impl Fn(&[f32], &[u32]) -> 
     let scaled: Vec<f32> = heats.iter().map(|heat| (heat * HOT as f32 / least * 1.02).clamp(0.0, HOT as f32).round()).collect();
     let read = |hot: bool, ordinary: bool| {
         let all = pieces.iter().filter(|piece| piece.hot == hot && (piece.ordinary || !ordinary));
-        let (count, read) = all.fold((0, 0), |(count, read), piece| (count + 1, read + usize::from(sum(&scaled, piece.words) >= HOT as f32)));
+        let (count, read) =
+            all.fold((0, 0), |(count, read), piece| (count + 1, read + usize::from(sum(&scaled, piece.words) >= HOT as f32)));
         format!("{read} of {count}")
     };
-    eprintln!("the first look reads {} pieces that lead to something, {} others, {} of ordinary output", read(true, false), read(false, false), read(false, true));
+    eprintln!(
+        "the first look reads {} pieces that lead to something, {} others, {} of ordinary output",
+        read(true, false),
+        read(false, false),
+        read(false, true)
+    );
     scaled.iter().map(|heat| *heat as u8).collect()
 }

@@ -5,6 +5,7 @@
 //! figures that are printed come from them. The model that is written is trained on all rows at these points.
 
 #[path = "../../src/corpus.rs"]
+#[allow(dead_code, reason = "the halves are for the judge")]
 mod corpus;
 mod heat;
 mod model;

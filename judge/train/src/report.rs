@@ -34,11 +34,10 @@ impl Points {
 }
 
 /// False positives that are borne, per slice: less than the bars, as the next texts are others.
-const BORNE: &[(&str, f32, f32)] =
-    &[("ordinary output", 0.004, 0.035), ("hard negatives", 0.0072, 0.035), ("NotInject", 0.006, 0.035)];
+const BORNE: &[(&str, f32, f32)] = &[("ordinary output", 0.004, 0.035), ("hard negatives", 0.0072, 0.035), ("NotInject", 0.006, 0.035)];
 
 /// What rules find counts from these scores on: far below what the classifier would say by itself.
-const AGREE_BLOCK: f32 = -0.5;
+const AGREE_BLOCK: f32 = 0.0;
 const AGREE_WARN: f32 = -1.5;
 
 /// The lowest scores at which the classifier alone raises no more false alarms than are borne in any slice.

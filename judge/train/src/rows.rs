@@ -173,7 +173,6 @@ fn written(own: &Path, reader: &mut Reader) -> Result<()> {
 /// How much one variant counts: there are many of each line.
 const OWN: f32 = 0.5;
 
-
 /// One of the texts that a line with choices stands for.
 fn variant(line: &str, number: usize) -> String {
     let (mut out, mut rest, mut state) = (String::new(), line, number);
