@@ -34,8 +34,20 @@ struct Reader {
     known: BTreeSet<u64>,
 }
 
+/// What a row is, and how much it counts.
+struct Label {
+    slice: String,
+    attack: bool,
+    weight: f32,
+}
+
+fn label(slice: impl Into<String>, attack: bool, weight: f32) -> Label {
+    Label { slice: slice.into(), attack, weight }
+}
+
 impl Reader {
-    fn add(&mut self, row: &Value, what: &str, setting: Setting, slice: String, attack: bool, weight: f32) {
+    fn add(&mut self, row: &Value, what: &str, setting: Setting, label: Label) {
+        let Label { slice, attack, weight } = label;
         let once = bartizan_detect::learned::digest(format!("{attack}{what}").as_bytes());
         let weight = if self.known.insert(once) { weight } else { 0.0 };
         let seen = training::look(what, setting);
@@ -71,8 +83,7 @@ fn injection(corpora: &Path, reader: &mut Reader) -> Result<()> {
             _ if noisy => ("(typed by users)", true, 0.0),
             _ => ("(typed by users)", true, 0.5),
         };
-        let slice: String = slice.into();
-        reader.add(&row, text(&row, "text"), Setting::Content, slice, attack, weight);
+        reader.add(&row, text(&row, "text"), Setting::Content, label(slice, attack, weight));
     }
     Ok(())
 }
@@ -103,7 +114,7 @@ fn definitions(corpora: &Path, reader: &mut Reader) -> Result<()> {
             let mut all = String::new();
             row.get("tool").into_iter().for_each(|tool| strings(tool, &mut all));
             let weight = if slice == "poisoned, obfuscated" { 0.0 } else { 1.0 };
-            reader.add(&row, &all, Setting::Definition, slice.into(), attack, weight);
+            reader.add(&row, &all, Setting::Definition, label(slice, attack, weight));
         }
     }
     Ok(())
@@ -120,7 +131,7 @@ fn rules(corpora: &Path, reader: &mut Reader) -> Result<()> {
             _ => 0.0,
         };
         let slice = if attack { "(cases of rules, attacks)" } else { "(cases of rules, honest)" };
-        reader.add(&row, text(&row, "text"), Setting::Content, slice.into(), attack, weight);
+        reader.add(&row, text(&row, "text"), Setting::Content, label(slice, attack, weight));
     }
     Ok(())
 }
@@ -135,10 +146,10 @@ fn honest(corpora: &Path, reader: &mut Reader) -> Result<()> {
                 _ => text(&row, "label") == "clean",
             };
             if file == "hidden_text" && !honest {
-                reader.add(&row, text(&row, "text"), Setting::Content, "hidden".into(), true, 0.0);
+                reader.add(&row, text(&row, "text"), Setting::Content, label("hidden", true, 0.0));
             }
             if honest {
-                reader.add(&row, text(&row, "text"), Setting::Content, format!("({file}, honest)"), false, 0.5);
+                reader.add(&row, text(&row, "text"), Setting::Content, label(format!("({file}, honest)"), false, 0.5));
             }
         }
     }
@@ -164,7 +175,7 @@ fn written(own: &Path, reader: &mut Reader) -> Result<()> {
         };
         let row = serde_json::json!({ "group": format!("own:{family}:{attack}") });
         for text in (0..VARIANTS).map(|i| variant(rest, i)) {
-            reader.add(&row, &text, Setting::Content, slice.into(), attack, OWN);
+            reader.add(&row, &text, Setting::Content, label(slice, attack, OWN));
         }
     }
     Ok(())
