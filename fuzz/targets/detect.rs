@@ -1,7 +1,7 @@
 //! The detectors: they never panic, their excerpts are inert, and they say the same again.
 #![no_main]
 
-use bartizan_detect::{Facts, Role, Setting, Text, scan, scan_text, scan_together};
+use bartizan_detect::{Facts, Options, Role, Setting, Text, neutralise, scan, scan_result, scan_text, scan_together};
 use libfuzzer_sys::fuzz_target;
 
 const ROLES: [Role; 5] = [Role::Name, Role::Title, Role::Prose, Role::Choice, Role::Sample];
@@ -16,4 +16,9 @@ fuzz_target!(|data: &[u8]| {
         assert!(finding.excerpt.len() <= 80 && finding.place.len() <= 160, "{finding:?}");
     }
     assert_eq!(findings, scan(&texts, &facts));
+    for spotted in scan_result(&text, Options::default()).0 {
+        assert!(text.get(spotted.span.clone()).is_some(), "{spotted:?}");
+    }
+    let inert = neutralise(&text);
+    assert_eq!(neutralise(&inert), inert);
 });

@@ -1,7 +1,9 @@
 //! The slices: which corpus, which of its rows, and the function of the product that judges them. A new slice
 //! is a function and a line in the table.
 
-use bartizan_detect::{Finding, Names, Setting, Weight, scan_text};
+mod injection;
+
+use bartizan_detect::{Finding, Names, Options, Weight, scan_result};
 use bartizan_gateway::review::scan;
 use bartizan_monitor::case::Kind;
 use bartizan_monitor::wire::json::Json;
@@ -22,6 +24,7 @@ pub(crate) const SLICES: &[Slice] = &[
     Slice { name: "poisoned_tools", file: "poisoned_tools", judge: poisoned },
     Slice { name: "benign_tools", file: "benign_tools", judge: benign },
     Slice { name: "hidden_text", file: "hidden_text", judge: hidden },
+    injection::SLICE,
 ];
 
 /// One row of a corpus, judged.
@@ -81,7 +84,8 @@ fn benign(row: &Value) -> Option<Item> {
 }
 
 fn hidden(row: &Value) -> Option<Item> {
-    let findings = scan_text(text(row, "text"), Setting::Content);
+    let spotted = scan_result(text(row, "text"), Options::default());
+    let findings: Vec<Finding> = spotted.0.into_iter().map(|spotted| spotted.finding).collect();
     if text(row, "label") != "attack" {
         return Some(item(row, false, &findings, vec!["emoji, scripts, logs".into()]));
     }

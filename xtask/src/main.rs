@@ -10,6 +10,7 @@ mod judge;
 mod run;
 mod test;
 mod tidy;
+mod train;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--corpora DIR] [--format text|json] [--check] [--write] [--misses SLICE]",
         what: "recall and false positives of the detectors on corpora; --check compares with the floor",
         run: judge::main,
+    },
+    Command {
+        name: "train",
+        usage: "[--corpora DIR]",
+        what: "trains the embedded classifier, and prints what it is worth on texts that it was not shown",
+        run: train::main,
     },
     Command {
         name: "docs",

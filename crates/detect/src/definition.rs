@@ -68,7 +68,7 @@ fn is_identifier(word: &str) -> bool {
 pub fn scan(texts: &[Text<'_>], facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for text in texts {
-        let Report { findings: mut found, ideas } = judge(text);
+        let Report { findings: mut found, ideas, .. } = judge(text);
         found.extend(misplaced(text, ideas));
         found.extend(named(text, facts, ideas));
         findings.append(&mut found);
@@ -104,7 +104,7 @@ fn plain_name(text: &Text<'_>) -> Report {
     let ideas = words::hits(&text.text.to_ascii_lowercase()).iter().fold(0, |all, hit| all | hit.idea);
     let lurks = ideas & words::LURK != 0;
     let findings = lurks.then(|| Finding::new(Class::Context, Weight::Warn, text.place, text.text));
-    Report { findings: findings.into_iter().collect(), ideas: ideas & words::LURK }
+    Report::known(findings.into_iter().collect(), ideas & words::LURK)
 }
 
 /// How many words a text has; scripts without blanks count two characters as a word.

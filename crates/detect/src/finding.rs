@@ -47,6 +47,8 @@ pub enum Class {
     Contradiction,
     /// An order whose parts are in several tools.
     Split,
+    /// Reads like orders to a model, to the embedded classifier.
+    Learned,
     /// More text than is looked at, so that nothing is known of the rest.
     Oversized,
 }
@@ -75,6 +77,7 @@ impl Class {
         Self::Misplaced,
         Self::Contradiction,
         Self::Split,
+        Self::Learned,
         Self::Oversized,
     ];
 
@@ -113,6 +116,7 @@ impl Class {
             Self::Misplaced => ("misplaced", "Prose where a name or a value belongs."),
             Self::Contradiction => ("contradiction", "The name, the text and the hints say different things."),
             Self::Split => ("split", "An order whose parts are in several tools."),
+            Self::Learned => ("learned", "Reads like orders to a model that others were caught with."),
             Self::Oversized => ("oversized", "More text, links or encoded parts than are looked at: nothing is known of the rest."),
         }
     }

@@ -49,7 +49,7 @@ const LINES: usize = 15;
 pub(crate) fn look(text: &str, setting: Setting) -> Sights {
     let mut sights = Sights::default();
     if text.len() > BLANKS / 8 {
-        padding(text, &mut sights);
+        padding(text, setting, &mut sights);
     }
     if text.bytes().any(|b| (b < b' ' && !matches!(b, b'\n' | b'\t')) || b == 0x7f) {
         controls(text, setting, &mut sights);
@@ -62,11 +62,13 @@ pub(crate) fn look(text: &str, setting: Setting) -> Sights {
 }
 
 /// Runs of blanks or line feeds with something after them.
-fn padding(text: &str, sights: &mut Sights) {
+fn padding(text: &str, setting: Setting, sights: &mut Sights) {
+    // Code is indented with tabs, and deeply.
+    let tab = if setting == Setting::Content { 1 } else { 8 };
     let (mut blanks, mut lines, mut at) = (0, 0, 0);
     for (i, b) in text.bytes().enumerate() {
         match b {
-            b' ' | b'\t' => blanks += if b == b'\t' { 8 } else { 1 },
+            b' ' | b'\t' => blanks += if b == b'\t' { tab } else { 1 },
             b'\n' => (blanks, lines) = (0, lines + 1),
             b'\r' => {}
             _ => {

@@ -11,16 +11,23 @@ mod fold;
 mod garble;
 mod guise;
 mod hidden;
+pub mod learned;
 mod markup;
 pub mod names;
+mod neutral;
 mod orders;
+mod result;
+mod sift;
 mod split;
 mod text;
+pub mod training;
 mod words;
 
 pub use definition::{Facts, Names, Role, Text, scan};
 pub use finding::{Class, Finding, Weight, inert, inert_place};
 pub use hidden::Setting;
+pub use neutral::neutralise;
+pub use result::{Findings, Options, Spotted, scan_result};
 pub use split::scan_together;
 
 /// Everything that is noticed about one text outside a definition, such as what a tool returned.

@@ -14,6 +14,18 @@ pub(crate) struct Veil<'a> {
     pub(crate) class: Class,
     pub(crate) weight: Weight,
     pub(crate) text: &'a str,
+    pub(crate) kind: Kind,
+}
+
+/// Whether honest pages have it, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A comment, a style, a title: pages are full of them, and what they say decides.
+    Unshown,
+    /// A reference that nothing refers to: a comment of people who know Markdown well.
+    Reference,
+    /// An address that carries data out, or more than is looked at.
+    Carries,
 }
 
 /// Every hidden part; nothing, if the text has no markup at all.
@@ -29,7 +41,7 @@ pub(crate) fn veils(text: &str) -> Vec<Veil<'_>> {
 }
 
 const fn markup(weight: Weight, text: &str) -> Veil<'_> {
-    Veil { class: Class::Markup, weight, text }
+    Veil { class: Class::Markup, weight, text, kind: Kind::Unshown }
 }
 
 /// Comments, elements that are not shown, and elements that run.
@@ -73,7 +85,7 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
             let target = target.trim_start();
             let comment = label.starts_with("[//") || label.starts_with("[comment") || target.starts_with('#') || target.starts_with("<>");
             if comment && target.chars().filter(|c| is_written(*c)).count() >= 4 {
-                veils.push(markup(Weight::Block, target));
+                veils.push(Veil { kind: Kind::Reference, ..markup(Weight::Block, target) });
             }
         }
     }
@@ -81,7 +93,7 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
     for (i, (before, rest)) in all.enumerate() {
         let link = head(rest, LINK);
         if i == LINKS || (link.len() < rest.len() && !link.contains(')')) {
-            veils.push(Veil { class: Class::Oversized, weight: Weight::Block, text: rest });
+            veils.push(Veil { class: Class::Oversized, weight: Weight::Block, text: rest, kind: Kind::Carries });
         }
         if i == LINKS {
             return;
@@ -91,9 +103,12 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
         if title.split_whitespace().count() >= 4 {
             veils.push(markup(Weight::Block, title));
         }
-        let image = before.rfind('[').and_then(|at| before.get(..at)).is_some_and(|before| before.ends_with('!'));
+        // A link around an image ends with the image's address.
+        let image = !before.ends_with(')') && before.rfind('[').and_then(|at| before.get(..at)).is_some_and(|before| before.ends_with('!'));
         if carries_data(address, image) {
-            veils.push(markup(Weight::Block, address));
+            // A link waits for somebody to follow it, and links that install something carry a lot.
+            let kind = if image || address.contains(['{', '$', '<']) { Kind::Carries } else { Kind::Unshown };
+            veils.push(Veil { kind, ..markup(Weight::Block, address) });
         }
     }
 }
@@ -103,7 +118,14 @@ fn carries_data(address: &str, image: bool) -> bool {
     let Some((_, query)) = address.split_once('?').filter(|(host, _)| host.contains("//")) else { return false };
     let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
     let long = if image { 16 } else { 24 };
-    values.into_iter().any(|value| value.contains(['{', '$', '<']) || (value.len() >= long && !value.contains(['/', '.'])))
+    values
+        .into_iter()
+        .any(|value| value.contains(['{', '$', '<']) || (value.len() >= long && !value.contains(['/', '.']) && !is_word(value)))
+}
+
+/// The name of a colour or a logo is no data.
+fn is_word(value: &str) -> bool {
+    value.len() < 24 && value.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use crate::finding::{Class, Finding, Weight};
 use crate::fold::{fold, head, is_invisible};
 use crate::garble;
 use crate::hidden::{self, Setting};
-use crate::markup;
+use crate::learned::{self, MODEL, Score};
+use crate::markup::{self, Kind};
 use crate::orders::{self, Verdict};
 use crate::words::{self, Ideas};
 
@@ -19,9 +20,58 @@ const MAX_JUDGED: usize = 256 * 1024;
 pub(crate) struct Report {
     pub(crate) findings: Vec<Finding>,
     pub(crate) ideas: Ideas,
+    /// What the rules of orders found, until it is settled with what the classifier says.
+    orders: Vec<Finding>,
+    /// What the classifier says of the worst sentence, and the sentence.
+    worst: Option<(Score, String)>,
 }
 
 impl Report {
+    /// What is known without reading.
+    pub(crate) fn known(findings: Vec<Finding>, ideas: Ideas) -> Self {
+        Self { findings, ideas, ..Self::default() }
+    }
+
+    /// Something that honest content has as well, so that the classifier has its say; no honest definition has it.
+    fn doubt(&mut self, setting: Setting, class: Class, weight: Weight, place: &str, excerpt: &str) {
+        match setting {
+            Setting::Definition => self.note(class, weight, place, excerpt),
+            Setting::Content => self.order(Finding::new(class, weight, place, excerpt)),
+        }
+    }
+
+    fn order(&mut self, order: Finding) {
+        match self.orders.iter_mut().find(|known| known.class == order.class) {
+            Some(known) if known.weight >= order.weight => {}
+            Some(known) => *known = order,
+            None => self.orders.push(order),
+        }
+    }
+
+    /// Rules and classifier together, where a text is no definition: what people write to each other breaks rules
+    /// that no honest definition breaks, so that a rule alone is not enough.
+    fn settle(&mut self, place: &str, setting: Setting, length: usize) {
+        let orders = std::mem::take(&mut self.orders);
+        let Some((score, sentence)) = self.worst.take().filter(|_| setting == Setting::Content) else {
+            orders.iter().for_each(|order| self.note(order.class, order.weight, place, &order.excerpt));
+            return;
+        };
+        let score = score - learned::crowd(length);
+        let settled = |weight| match weight {
+            Weight::Block if score >= MODEL.agree_block => Some(Weight::Block),
+            _ => (score >= MODEL.agree_warn).then_some(Weight::Warn),
+        };
+        for order in orders {
+            if let Some(weight) = settled(order.weight) {
+                self.note(order.class, weight, place, &order.excerpt);
+            }
+        }
+        if score >= MODEL.warn {
+            let weight = if score >= MODEL.block { Weight::Block } else { Weight::Warn };
+            self.note(Class::Learned, weight, place, &sentence);
+        }
+    }
+
     fn note(&mut self, class: Class, weight: Weight, place: &str, excerpt: &str) {
         match self.findings.iter_mut().find(|finding| finding.class == class) {
             Some(finding) if finding.weight >= weight => {}
@@ -33,13 +83,51 @@ impl Report {
 
 /// Judges one text. `place` is only quoted.
 pub(crate) fn judge(text: &str, place: &str, setting: Setting) -> Report {
+    let mut report = unsettled(text, place, setting);
+    report.settle(place, setting, text.len());
+    report
+}
+
+/// Judges a part of a longer text.
+pub(crate) fn part(text: &str, length: usize) -> Report {
+    let mut report = unsettled(text, "", Setting::Content);
+    report.settle("", Setting::Content, length);
+    report
+}
+
+/// Parts that markup hides in content, with where they stand: those that carry data, and those that say something.
+pub(crate) fn veiled(text: &str, mut found: impl FnMut(Finding, std::ops::Range<usize>)) {
+    for veil in markup::veils(text) {
+        let at = veil.text.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        let end = text.floor_char_boundary(at + veil.text.len().min(LONGEST_VEIL));
+        match veil.kind {
+            Kind::Carries => found(Finding::new(veil.class, veil.weight, "", veil.text), at..end),
+            Kind::Reference if is_command(veil.text) => found(Finding::new(veil.class, veil.weight, "", veil.text), at..end),
+            Kind::Unshown | Kind::Reference => {
+                let said = part(head(veil.text, LONGEST_VEIL), text.len());
+                said.findings.into_iter().for_each(|finding| found(Finding { class: Class::Markup, ..finding }, at..end));
+            }
+        }
+    }
+}
+
+/// Of a longer comment only the beginning is read for itself; all of it is read with the text.
+const LONGEST_VEIL: usize = 2000;
+
+fn unsettled(text: &str, place: &str, setting: Setting) -> Report {
     let mut report = Report::default();
     let sights = hidden::look(text, setting);
     for sight in &sights.seen {
         report.note(sight.class, sight.weight, place, text.get(sight.at..).unwrap_or_default());
     }
     for veil in markup::veils(text) {
-        report.note(veil.class, veil.weight, place, veil.text);
+        match veil.kind {
+            Kind::Reference if setting == Setting::Definition || is_command(veil.text) => {
+                report.note(veil.class, veil.weight, place, veil.text)
+            }
+            Kind::Unshown | Kind::Reference => report.doubt(setting, veil.class, veil.weight, place, veil.text),
+            Kind::Carries => report.note(veil.class, veil.weight, place, veil.text),
+        }
     }
     let text = cut(text, place, &mut report);
     let folded = fold(text);
@@ -48,9 +136,16 @@ pub(crate) fn judge(text: &str, place: &str, setting: Setting) -> Report {
         let spelled = cut(&sights.spelled, place, &mut report);
         says(&orders::judge(spelled), place, &mut report);
     }
-    undressed(text, &folded, place, &mut report);
-    encoded(text, place, DEPTH, &mut report);
+    undressed(text, &folded, place, setting, &mut report);
+    encoded(text, place, setting, DEPTH, &mut report);
     report
+}
+
+/// The weightiest thing that is seen in a text, and the weightiest order that the rules find in it.
+pub(crate) fn rules(text: &str, setting: Setting) -> (Option<Weight>, Option<Weight>) {
+    let report = unsettled(text, "", setting);
+    let most = |findings: &[Finding]| findings.iter().map(|finding| finding.weight).max();
+    (most(&report.findings), most(&report.orders))
 }
 
 /// Judges only what a text says as it stands.
@@ -58,6 +153,7 @@ pub(crate) fn words(text: &str, place: &str) -> Report {
     let mut report = Report::default();
     let text = cut(text, place, &mut report);
     says(&orders::judge(text), place, &mut report);
+    report.settle(place, Setting::Definition, text.len());
     report
 }
 
@@ -73,15 +169,20 @@ fn cut<'a>(text: &'a str, place: &str, report: &mut Report) -> &'a str {
 fn says(verdict: &Verdict, place: &str, report: &mut Report) {
     report.ideas |= verdict.ideas;
     for order in &verdict.orders {
-        report.note(order.class, order.weight, place, &order.sentence);
+        report.order(Finding::new(order.class, order.weight, place, &order.sentence));
+    }
+    if let Some((score, sentence)) = &verdict.score
+        && report.worst.as_ref().is_none_or(|(worst, _)| worst < score)
+    {
+        report.worst = Some((*score, sentence.clone()));
     }
 }
 
 /// Forms that are undone for the whole text at once: what they say weighs as it does in plain words, and
 /// that it was dressed up weighs by itself.
-fn undressed(text: &str, folded: &str, place: &str, report: &mut Report) {
+fn undressed(text: &str, folded: &str, place: &str, setting: Setting, report: &mut Report) {
     let unspaced = decode::unspaced(text);
-    for plain in unspaced.into_iter().chain(leet(folded)) {
+    for plain in unspaced.into_iter().chain(leet(folded, setting)) {
         report.note(Class::Disguised, Weight::Block, place, &plain);
         says(&orders::judge(&plain), place, report);
     }
@@ -98,8 +199,10 @@ fn undressed(text: &str, folded: &str, place: &str, report: &mut Report) {
 }
 
 /// The text without leet, if that makes it readable.
-fn leet(folded: &str) -> Option<String> {
-    decode::unleet(folded).filter(|plain| garble::reads(plain) >= garble::reads(folded) + 2)
+fn leet(folded: &str, setting: Setting) -> Option<String> {
+    // `h3` reads as a word, and a page about protocols has it a few times.
+    let more = if setting == Setting::Content { 4 } else { 2 };
+    decode::unleet(folded).filter(|plain| garble::reads(plain) >= garble::reads(folded) + more)
 }
 
 /// Whether some sentence or quotation reads better than the whole.
@@ -117,7 +220,7 @@ fn mostly_garbled(folded: &str, plain: &str) -> bool {
 }
 
 /// Texts inside the text.
-fn encoded(text: &str, place: &str, depth: usize, report: &mut Report) {
+fn encoded(text: &str, place: &str, setting: Setting, depth: usize, report: &mut Report) {
     let inside = decode::inner(text);
     let deeper = depth.checked_sub(1);
     if inside.more || (deeper.is_none() && !inside.texts.is_empty()) {
@@ -127,11 +230,15 @@ fn encoded(text: &str, place: &str, depth: usize, report: &mut Report) {
     for inner in inside.texts {
         let verdict = orders::judge(&inner.text);
         let telling = inner.form == Form::Telling || inner.text.chars().any(is_invisible);
-        if telling || !verdict.orders.is_empty() || commands(&inner.text, &verdict) {
+        // Links that install something carry a configuration.
+        let settings = setting == Setting::Content && inner.text.starts_with('{') && inner.text.trim_end().ends_with('}');
+        if settings && !telling {
+            report.doubt(setting, Class::Encoded, Weight::Block, place, &inner.text);
+        } else if telling || !verdict.orders.is_empty() || commands(&inner.text, &verdict) {
             report.note(Class::Encoded, Weight::Block, place, &inner.text);
         }
         says(&verdict, place, report);
-        encoded(&inner.text, place, depth, report);
+        encoded(&inner.text, place, setting, depth, report);
     }
 }
 
@@ -141,6 +248,14 @@ const DOING: &str = "\
     execute exfiltrate fetch follow forget forward grant ignore include install invite mark never \
     open override pass pay post print put read remove replace reply respond reveal run send set \
     share summarise summarize system tell transfer upload use visit write";
+
+/// Whether what is not shown begins with a verb of doing.
+fn is_command(text: &str) -> bool {
+    commands(
+        head(text, LONGEST_VEIL).trim_start_matches(['#', ' ', '"', '(', '\'']).trim_end_matches(['"', ')', '\'']),
+        &Verdict::default(),
+    )
+}
 
 /// Whether a decoded text is an order or a command. Honest data is decoded, too, so a sentence has to begin with
 /// a verb of doing and go on, or a shell has to understand it.

@@ -194,6 +194,10 @@ ideas! {
         "sidenote|side note|sidecar|side channel|context_dump|context dump|conversation_history|chat_history|system_prompt|full_context|user_secrets",
     ];
     TOTAL = 54: ["world|universe|available|ever|existence|of all"];
+    // Standing up for a check, in the words of those who would have it skipped.
+    GUARD = 55: [
+        "do not skip|don't skip|never skip|not skip|do not bypass|don't bypass|never bypass|not bypass|not proceed|never proceed|not continue|never without|without the user's approval|without the user's consent|without the user's permission|without the user's confirmation|without explicit approval|without explicit consent|without their consent|without their approval",
+    ];
     STORE = 56: [
         "home directory|home folder|/home/|/root/|c:/users|all files in|every file in|files in the workspace|workspace files|config files|configuration files|local files|browser history|clipboard|contact list|address book|recent files|open documents|open tabs|source code|repository contents|database dump|customer data|customer records|personal data|private files|private data|private repositor*|internal document*|heimatverzeichnis|alle dateien|repertoire personnel|tous les fichiers|directorio personal|todos los archivos|tutti i file|все файлы|主目录|所有文件|剪贴板|ホームディレクトリ|すべてのファイル|クリップボード|홈 디렉터리|모든 파일",
     ];

@@ -62,8 +62,14 @@ pub(crate) const IMPORTS: &[Imports] = &[
             // What it says.
             row("garble", &["decode"]),
             row("words", &["fold", "garble"]),
-            row("orders", &["finding", "fold", "words"]),
-            row("text", &["finding", "fold", "decode", "hidden", "markup", "garble", "words", "orders"]),
+            row("learned", &["words"]),
+            row("orders", &["finding", "fold", "learned", "words"]),
+            row("text", &["finding", "fold", "decode", "hidden", "learned", "markup", "garble", "words", "orders"]),
+            // What tools return: the first look, what is read, what is made inert.
+            row("sift", &["learned"]),
+            row("result", &["finding", "hidden", "sift", "text"]),
+            row("neutral", &["fold"]),
+            row("training", &["finding", "fold", "hidden", "learned", "sift", "text", "words"]),
             // What a whole definition, or several, look like.
             row("definition", &["finding", "fold", "hidden", "words", "text"]),
             row("split", &["finding", "fold", "orders", "definition"]),
