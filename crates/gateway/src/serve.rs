@@ -158,18 +158,6 @@ pub struct Asked {
     pub awaited: bool,
 }
 
-impl Asked {
-    fn of(arrival: &Result<Parsed, Misread>, call: u64) -> Self {
-        match arrival {
-            Ok(parsed) => {
-                let (id, method) = (parsed.id().cloned(), parsed.method());
-                Self { awaited: id.is_some(), id, method, era: parsed.version().era(), call }
-            }
-            Err(misread) => Self { id: misread.id.clone(), method: None, era: misread.era, call, awaited: true },
-        }
-    }
-}
-
 /// Opens the record of a message and notes what is known of it before it is a case.
 fn open(house: &House, visit: &Visit<'_>, arrival: &Result<Parsed, Misread>) -> (Asked, Ticket) {
     let talk = visit.talk;

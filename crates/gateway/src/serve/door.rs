@@ -13,6 +13,19 @@ use crate::counts::Turned;
 use crate::front::{self, Reply};
 use crate::session::Talk;
 
+impl Asked {
+    /// What is known of a message as it arrived.
+    pub(super) fn of(arrival: &Result<Parsed, Misread>, call: u64) -> Self {
+        match arrival {
+            Ok(parsed) => {
+                let (id, method) = (parsed.id().cloned(), parsed.method());
+                Self { awaited: id.is_some(), id, method, era: parsed.version().era(), call }
+            }
+            Err(misread) => Self { id: misread.id.clone(), method: None, era: misread.era, call, awaited: true },
+        }
+    }
+}
+
 /// Refuses a message of a client that sends too many. One in a window has a record of its own; that of the next one
 /// says how many had none.
 pub(super) fn turn_away(house: &House, talk: &Talk, arrival: &Result<Parsed, Misread>, turned: Turned) -> Reply {
