@@ -85,7 +85,6 @@ impl Front {
     }
 
     /// How many sessions are open.
-    #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.count()
     }
