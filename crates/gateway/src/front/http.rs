@@ -90,7 +90,6 @@ impl Front {
     }
 
     /// How many sessions are open.
-    #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.count()
     }
