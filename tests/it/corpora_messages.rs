@@ -212,6 +212,7 @@ fn requested(row: &Row) -> Judged {
                 peer: None,
                 labels: Default::default(),
                 stops: Default::default(),
+                tally: Default::default(),
             },
         };
         monitor.relay(Heard::unsolicited(event)).is_ok()

@@ -131,8 +131,16 @@ pub fn case(tools: &[Json], message: Bytes) -> Result<Case, Refusal> {
     };
     let menus = [Menu { server: SERVER.into(), offer: Ok(Arc::new(offer)) }];
     let place = Place { naming: Naming::Plain, menus: &menus, owner: None };
-    let facts =
-        Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio", peer: None, labels: Default::default(), stops: Arc::default(), tally: Arc::default() };
+    let facts = Facts {
+        id: 1,
+        now_ms: 0,
+        session: "s".into(),
+        transport: "stdio",
+        peer: None,
+        labels: Default::default(),
+        stops: Arc::default(),
+        tally: Arc::default(),
+    };
     Catalog::new(Arc::new(lock), "__").case(parsed, &Caller::assertion("p", Means::LocalUser, Reach::all()), place, facts)
 }
 

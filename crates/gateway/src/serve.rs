@@ -101,7 +101,7 @@ pub struct Visit<'a> {
 /// [`envelope::parse`]: bartizan_monitor::wire::envelope::parse
 pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed, Misread>) -> Option<Reply> {
     if let Some(turned) = house.counts.knock(visit.talk.caller.principal()) {
-        return Some(door::turn_away(house, visit.talk, &arrival, turned));
+        return Some(door::turn_away(house, &visit, &arrival, turned));
     }
     let (asked, ticket) = open(house, &visit, &arrival);
     let mut call = house.metrics.call();

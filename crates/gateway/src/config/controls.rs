@@ -11,6 +11,8 @@ use bartizan_monitor::controls::policy::Source;
 use bartizan_monitor::stages::{Mode, Monitor};
 use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::Json;
+use serde::Deserialize as _;
+use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 

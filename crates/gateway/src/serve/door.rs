@@ -8,7 +8,7 @@ use bartizan_monitor::stages::Released;
 use bartizan_monitor::wire::envelope::{Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
 
-use super::{Asked, House, open};
+use super::{Asked, House, Visit, open};
 use crate::counts::Turned;
 use crate::front::{self, Reply};
 use crate::session::Talk;
@@ -28,14 +28,14 @@ impl Asked {
 
 /// Refuses a message of a client that sends too many. One in a window has a record of its own; that of the next one
 /// says how many had none.
-pub(super) fn turn_away(house: &House, talk: &Talk, arrival: &Result<Parsed, Misread>, turned: Turned) -> Reply {
+pub(super) fn turn_away(house: &House, visit: &Visit<'_>, arrival: &Result<Parsed, Misread>, turned: Turned) -> Reply {
     let Turned { mut refusal, untold } = turned;
     let Some(untold) = untold else { return front::refused(&Asked::of(arrival, 0), &refusal) };
-    let (asked, ticket) = open(house, talk, arrival);
+    let (asked, ticket) = open(house, visit, arrival);
     if untold > 0 {
         refusal.detail = format!("{}; {untold} more were refused without a record", refusal.detail);
     }
-    tracing::warn!(principal = %talk.caller.principal(), reason = %refusal.reason, detail = %refusal.detail, "a client sends too much");
+    tracing::warn!(principal = %visit.talk.caller.principal(), reason = %refusal.reason, detail = %refusal.detail, "a client sends too much");
     ticket.refuse(&refusal);
     front::refused(&asked, &refusal)
 }

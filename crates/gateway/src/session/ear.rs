@@ -271,8 +271,9 @@ fn judged(
     call: Option<&Recorded>,
     (method, params): (Method, Option<Json>),
 ) -> Result<Option<Json>, Refusal> {
-    let (id, now_ms, session, transport, stops) = (0, clock::now_ms(), talk.label.clone(), talk.transport, house.stops.now());
-    let facts = Facts { id, now_ms, session, transport, peer: None, labels: talk.labels(), stops };
+    let (session, stops, tally) = (talk.label.clone(), house.stops.now(), Arc::default());
+    let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, talk.labels());
+    let facts = Facts { id: 0, now_ms, session, transport, peer: None, labels, stops, tally };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),
