@@ -142,16 +142,7 @@ impl Secrets {
     fn layer(&self, bytes: &[u8], layers: usize, found: &mut Vec<Secret>) {
         self.scan(bytes, found);
         let Some(layers) = layers.checked_sub(1) else { return };
-        if views::has_escapes(bytes) {
-            let view = views::unescaped(bytes);
-            for (start, end) in &view.hidden {
-                let value = view.bytes.get(*start..*end).unwrap_or_default();
-                if assign::is_hidden_value(value) {
-                    found.extend(view.place(*start, *end).map(|(start, end)| secret("escaped-secret", start..end, Proof::Context, value)));
-                }
-            }
-            self.view(&view, layers, found);
-        }
+        views::escapes(bytes, |start, end| self.escaped(bytes.get(start..end).unwrap_or_default(), start, (layers, &mut *found)));
         for view in views::unquoted(bytes) {
             self.view(&view, layers, found);
         }
@@ -164,6 +155,21 @@ impl Secrets {
                 }
             });
         });
+    }
+
+    /// What a stretch with escapes says, and what was escaped only to hide it.
+    fn escaped(&self, part: &[u8], from: usize, (layers, found): (usize, &mut Vec<Secret>)) {
+        let view = views::unescaped(part);
+        let mut inner = Vec::new();
+        for (start, end) in &view.hidden {
+            let value = view.bytes.get(*start..*end).unwrap_or_default();
+            if assign::is_hidden_value(value) {
+                inner.extend(view.place(*start, *end).map(|(start, end)| secret("escaped-secret", start..end, Proof::Context, value)));
+            }
+        }
+        self.view(&view, layers, &mut inner);
+        let shift = |at: usize| at.saturating_add(from);
+        found.extend(inner.into_iter().map(|secret| Secret { place: shift(secret.place.start)..shift(secret.place.end), ..secret }));
     }
 
     /// What is found in a view, at the places where the text has it.

@@ -9,8 +9,10 @@ const WORDS: usize = 1 << (BITS - 6);
 #[derive(Debug)]
 pub(super) struct Grams {
     bits: Box<[u64; WORDS]>,
-    /// Sorted by group.
+    /// In the order of what they are mixed to, then by group.
     entries: Vec<(u32, u16)>,
+    /// For each mixed value, where its entries begin.
+    first: Vec<u16>,
 }
 
 /// Four bytes without regard to case. Other characters fall together, too; the shapes tell them apart.
@@ -36,8 +38,15 @@ impl Grams {
                 }
             }
         }
-        entries.sort_unstable();
+        entries.sort_unstable_by_key(|(group, number)| (mix(*group), *group, *number));
         entries.dedup();
+        // More than fit are more than anybody has; what does not fit is looked for at the end, and not found.
+        let mut first = vec![u16::MAX; 1 << BITS];
+        for (at, (group, _)) in entries.iter().enumerate().rev() {
+            if let (Some(slot), Ok(at)) = (first.get_mut(mix(*group) as usize), u16::try_from(at)) {
+                *slot = at;
+            }
+        }
         let mut bits = Box::new([0_u64; WORDS]);
         for (group, _) in &entries {
             let mixed = mix(*group);
@@ -45,26 +54,46 @@ impl Grams {
                 *word |= 1 << (mixed & 63);
             }
         }
-        Self { bits, entries }
+        Self { bits, entries, first }
     }
 
-    #[inline]
-    fn may(&self, folded: u32) -> bool {
-        let mixed = mix(folded);
-        self.bits.get((mixed >> 6) as usize).is_some_and(|word| (word >> (mixed & 63)) & 1 == 1)
+    /// Which of up to 64 places may begin something, one bit each. Nothing else is done here, so that all of it
+    /// stays in registers.
+    fn block(&self, bytes: &[u8]) -> u64 {
+        let mut places = 0_u64;
+        for (at, group) in bytes.windows(4).take(64).enumerate() {
+            let [a, b, c, d] = *group else { continue };
+            let mixed = mix(fold(u32::from_le_bytes([a, b, c, d])));
+            let word = self.bits.get((mixed >> 6) as usize & (WORDS - 1)).copied().unwrap_or(0);
+            places |= ((word >> (mixed & 63)) & 1) << at;
+        }
+        places
     }
 
     /// Every place where something may begin, in order.
-    #[inline]
     pub(super) fn each(&self, bytes: &[u8], mut look: impl FnMut(usize, u16)) {
-        for (at, group) in bytes.windows(4).enumerate() {
-            let [a, b, c, d] = *group else { continue };
-            let folded = fold(u32::from_le_bytes([a, b, c, d]));
-            if self.may(folded) {
-                let first = self.entries.partition_point(|(other, _)| *other < folded);
-                for (_, number) in self.entries.iter().skip(first).take_while(|(other, _)| *other == folded) {
-                    look(at, *number);
-                }
+        let mut base = 0_usize;
+        while let Some(rest) = bytes.get(base..).filter(|rest| rest.len() >= 4) {
+            let mut places = self.block(rest.get(..67).unwrap_or(rest));
+            while places != 0 {
+                let at = base.saturating_add(places.trailing_zeros() as usize);
+                places &= places.wrapping_sub(1);
+                self.here(bytes, at, &mut look);
+            }
+            base = base.saturating_add(64);
+        }
+    }
+
+    fn here(&self, bytes: &[u8], at: usize, look: &mut impl FnMut(usize, u16)) {
+        let Some(&[a, b, c, d]) = bytes.get(at..at.saturating_add(4)) else { return };
+        let folded = fold(u32::from_le_bytes([a, b, c, d]));
+        let mixed = mix(folded);
+        let first = self.first.get(mixed as usize).copied().map_or(usize::MAX, usize::from);
+        for (group, number) in self.entries.get(first..).unwrap_or_default() {
+            match *group {
+                group if group == folded => look(at, *number),
+                group if mix(group) == mixed => {}
+                _ => break,
             }
         }
     }

@@ -28,13 +28,36 @@ impl View {
     }
 }
 
-/// Whether escapes may hide something: a number, or a slash that need not be escaped.
-pub(super) fn has_escapes(bytes: &[u8]) -> bool {
-    memchr::memchr_iter(b'\\', bytes).any(|at| match bytes.get(at.saturating_add(1)) {
-        Some(b'u') => bytes.get(at.saturating_add(2)..).is_some_and(|digits| digits.starts_with(b"00")),
-        Some(b'x' | b'/') => true,
+/// How much text before and behind an escape belongs to it.
+const BEFORE: usize = 128;
+const BEHIND: usize = 640;
+
+/// The stretches in which escapes may hide something: plain characters by number, or slashes that need no escape.
+pub(super) fn escapes(bytes: &[u8], mut look: impl FnMut(usize, usize)) {
+    let mut part: Option<(usize, usize)> = None;
+    for at in memchr::memchr_iter(b'\\', bytes).filter(|at| hides(bytes, *at)) {
+        let end = at.saturating_add(BEHIND).min(bytes.len());
+        part = match part {
+            Some((begun, until)) if at < until => Some((begun, end)),
+            Some((begun, until)) => {
+                look(begun, until);
+                Some((at.saturating_sub(BEFORE).max(until), end))
+            }
+            None => Some((at.saturating_sub(BEFORE), end)),
+        };
+    }
+    if let Some((begun, until)) = part {
+        look(begun, until);
+    }
+}
+
+fn hides(bytes: &[u8], at: usize) -> bool {
+    let rest = bytes.get(at.saturating_add(1)..).unwrap_or_default();
+    match rest {
+        [b'u', b'0', b'0', high, low, ..] | [b'x', high, low, ..] => (b'2'..b'8').contains(high) && low.is_ascii_hexdigit(),
+        [b'/', ..] => true,
         _ => false,
-    })
+    }
 }
 
 /// Without one layer of backslash escapes (RFC 8259, and `\x41`).
@@ -122,9 +145,23 @@ fn percent(bytes: &[u8], at: usize) -> Option<u8> {
 /// Shorter runs hold nothing worth a look.
 const SHORTEST_RUN: usize = 24;
 
+/// The characters of a run, in both alphabets.
+const RUN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            table[byte as usize] = (Class::BASE64.has(byte) && byte != b'=') || byte == b'-' || byte == b'_';
+        }
+        byte += 1;
+    }
+    table
+};
+
 /// Every run of characters that may be base64 or hexadecimal. Only every 24th byte is looked at until one is in a run.
 pub(super) fn runs(bytes: &[u8], mut look: impl FnMut(usize, usize)) {
-    let part = |byte: &u8| Class::BASE64.has(*byte) && *byte != b'=' || *byte == b'-' || *byte == b'_';
+    let part = |byte: &u8| RUN.get(usize::from(*byte)).copied().unwrap_or(false);
     let mut at = SHORTEST_RUN - 1;
     let mut done = 0;
     while let Some(byte) = bytes.get(at) {
