@@ -3,16 +3,15 @@
 //! Redirects are never followed. TLS by rustls with the platform's roots; there is no way to switch
 //! its verification off.
 
-mod address;
-
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bartizan_format::address;
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::Full;
@@ -82,12 +81,21 @@ async fn connect(host: &str, port: u16, network: Network) -> io::Result<TcpStrea
     #[expect(clippy::disallowed_methods, reason = "names are resolved where their addresses are judged")]
     let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     // One bad address is enough: who answers for the name may mix them to be let through by chance.
-    if let Some(bad) = found.iter().find(|found| !address::allows(network, found.ip())) {
+    if let Some(bad) = found.iter().find(|found| !allows(network, found.ip())) {
         let what = format!("{host} is at {}, an address that may not be reached from here", bad.ip());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
     }
     #[expect(clippy::disallowed_methods, reason = "the one place that opens connections")]
     TcpStream::connect(found.as_slice()).await
+}
+
+/// Whether a connection may go to an address: what somebody else names must not lead into the gateway's own network.
+fn allows(network: Network, address: IpAddr) -> bool {
+    match network {
+        Network::Any => true,
+        Network::Private => !address::is_never(address),
+        Network::Public => address::is_public(address),
+    }
 }
 
 fn tls() -> io::Result<Arc<rustls::ClientConfig>> {
@@ -142,6 +150,23 @@ impl Write for Line {
         match self.get_mut() {
             Self::Plain(line) => Pin::new(line).poll_shutdown(cx),
             Self::Tls(line) => Pin::new(&mut **line).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_what_its_name_says() {
+        let of = |network, address: &str| allows(network, address.parse().expect(address));
+        for (address, private, public) in
+            [("127.0.0.1", true, false), ("10.1.2.3", true, false), ("8.8.8.8", true, true), ("169.254.169.254", false, false)]
+        {
+            assert_eq!(of(Network::Private, address), private, "{address}");
+            assert_eq!(of(Network::Public, address), public, "{address}");
+            assert!(of(Network::Any, address), "{address}");
         }
     }
 }
