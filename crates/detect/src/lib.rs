@@ -14,6 +14,7 @@ mod hidden;
 mod markup;
 pub mod names;
 mod orders;
+pub mod pii;
 pub mod secrets;
 mod split;
 mod text;

@@ -22,7 +22,7 @@ impl Key {
     }
 
     /// The first four bytes of HMAC-SHA-256 (RFC 2104).
-    fn tag(&self, value: &[u8]) -> u32 {
+    pub(crate) fn tag(&self, value: &[u8]) -> u32 {
         let pad = |with: u8| self.0.map(|byte| byte ^ with);
         let inner = Sha256::new().chain_update(pad(0x36)).chain_update(value).finalize();
         let outer = Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize();
