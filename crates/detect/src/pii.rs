@@ -114,7 +114,10 @@ fn email(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let domain = domain.strip_suffix(b".").or_else(|| domain.strip_suffix(b"-")).unwrap_or(domain);
     let top = domain.rsplit(|byte| *byte == b'.').next()?;
     let real = domain.contains(&b'.') && !domain.starts_with(b".") && top.len() >= 2 && top.iter().all(u8::is_ascii_alphabetic);
-    (real && start < at).then(|| start..at.saturating_add(1).saturating_add(domain.len()))
+    // `git@host:path` is the address of a repository.
+    let after = at.saturating_add(1).saturating_add(domain.len());
+    let remote = bytes.get(start..at)? == b"git" && bytes.get(after) == Some(&b':');
+    (real && start < at && !remote).then(|| start..at.saturating_add(1).saturating_add(domain.len()))
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ enum Look {
     Shape(&'static Kind, Shape),
     Word(&'static str, Word),
     Around(Middle),
-    Known(Vec<u8>, known::Span),
+    Known(known::Known),
     Pem,
     Url,
 }
@@ -103,12 +103,12 @@ impl Secrets {
         }
         add(Shape::read("-----BEGIN ").head(), Look::Pem);
         add(Shape::read("://<s1>").head(), Look::Url);
-        for (pattern, span) in known::patterns(known) {
+        for known in known::patterns(known) {
             let mut head = [const { Vec::new() }; 4];
-            for (slot, byte) in head.iter_mut().zip(&pattern) {
+            for (slot, byte) in head.iter_mut().zip(&known.pattern) {
                 slot.push(*byte);
             }
-            add(head, Look::Known(pattern, span));
+            add(head, Look::Known(known));
         }
         Self { grams: Grams::new(heads.into_iter()), looks }
     }
@@ -193,7 +193,7 @@ impl Secrets {
                 assign::values(bytes, (at, at.saturating_add(text.len())), *word, &mut values);
             }
             Some(Look::Around(middle)) => values.extend(assign::around(bytes, at, *middle)),
-            Some(Look::Known(pattern, span)) => found.extend(known::hit(bytes, at, pattern, *span)),
+            Some(Look::Known(known)) => found.extend(known::hit(bytes, at, known)),
             Some(Look::Pem) if at >= pem_until => {
                 if let Some(end) = pem(bytes, at) {
                     pem_until = end;

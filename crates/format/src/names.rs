@@ -18,7 +18,9 @@ pub(crate) fn hostname(value: &str) -> Parsed {
     }
     // What ends in a number is an address to somebody (WHATWG URL, "ends in a number").
     let last = value.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    if last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") {
+    if last.bytes().all(|byte| byte.is_ascii_digit())
+        || last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
         return refuse("the name is an address, or looks like one");
     }
     Ok(value.to_ascii_lowercase())

@@ -6,6 +6,8 @@ use crate::{Parsed, Refused, refuse};
 
 /// Longer paths are longer than systems allow.
 const LONGEST: usize = 4096;
+/// How many layers of escapes are undone.
+const LAYERS: usize = 4;
 
 /// Directories that paths must be in; absolute, with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,7 @@ impl Roots {
 
 pub(crate) fn parse(roots: &Roots, value: &str) -> Parsed {
     spelling(value)?;
+    layers(value)?;
     let segments: Vec<&str> = value.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     segments.iter().try_for_each(|segment| name(segment))?;
     let absolute = value.starts_with('/');
@@ -56,13 +59,9 @@ fn spelling(value: &str) -> Result<(), Refused> {
     if value.starts_with('~') {
         return refuse("the path begins with a home directory");
     }
-    if value.as_bytes().get(1) == Some(&b':') || value.starts_with("//") {
+    let drive = value.as_bytes().get(1) == Some(&b':') && matches!(value.as_bytes().get(2), None | Some(b'/'));
+    if drive || value.starts_with("//") {
         return refuse("the path begins with a drive or a network name");
-    }
-    let escape =
-        |at: usize| value.as_bytes().get(at.saturating_add(1)).is_some_and(|next| next.is_ascii_hexdigit() || b"uU%".contains(next));
-    if value.match_indices('%').any(|(at, _)| escape(at)) {
-        return refuse("the path has percent escapes");
     }
     if value.contains("://") {
         return refuse("the path is a URL");
@@ -77,6 +76,45 @@ fn spelling(value: &str) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Percent escapes: somebody may undo them, as often as there are layers, and each layer must be as harmless, with the
+/// same directories.
+fn layers(value: &str) -> Result<(), Refused> {
+    const ESCAPED: Refused = Refused("the path has percent escapes that others take for dots, slashes or worse");
+    let mut now = value.to_owned();
+    for _ in 0..LAYERS {
+        let Some(next) = unescaped(&now)? else { return Ok(()) };
+        if next.matches('/').count() != now.matches('/').count() || spelling(&next).is_err() {
+            return Err(ESCAPED);
+        }
+        next.split('/').filter(|part| *part != ".").try_for_each(name).map_err(|_| ESCAPED)?;
+        now = next;
+    }
+    Err(ESCAPED)
+}
+
+/// One layer of escapes undone, if there is one. What is no UTF-8, and what only some readers undo, is refused.
+fn unescaped(value: &str) -> Result<Option<String>, Refused> {
+    const ODD: Refused = Refused("the path has escapes that are not those of URLs");
+    let (mut out, mut rest, mut found) = (Vec::new(), value.as_bytes(), false);
+    while let Some((byte, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+        match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(u8::try_from(high * 16 + low).unwrap_or(0));
+                rest = after.get(2..).unwrap_or_default();
+                found = true;
+            }
+            (b'%', _, _) if after.first().is_some_and(|next| b"uU%".contains(next)) => return Err(ODD),
+            _ => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    let text = String::from_utf8(out).map_err(|_| ODD)?;
+    Ok(found.then_some(text))
+}
+
 /// Zero-width and direction marks.
 fn is_invisible(symbol: char) -> bool {
     matches!(symbol, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -84,11 +122,10 @@ fn is_invisible(symbol: char) -> bool {
 
 /// One name of a path.
 fn name(segment: &str) -> Result<(), Refused> {
-    if segment.starts_with("..") {
+    // Some systems leave out dots and spaces at the end; `..0x2f..` is for readers who know other escapes.
+    let nothing = !segment.is_empty() && segment.trim_end_matches(['.', ' ']).trim_start().is_empty();
+    if nothing || segment.matches("..").count() > 1 {
         return refuse("the path has dots that lead out of a directory");
-    }
-    if segment.ends_with(['.', ' ']) || segment.starts_with(' ') {
-        return refuse("a name in the path ends with a dot or a space, which some systems leave out");
     }
     if is_device(segment) {
         return refuse("the path names a device");
@@ -125,6 +162,7 @@ mod tests {
         assert_eq!(of("/tmp/x/y").as_deref(), Ok("/tmp/x/y"));
         assert_eq!(of("/srv/data/").as_deref(), Ok("/srv/data"));
         assert_eq!(of("100% sure.txt").as_deref(), Ok("/srv/data/100% sure.txt"));
+        assert_eq!(of("a%20b/..x").as_deref(), Ok("/srv/data/a%20b/..x"));
         assert_eq!(of("Grüße/日本.md").as_deref(), Ok("/srv/data/Grüße/日本.md"));
     }
 
@@ -144,7 +182,7 @@ mod tests {
             "C:/x",
             "//host/x",
             "a\0",
-            "a%2e%2e/x",
+            "a/%2e%2e/x",
             "%252e",
             "a/..;/x",
             "\u{ff0e}\u{ff0e}/x",
@@ -154,8 +192,13 @@ mod tests {
             "a/NUL.txt",
             "com1",
             "LPT\u{b9}.log",
-            "x.",
-            "x /y",
+            "...",
+            ".. /x",
+            "a%00",
+            "%2e%2e",
+            "%25252525252e",
+            "%u2215",
+            "..0x2f..0x2f",
             "file:///srv/data/x",
         ] {
             assert!(of(value).is_err(), "{value:?}");

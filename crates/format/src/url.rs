@@ -86,6 +86,9 @@ pub(crate) fn parse(urls: &Urls, value: &str) -> Parsed {
             return refuse("the host is not allowed");
         }
         public(&read, &host)?;
+        if carries_never(read.path()) || read.query().is_some_and(carries_never) {
+            return refuse("the URL carries an address that is never to be asked, for somebody to redirect to");
+        }
     }
     Ok(read.into())
 }
@@ -159,6 +162,13 @@ fn public(read: &Url, host: &str) -> Result<(), Refused> {
     if open { Ok(()) } else { refuse(PRIVATE) }
 }
 
+/// An address of a host's own service in the rest of a URL.
+fn carries_never(text: &str) -> bool {
+    let part =
+        |part: &str| part.trim_matches('.').parse::<Ipv4Addr>().is_ok_and(|four| !four.is_unspecified() && address::is_never(four.into()));
+    text.split(|symbol: char| !symbol.is_ascii_digit() && symbol != '.').any(part)
+}
+
 /// A private address in a name, for a server that answers with what it is asked for: `127.0.0.1.example.net`.
 fn carries_address(host: &str) -> bool {
     let labels: Vec<&str> = host.split('.').collect();
@@ -228,6 +238,7 @@ mod tests {
             "http://",
             "http://168.63.129.16",
             "http://8.8.8.8.",
+            "http://example.com/r?to=http://169.254.169.254/x",
             "http://134744072",
         ] {
             assert!(parse(&urls, value).is_err(), "{value}");

@@ -32,9 +32,12 @@ fn is_plain(input: &str, host: &str) -> bool {
     let Some((scheme, rest)) = input.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let visible = input.chars().all(|symbol| !symbol.is_control() && !symbol.is_whitespace() && symbol != '\\');
-    let port = authority
-        .strip_prefix(host)
-        .is_some_and(|port| port.is_empty() || port.strip_prefix(':').is_some_and(|port| !port.is_empty() && !port.starts_with('0')));
+    let port = authority.strip_prefix(host).is_some_and(|port| {
+        port.is_empty()
+            || port
+                .strip_prefix(':')
+                .is_some_and(|port| !port.is_empty() && !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit()))
+    });
     !host.is_empty() && !host.starts_with("xn--") && visible && port && scheme != "file"
 }
 

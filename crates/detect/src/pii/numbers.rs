@@ -97,10 +97,11 @@ fn card(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let head = digits.iter().take(4).fold(0_u16, |all, digit| all * 10 + u16::from(*digit));
     let issued = match (digits.len(), head) {
         (16 | 19, 4000..=4999) | (16, 5100..=5599 | 2221..=2720) | (15, 3400..=3499 | 3700..=3799) => true,
-        (14, 3000..=3059 | 3600..=3699 | 3800..=3999) | (16, 3528..=3589) => true,
-        (13, 4000..=4999) => (bytes.get(at..end)?.len() == 13) && announced(bytes, at, &[b"card", b"visa"]),
+        (14, 3000..=3059 | 3600..=3699 | 3800..=3999) | (16, 3528..=3589) | (15, 1800 | 2131) => true,
+        (16, 3500..=3599) => announced(bytes, at, &[b"card"]),
+        (13, 4000..=4999) => (bytes.get(at..end)?.len() == 13) && announced(bytes, at, &[b"card", b"visa", b" cc "]),
         (16..=19, 6011 | 6440..=6599 | 6200..=6299) => true,
-        (12..=19, 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763) => announced(bytes, at, &[b"card", b"maestro"]),
+        (12..=19, 604 | 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763) => announced(bytes, at, &[b"card", b"maestro", b" cc "]),
         _ => false,
     };
     (issued && luhn(&digits) && ends(bytes, end)).then_some(at..end)
@@ -175,8 +176,7 @@ fn phone(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     groups.extend((group > 0).then_some(group));
     let international = begins > at && (8..=15).contains(&digits);
     let american = matches!(groups.as_slice(), [3, 3, 4] | [1, 3, 3, 4]);
-    let said = (7..=14).contains(&digits)
-        && announced(bytes, at, &[b"phone", b"tel", b"call", b"mobile", b"cell", b"fax", b"number is", b"contact"])
+    let said = (7..=14).contains(&digits) && announced(bytes, at, &[b"phone", b"tel", b"call", b"mobile", b"cell", b"fax", b"contact"])
         || followed(bytes, end);
     let fits = international || american || (said && (7..=14).contains(&digits) && !is_date(bytes.get(at..end)?));
     // Extensions of American numbers belong to them.
@@ -206,6 +206,7 @@ fn announced(bytes: &[u8], at: usize, words: &[&[u8]]) -> bool {
 
 /// `office`, `fax` or `mobile` stands behind.
 fn followed(bytes: &[u8], end: usize) -> bool {
-    let rest = bytes.get(end..).unwrap_or_default().trim_ascii_start();
+    let rest = bytes.get(end..).unwrap_or_default();
+    let rest = rest.strip_prefix(b"-").unwrap_or(rest).trim_ascii_start();
     [b"office".as_slice(), b"fax", b"mobile"].iter().any(|word| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)))
 }

@@ -23,29 +23,39 @@ pub(super) enum Span {
     Run,
 }
 
+/// One way to write a known value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) pattern: Vec<u8>,
+    span: Span,
+    value: Vec<u8>,
+}
+
 /// Every way to write the values.
-pub(super) fn patterns(values: &[&str]) -> Vec<(Vec<u8>, Span)> {
-    let mut all = Vec::new();
+pub(super) fn patterns(values: &[&str]) -> Vec<Known> {
+    let mut all: Vec<Known> = Vec::new();
     for value in values.iter().filter(|value| value.len() >= SHORTEST) {
         let bytes = value.as_bytes();
-        all.push((bytes.to_vec(), Span::Exact));
-        all.push((hex(bytes).into_bytes(), Span::AnyCase));
-        all.extend([escaped(value, b"-._~"), escaped(value, b"-._~/:@!$&'()*,;=")].map(|text| (text.into_bytes(), Span::AnyCase)));
-        all.push((json(value).into_bytes(), Span::Exact));
+        let mut add = |pattern: Vec<u8>, span: Span| {
+            if pattern.len() >= 4 && !all.iter().any(|known| known.pattern == pattern) {
+                all.push(Known { pattern, span, value: bytes.to_vec() });
+            }
+        };
+        add(bytes.to_vec(), Span::Exact);
+        add(json(value).into_bytes(), Span::Exact);
+        add(hex(bytes).into_bytes(), Span::AnyCase);
+        add(escaped(value, b"-._~").into_bytes(), Span::AnyCase);
+        add(escaped(value, b"-._~/:@!$&'()*,;=").into_bytes(), Span::AnyCase);
         for shift in 0..3 {
             // The value after `shift` other bytes; characters that hold bits of a neighbour are left out.
             let mut shifted = vec![0; shift];
             shifted.extend_from_slice(bytes);
+            let (skip, whole) = ((shift * 8).div_ceil(6), shifted.len() * 8 / 6);
             for text in [STANDARD_NO_PAD.encode(&shifted), URL_SAFE_NO_PAD.encode(&shifted)] {
-                let skip = (shift * 8).div_ceil(6);
-                let whole = shifted.len() * 8 / 6;
-                all.push((text.into_bytes().into_iter().take(whole).skip(skip).collect(), Span::Run));
+                add(text.into_bytes().into_iter().take(whole).skip(skip).collect(), Span::Run);
             }
         }
     }
-    all.retain(|(pattern, _)| pattern.len() >= 4);
-    all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    all.dedup_by(|a, b| a.0 == b.0);
     all
 }
 
@@ -83,9 +93,10 @@ fn json(value: &str) -> String {
 }
 
 /// A known value at this place.
-pub(super) fn hit(bytes: &[u8], at: usize, pattern: &[u8], span: Span) -> Option<Secret> {
+pub(super) fn hit(bytes: &[u8], at: usize, known: &Known) -> Option<Secret> {
+    let Known { pattern, span, value } = known;
     let part = bytes.get(at..at.saturating_add(pattern.len()))?;
-    let same = if span == Span::AnyCase { part.eq_ignore_ascii_case(pattern) } else { part == pattern };
+    let same = if *span == Span::AnyCase { part.eq_ignore_ascii_case(pattern) } else { part == pattern.as_slice() };
     let in_run = |byte: &&u8| Class::BASE64.has(**byte) || **byte == b'-' || **byte == b'_';
     let (back, on) = match span {
         Span::Run => (
@@ -95,5 +106,5 @@ pub(super) fn hit(bytes: &[u8], at: usize, pattern: &[u8], span: Span) -> Option
         Span::Exact | Span::AnyCase => (0, 0),
     };
     let place = at.saturating_sub(back)..at.saturating_add(pattern.len()).saturating_add(on);
-    same.then(|| secret("known", place, Proof::Exact, pattern))
+    same.then(|| secret("known", place, Proof::Exact, value))
 }
