@@ -7,6 +7,7 @@
 
 mod assign;
 mod check;
+mod fixed;
 mod grams;
 mod kinds;
 mod known;
@@ -18,7 +19,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use assign::{Middle, Value, WORDS, Word};
+use assign::{Value, WORDS, Word};
+use fixed::Middle;
 use grams::Grams;
 use kinds::Kind;
 use shape::Shape;
@@ -192,7 +194,7 @@ impl Secrets {
             Some(Look::Word(text, word)) if starts_with(bytes, at, text) => {
                 assign::values(bytes, (at, at.saturating_add(text.len())), *word, &mut values);
             }
-            Some(Look::Around(middle)) => values.extend(assign::around(bytes, at, *middle)),
+            Some(Look::Around(middle)) => values.extend(fixed::around(bytes, at, *middle)),
             Some(Look::Known(known)) => found.extend(known::hit(bytes, at, known)),
             Some(Look::Pem) if at >= pem_until => {
                 if let Some(end) = pem(bytes, at) {
@@ -200,7 +202,7 @@ impl Secrets {
                     found.push(secret("private-key", at..end, Proof::Exact, bytes.get(at..end).unwrap_or_default()));
                 }
             }
-            Some(Look::Url) => values.extend(assign::in_url(bytes, at)),
+            Some(Look::Url) => values.extend(fixed::in_url(bytes, at)),
             _ => {}
         });
         let value = |value: Value| {
@@ -245,9 +247,7 @@ fn pem(bytes: &[u8], at: usize) -> Option<usize> {
     let head = rest.get(..80).unwrap_or(rest);
     let label = find_in(head.get(11..)?, b"-----")?.saturating_add(11);
     let title = head.get(11..label)?;
-    if find_in(title, b"PRIVATE KEY").is_none() {
-        return None;
-    }
+    find_in(title, b"PRIVATE KEY")?;
     let body = rest.get(label.saturating_add(5)..)?;
     let length = match find_in(body, b"-----END ") {
         Some(length) => {

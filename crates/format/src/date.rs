@@ -1,6 +1,6 @@
 //! Dates and times (RFC 3339), and that they are not later than allowed.
 
-use crate::{Parsed, Refused, refuse};
+use crate::verdict::{Parsed, Refused, refuse};
 
 /// Which dates are allowed. Times are seconds since 1970 in UTC, and given by whoever asks: there is no clock here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

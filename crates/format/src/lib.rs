@@ -10,14 +10,14 @@ mod names;
 mod path;
 mod sql;
 mod url;
+mod verdict;
 mod words;
-
-use std::fmt;
 
 pub use date::Dates;
 pub use path::Roots;
 pub use sql::Dialect;
 pub use url::Urls;
+pub use verdict::{Canonical, Refused};
 pub use words::Options;
 
 /// A format that the operator named for an argument.
@@ -44,44 +44,6 @@ pub enum Format {
     /// A date or a time (RFC 3339).
     Date(Dates),
 }
-
-/// A value in its one spelling.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Canonical(String);
-
-impl Canonical {
-    /// The spelling.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The spelling, to keep.
-    #[must_use]
-    pub fn into_string(self) -> String {
-        self.0
-    }
-}
-
-/// Why a value is not of a format: a sentence for the operator, which repeats nothing of the value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused(&'static str);
-
-impl Refused {
-    /// The sentence.
-    #[must_use]
-    pub const fn why(self) -> &'static str {
-        self.0
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Refused {}
 
 impl Format {
     /// The name that configurations use.
@@ -119,13 +81,6 @@ impl Format {
             Self::Glob => words::glob(value),
             Self::Date(dates) => date::parse(*dates, value),
         }
-        .map(Canonical)
+        .map(Canonical::new)
     }
-}
-
-/// What every parser here gives.
-type Parsed = Result<String, Refused>;
-
-const fn refuse<T>(why: &'static str) -> Result<T, Refused> {
-    Err(Refused(why))
 }

@@ -1,6 +1,6 @@
 //! Names: of hosts, of mailboxes, of things in programs.
 
-use crate::{Parsed, refuse};
+use crate::verdict::{Parsed, refuse};
 
 pub(crate) fn hostname(value: &str) -> Parsed {
     if value.is_empty() || value.len() > 253 {

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::{Parsed, Refused, refuse};
+use crate::verdict::{Parsed, Refused, refuse};
 
 /// Longer paths are longer than systems allow.
 const LONGEST: usize = 4096;

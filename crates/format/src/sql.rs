@@ -10,7 +10,7 @@ use sqlparser::dialect::{self, GenericDialect, MsSqlDialect, MySqlDialect, Postg
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
-use crate::{Parsed, Refused, refuse};
+use crate::verdict::{Parsed, Refused, refuse};
 
 mod functions;
 

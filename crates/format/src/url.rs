@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::{Parsed, Refused, address, names, refuse};
+use crate::address;
+use crate::names;
+use crate::verdict::{Parsed, Refused, refuse};
 
 /// Longer URLs are not read.
 const LONGEST: usize = 8 * 1024;
@@ -152,10 +154,7 @@ fn public(read: &Url, host: &str) -> Result<(), Refused> {
         Some(Host::Ipv6(six)) => address::is_public(six.into()),
         Some(Host::Domain(_)) => {
             let below = |parent: &&str| host.strip_suffix(*parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-            host.contains('.')
-                && !LOCAL.iter().any(|name| below(&name))
-                && !MIRRORS.iter().any(|name| below(&name))
-                && !carries_address(host)
+            host.contains('.') && !LOCAL.iter().any(|name| below(name)) && !MIRRORS.iter().any(|name| below(name)) && !carries_address(host)
         }
         None => false,
     };

@@ -1,6 +1,6 @@
 //! Words for command lines, and patterns for paths.
 
-use crate::{Parsed, refuse};
+use crate::verdict::{Parsed, refuse};
 
 /// Longer words are no words.
 const LONGEST: usize = 4096;

@@ -118,7 +118,7 @@ fn luhn(digits: &[u8]) -> bool {
             if at % 2 == 1 { twice / 10 + twice % 10 } else { u32::from(*digit) }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// ISO 13616: country, check digits, and the remainder of 97 is one.

@@ -124,6 +124,25 @@ pub(super) fn entropy(value: &[u8]) -> f64 {
     counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / all).map(|share| -share * share.log2()).sum()
 }
 
+/// The length of a part that has both letters and digits, or letters of both cases in turns; else nothing.
+pub(super) fn mixed(part: &[u8]) -> usize {
+    let digits = part.iter().any(u8::is_ascii_digit);
+    let letters = part.iter().any(u8::is_ascii_alphabetic);
+    let turns = changes(part) >= 6;
+    if (digits && letters) || turns { part.len() } else { 0 }
+}
+
+/// How often upper case, lower case and digits change; a word with a capital does not count.
+pub(super) fn changes(value: &[u8]) -> usize {
+    let class = |byte: &u8| match byte {
+        b'0'..=b'9' => 1_u8,
+        b'a'..=b'z' => 2,
+        b'A'..=b'Z' => 3,
+        _ => 0,
+    };
+    value.iter().zip(value.iter().skip(1)).filter(|(a, b)| class(a) != class(b)).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
