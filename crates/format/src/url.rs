@@ -154,7 +154,7 @@ fn public(read: &Url, host: &str) -> Result<(), Refused> {
         Some(Host::Ipv6(six)) => address::is_public(six.into()),
         Some(Host::Domain(_)) => {
             let below = |parent: &&str| host.strip_suffix(*parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-            host.contains('.') && !LOCAL.iter().any(|name| below(name)) && !MIRRORS.iter().any(|name| below(name)) && !carries_address(host)
+            host.contains('.') && !LOCAL.iter().any(below) && !MIRRORS.iter().any(below) && !carries_address(host)
         }
         None => false,
     };

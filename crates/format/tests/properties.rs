@@ -3,6 +3,7 @@
 use bartizan_format::{Dates, Dialect, Format, Options, Roots, Urls};
 use proptest::prelude::*;
 
+#[expect(clippy::expect_used, reason = "a constant")]
 fn formats() -> Vec<Format> {
     vec![
         Format::Path(Roots::new(&["/srv/data"]).expect("a root")),
