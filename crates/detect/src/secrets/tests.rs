@@ -26,9 +26,9 @@ fn encodings_hide_nothing() {
     let broken = format!("{}\\\n    {}", &TOKEN[..20], &TOKEN[20..]);
     for text in [
         wrapped(""),
-        wrapped("x"),
-        wrapped("xy"),
-        wrapped("xyz"),
+        wrapped("."),
+        wrapped(".."),
+        wrapped("..."),
         hex,
         percent,
         numbers,
