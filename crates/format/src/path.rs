@@ -123,7 +123,9 @@ fn is_invisible(symbol: char) -> bool {
 /// One name of a path.
 fn name(segment: &str) -> Result<(), Refused> {
     // Some systems leave out dots and spaces at the end; `..0x2f..` is for readers who know other escapes.
-    let nothing = !segment.is_empty() && segment.trim_end_matches(['.', ' ']).trim_start().is_empty();
+    // Path parameters are left out by some servers, too.
+    let stem = segment.split(';').next().unwrap_or_default();
+    let nothing = !segment.is_empty() && stem.trim_end_matches(['.', ' ']).trim_start().is_empty();
     if nothing || segment.matches("..").count() > 1 {
         return refuse("the path has dots that lead out of a directory");
     }

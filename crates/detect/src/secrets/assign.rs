@@ -322,7 +322,7 @@ fn column(bytes: &[u8], (start, end): (usize, usize), name: &[u8], found: &mut V
 /// Whether this value, under this name, is a secret.
 fn judge(bytes: &[u8], (start, end): (usize, usize), name: &[u8], (word, dress): (Word, Dress)) -> Option<Value> {
     let value = bytes.get(start..end)?;
-    if is_reference(value, word) || is_example(value) || contains(value, b"://") {
+    if !is_random(value, Word::Password, Dress::Quoted) || is_reference(value, word) || is_example(value) || contains(value, b"://") {
         return None;
     }
     let issuer = || BY_NAME.iter().find(|(named, shape)| shape.end(value, 0) == Some(value.len()) && contains(name, named.word.as_bytes()));
