@@ -28,8 +28,25 @@ pub(crate) fn text(tallies: &[Tally]) -> String {
                 half(line.held)
             );
         }
+        out.push_str(&f1(tally));
     }
     out
+}
+
+/// Where lines come in pairs of recall and precision: their harmonic mean.
+#[expect(clippy::cast_precision_loss, reason = "a few thousand rows")]
+fn f1(tally: &Tally) -> String {
+    let share = |line: &Line| {
+        let all = line.tuned.and(line.held);
+        all.block as f64 / all.rows.max(1) as f64
+    };
+    let means = tally.lines.iter().filter_map(|(name, line)| {
+        let kind = name.strip_suffix(" precision")?;
+        let (precision, recall) = (share(line), share(tally.lines.get(&format!("{kind} recall"))?));
+        Some(format!("{kind} {:.3}", 2.0 * precision * recall / (precision + recall).max(f64::EPSILON)))
+    });
+    let means: Vec<String> = means.collect();
+    if means.is_empty() { String::new() } else { format!("\nF1 of exact spans: {}\n", means.join(", ")) }
 }
 
 /// How long it took, which is different each time and belongs on no page.

@@ -12,6 +12,10 @@ use serde_json::Value;
 
 use crate::corpus::{is_tuned, text};
 
+mod formats;
+mod pii;
+mod secrets;
+
 /// A corpus and how it is judged.
 pub(crate) struct Slice {
     pub(crate) name: &'static str,
@@ -25,6 +29,25 @@ pub(crate) const SLICES: &[Slice] = &[
     Slice { name: "benign_tools", file: "benign_tools", judge: benign },
     Slice { name: "hidden_text", file: "hidden_text", judge: hidden },
     injection::SLICE,
+];
+
+/// A corpus whose rows are counted in more than one way, or not at all.
+pub(crate) struct Many {
+    pub(crate) name: &'static str,
+    /// The file's name without its ending.
+    pub(crate) file: &'static str,
+    pub(crate) judge: fn(&Value) -> Vec<Item>,
+}
+
+/// Masking and named formats: `block` and `warn` are the same here, what was done to the row.
+pub(crate) const MANY: &[Many] = &[
+    Many { name: "secrets", file: "secrets", judge: secrets::secrets },
+    Many { name: "pii", file: "pii", judge: pii::pii },
+    Many { name: "path_arguments", file: "path_arguments", judge: formats::paths },
+    Many { name: "ssrf_urls", file: "ssrf_urls", judge: formats::ssrf },
+    Many { name: "url_host_parse", file: "url_host_parse", judge: formats::hosts },
+    Many { name: "command_arguments", file: "command_arguments", judge: formats::commands },
+    Many { name: "sql_readonly", file: "sql_readonly", judge: formats::sql },
 ];
 
 /// One row of a corpus, judged.
@@ -50,6 +73,11 @@ fn item(row: &Value, attack: bool, findings: &[Finding], lines: Vec<String>) -> 
         classes: findings.iter().map(|finding| finding.class.name()).collect(),
         lines,
     }
+}
+
+/// A row to which something was to be done, or not, and was, or was not.
+fn judged(row: &Value, wanted: bool, done: bool, lines: Vec<String>) -> Item {
+    Item { weight: done.then_some(Weight::Block), ..item(row, wanted, &[], lines) }
 }
 
 /// As `approve` and `diff` see a definition; the corpora do not say which other servers there are.

@@ -8,7 +8,7 @@ pub use labels::Labels;
 pub use stops::{Stopped, Stops};
 
 use std::fmt;
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::sync::Arc;
 
 pub use bartizan_meter::Tally;

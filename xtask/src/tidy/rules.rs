@@ -73,6 +73,22 @@ pub(crate) const IMPORTS: &[Imports] = &[
             // What a whole definition, or several, look like.
             row("definition", &["finding", "fold", "hidden", "words", "text"]),
             row("split", &["finding", "fold", "orders", "definition"]),
+            // Values, not wording: they share nothing with the rest but the key of placeholders.
+            row("secrets", &[]),
+            row("pii", &["secrets"]),
+        ],
+    },
+    Imports {
+        crate_name: "format",
+        rows: &[
+            row("address", &[]),
+            row("verdict", &[]),
+            row("names", &["verdict"]),
+            row("path", &["verdict"]),
+            row("url", &["address", "names", "verdict"]),
+            row("sql", &["verdict"]),
+            row("words", &["verdict"]),
+            row("date", &["verdict"]),
         ],
     },
     Imports {
@@ -140,6 +156,7 @@ const fn confined(crate_name: &'static str, path: &'static str, only: &'static [
 
 const ADVICE: &str = "a detector sees text and nothing else: pass the value in";
 const COUNTS: &str = "the meter counts: pass the value in";
+const VALUE: &str = "a format reads one value and asks nobody: pass what it needs in";
 const PURE: &str = "the monitor does no I/O and has no clock: pass the value in";
 
 pub(crate) const CONFINED: &[Confined] = &[
@@ -171,6 +188,13 @@ pub(crate) const CONFINED: &[Confined] = &[
     confined("detect", "std::thread", &[], ADVICE),
     confined("detect", "std::time", &[], ADVICE),
     confined("detect", "bartizan_monitor", &[], "a detector advises and knows nothing of what is decided"),
+    confined("format", "std::fs", &[], VALUE),
+    confined("format", "std::process", &[], VALUE),
+    confined("format", "std::env", &[], VALUE),
+    confined("format", "std::thread", &[], VALUE),
+    confined("format", "std::time", &[], VALUE),
+    confined("format", "bartizan_monitor", &[], "the monitor will ask it, and it asks nobody"),
+    confined("format", "bartizan_gateway", &[], "the gateway asks it, and it asks nobody"),
     confined("detect", "bartizan_gateway", &[], "a detector advises and knows nothing of what is done"),
 ];
 

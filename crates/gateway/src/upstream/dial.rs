@@ -3,8 +3,6 @@
 //! Redirects are never followed. TLS by rustls with the platform's roots; there is no way to switch
 //! its verification off.
 
-mod address;
-
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bartizan_format::address;
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::Full;
@@ -85,7 +84,7 @@ async fn dial(uri: Uri, dialer: Dialer) -> io::Result<Line> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let secure = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let plain = connect(bare, port, &|address| address::allows(dialer.network, address)).await?;
+    let plain = connect(bare, port, &|address| allows(dialer.network, address)).await?;
     plain.set_nodelay(true)?;
     if !secure {
         return Ok(Line::Plain(TokioIo::new(plain)));
@@ -96,11 +95,11 @@ async fn dial(uri: Uri, dialer: Dialer) -> io::Result<Line> {
 }
 
 /// Connects to the very addresses that were judged: a name that is resolved again could mean another one.
-async fn connect(host: &str, port: u16, allows: &(dyn Fn(IpAddr) -> bool + Sync)) -> io::Result<TcpStream> {
+async fn connect(host: &str, port: u16, accepts: &(dyn Fn(IpAddr) -> bool + Sync)) -> io::Result<TcpStream> {
     #[expect(clippy::disallowed_methods, reason = "names are resolved where their addresses are judged")]
     let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     // One bad address is enough: who answers for the name may mix them to be let through by chance.
-    if let Some(bad) = found.iter().find(|found| !allows(found.ip())) {
+    if let Some(bad) = found.iter().find(|found| !accepts(found.ip())) {
         let what = format!("{host} is at {}, an address that may not be reached from here", bad.ip());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
     }
@@ -119,7 +118,16 @@ pub(crate) async fn line(host: &str, port: u16, secure: bool) -> io::Result<Toki
 /// Connects to a place that an operator listed for somebody else's program: its addresses must be public, or be listed
 /// as addresses.
 pub(super) async fn listed(host: &str, port: u16, listed: &(dyn Fn(IpAddr) -> bool + Sync)) -> io::Result<TcpStream> {
-    connect(host, port, &|address| address::allows(Network::Public, address) || listed(address)).await
+    connect(host, port, &|address| allows(Network::Public, address) || listed(address)).await
+}
+
+/// Whether a connection may go to an address: what somebody else names must not lead into the gateway's own network.
+fn allows(network: Network, address: IpAddr) -> bool {
+    match network {
+        Network::Any => true,
+        Network::Private => !address::is_never(address),
+        Network::Public => address::is_public(address),
+    }
 }
 
 fn tls() -> io::Result<Arc<rustls::ClientConfig>> {
@@ -174,6 +182,23 @@ impl Write for Line {
         match self.get_mut() {
             Self::Plain(line) => Pin::new(line).poll_shutdown(cx),
             Self::Tls(line) => Pin::new(&mut **line).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_what_its_name_says() {
+        let of = |network, address: &str| allows(network, address.parse().expect(address));
+        for (address, private, public) in
+            [("127.0.0.1", true, false), ("10.1.2.3", true, false), ("8.8.8.8", true, true), ("169.254.169.254", false, false)]
+        {
+            assert_eq!(of(Network::Private, address), private, "{address}");
+            assert_eq!(of(Network::Public, address), public, "{address}");
+            assert!(of(Network::Any, address), "{address}");
         }
     }
 }

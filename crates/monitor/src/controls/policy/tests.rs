@@ -31,7 +31,7 @@ fn member(group: &str) -> Caller {
 const NOW: u64 = 1_795_257_000_000;
 
 fn facts() -> Facts {
-    Facts { id: 1, now_ms: NOW, session: "s".into(), transport: "http", peer: "10.1.2.3".parse().ok(), labels: Labels::default(), stops: Arc::default() }
+    Facts { id: 1, now_ms: NOW, session: "s".into(), transport: "http", peer: "10.1.2.3".parse().ok(), labels: Labels::default(), stops: Arc::default(), tally: Arc::default() }
 }
 
 fn call(control: &Policy, caller: &Caller, item: &Item, arguments: &str) -> Result<(), (&'static str, String)> {

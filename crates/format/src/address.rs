@@ -1,36 +1,43 @@
-//! Which addresses a connection may go to: what somebody else names must not lead into the gateway's own
-//! network (server-side request forgery).
+//! Which addresses belong to the public internet, and which are never to be asked: what somebody else names must
+//! not lead into one's own network (server-side request forgery). The one table of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::config::Network;
-
-/// Whether a connection may go to an address.
-pub(super) fn allows(network: Network, address: IpAddr) -> bool {
+/// Whether an address, or the one that it stands for, belongs to the public internet.
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
     let plain = unwrapped(address);
-    match network {
-        Network::Any => true,
-        Network::Private => !is_never(plain),
-        Network::Public => !is_never(plain) && is_public(plain),
-    }
+    !is_never_plain(plain) && is_public_plain(plain)
 }
 
-/// The IPv4 address that an IPv6 address stands for, where it stands for one.
+/// Whether an address, or the one that it stands for, is link-local, unspecified, multicast, or one where clouds
+/// tell a machine its own credentials.
+#[must_use]
+pub fn is_never(address: IpAddr) -> bool {
+    is_never_plain(unwrapped(address))
+}
+
+/// The IPv4 address that an IPv6 address stands for, where it stands for one: mapped and compatible (RFC 4291),
+/// translated (RFC 6052), ISATAP (RFC 5214). 6to4 and Teredo are not public as a whole.
 fn unwrapped(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else { return address };
     if let Some(four) = six.to_ipv4_mapped() {
         return IpAddr::V4(four);
     }
-    // 64:ff9b::/96, the translator's prefix (RFC 6052).
+    let four = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match six.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => IpAddr::V4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high @ 1..=0xffff, low] | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => {
+            four(high, low)
+        }
         _ => address,
     }
 }
 
 /// Link-local and unspecified addresses, multicast, and where clouds tell a machine its own credentials.
-fn is_never(address: IpAddr) -> bool {
-    const METADATA: [IpAddr; 3] = [
+fn is_never_plain(address: IpAddr) -> bool {
+    const METADATA: [IpAddr; 4] = [
+        // Azure's, which looks public.
+        IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
         IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
         IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
         IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
@@ -43,7 +50,7 @@ fn is_never(address: IpAddr) -> bool {
 }
 
 /// Whether an address belongs to the public internet (the registries of RFC 6890).
-fn is_public(address: IpAddr) -> bool {
+fn is_public_plain(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(four) => {
             let special = matches!(
@@ -73,8 +80,12 @@ fn is_public(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn of(network: Network, address: &str) -> bool {
-        allows(network, address.parse().expect(address))
+    fn public(address: &str) -> bool {
+        is_public(address.parse().expect(address))
+    }
+
+    fn never(address: &str) -> bool {
+        is_never(address.parse().expect(address))
     }
 
     #[test]
@@ -114,23 +125,29 @@ mod tests {
             "fd00:ec2::254",
             "64:ff9b::a9fe:a9fe",
         ] {
-            assert!(!of(Network::Public, address), "{address}");
+            assert!(!public(address), "{address}");
         }
         for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::808:808"] {
-            assert!(of(Network::Public, address), "{address}");
+            assert!(public(address), "{address}");
         }
     }
 
     #[test]
     fn what_a_host_tells_about_itself_is_never_asked() {
-        for address in
-            ["169.254.169.254", "::ffff:169.254.169.254", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fe80::1", "0.0.0.0"]
-        {
-            assert!(!of(Network::Private, address), "{address}");
-            assert!(of(Network::Any, address), "{address}");
+        for address in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "fd00:ec2::254",
+            "fe80::1",
+            "0.0.0.0",
+        ] {
+            assert!(never(address), "{address}");
         }
         for address in ["127.0.0.1", "10.1.2.3", "::1", "fd12::1", "8.8.8.8"] {
-            assert!(of(Network::Private, address), "{address}");
+            assert!(!never(address), "{address}");
         }
     }
 }
