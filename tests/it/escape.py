@@ -97,8 +97,8 @@ def _():
 
 @attempt("write the kernel's settings")
 def _():
-    with open("/proc/sys/kernel/domainname", "r+") as file:
-        file.write("x")
+    # Opened only: without confinement this would change the machine.
+    os.close(os.open("/proc/sys/kernel/domainname", os.O_WRONLY))
 
 
 @attempt("run a dropped program")
