@@ -87,7 +87,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("webhook", &["clock", "config", "identity", "upstream"]),
             // What is started is looked at just before, so the way to a server leads through it.
             row("artefact", &["config", "config/files"]),
-            row("upstream", &["artefact", "clock", "config", "share"]),
+            row("upstream", &["artefact", "clock", "config", "config/files", "share"]),
             row("session", &["artefact", "clock", "share", "snapshot", "upstream", "serve"]),
             // A front speaks for a conversation, and hands every message to the life of a call.
             row("front", &["clock", "config", "identity", "session", "serve", "share", "upstream"]),
