@@ -118,7 +118,7 @@ impl Scene {
             "own": self.at("own"), "secret": self.at("secret/key"), "moved": self.at("secret/moved"), "other": self.at("other/file"),
             "sibling": self.sibling.0.id(), "gateway": self.sibling.0.id(), "port": port(self.tcp.local_addr()),
             "udp": port(self.udp.local_addr()), "socket": self.at("own/socket"), "abstract": self.folder.path(),
-            "program": "/usr/bin/id", "bombs": bombs,
+            "program": "/usr/bin/true", "bombs": bombs,
         })
     }
 
@@ -224,7 +224,7 @@ fn running(text: &str) -> usize {
 fn what_was_enforced_is_in_the_journal_and_nothing_outlives_a_killed_gateway() {
     let stage = Stage::new("");
     let mark = stage.path("server.py").to_string_lossy().into_owned();
-    let code = "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\ndone([os.getpid(), os.environ['HOME'], sorted(os.listdir('/etc'))[:1]])";
+    let code = "if os.fork() == 0:\n    os.setsid()\n    os.fork()\n    time.sleep(600)\ntime.sleep(0.3)\ndone([os.getpid(), os.environ['HOME'], sorted(os.listdir('/etc'))[:1]])";
     let client = gateway(&stage, "minimum = \"native\"", code);
     let said = done(&stage);
     assert_eq!((&said[0], &said[1]), (&json!(2), &json!("/tmp/home")));
@@ -241,9 +241,9 @@ fn what_was_enforced_is_in_the_journal_and_nothing_outlives_a_killed_gateway() {
 #[test]
 fn a_server_whose_minimum_cannot_be_given_does_not_start() {
     let stage = Stage::new("");
-    let mut client = gateway(&stage, "hosts = [\"a.example:443\"]\nread = [\"server.py\"]", "done(1)");
+    let client = gateway(&stage, "hosts = [\"a.example:443\"]\nread = [\"server.py\"]", "done(1)");
     drop(done(&stage));
-    drop(client.leave());
+    drop(client);
     std::fs::remove_file(stage.path("own/done")).expect("removed");
     // What is granted is gone: that is no smaller grant, but no start.
     stage.configure("[servers.it.confine]\nrun = [\"no-such-program\"]");
@@ -251,7 +251,7 @@ fn a_server_whose_minimum_cannot_be_given_does_not_start() {
     let words: Vec<OsString> = words.into_iter().chain([python().into(), stage.path("server.py").into()]).collect();
     let mut client = Client::start(&mut stage.bartizan(&words));
     let answer = client
-        .ask("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}}));
+        .request("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}}));
     assert!(answer.to_string().contains("confine.unavailable"), "{answer}");
     assert!(!stage.path("own/done").exists());
 }
@@ -305,7 +305,7 @@ done({{
     );
     // `localhost:7` is listed by name, and its address is not.
     let confine = format!("hosts = [\"127.0.0.1:{port}\", \"allowed.example:443\", \"*.localhost:{port}\"]");
-    let mut client = gateway(&stage, &confine, &code);
+    let client = gateway(&stage, &confine, &code);
     let said = done(&stage);
     assert_eq!(said["listed"], "HTTP/1.1 200 OK", "{said}");
     for denied in ["lying", "decimal", "other port", "metadata", "private"] {
@@ -317,5 +317,5 @@ done({{
     let written = |verdict: &str, host: &str| stage.journal().of("egress").any(|one| one["verdict"] == verdict && one["host"] == host);
     eventually("the connection is in the journal", || written("allowed", "127.0.0.1"));
     assert!(written("refused", "169.254.169.254") && written("refused", "secret.evil.example"));
-    drop(client.leave());
+    drop(client);
 }

@@ -131,7 +131,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("webhook", &["clock", "config", "identity", "upstream"]),
             // What is started is looked at just before, so the way to a server leads through it.
             row("artefact", &["config", "config/files"]),
-            row("upstream", &["artefact", "clock", "config", "secrets", "share"]),
+            row("upstream", &["artefact", "clock", "config", "config/files", "secrets", "share"]),
             // Stores are asked through the one dialer, and what a server is shown comes from them.
             row("secrets", &["clock", "config", "config/files", "config/secret", "upstream"]),
             row("session", &["artefact", "clock", "secrets", "share", "snapshot", "upstream", "serve"]),

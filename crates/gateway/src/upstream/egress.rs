@@ -114,7 +114,7 @@ async fn answer(exit: Arc<Exit>, socket: UdpSocket) {
     let mut packet = [0_u8; 1500];
     while let Ok((length, from)) = socket.recv_from(&mut packet).await {
         let Some(question) = names::Question::read(packet.get(..length).unwrap_or_default()) else { continue };
-        let listed = exit.hosts.iter().any(|host| host.covers(&question.name, host.port)) && !question.name.parse::<IpAddr>().is_ok();
+        let listed = exit.hosts.iter().any(|host| host.covers(&question.name, host.port)) && question.name.parse::<IpAddr>().is_err();
         if !listed {
             exit.refused(&Target { name: question.name.clone(), port: 53 }, "not listed");
         }
