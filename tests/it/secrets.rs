@@ -419,7 +419,10 @@ fn callers_tokens_are_exchanged_and_never_passed_on() {
 }
 
 /// A real server of AWS's protocols.
-struct Moto(Guarded, u16);
+struct Moto {
+    _process: Guarded,
+    port: u16,
+}
 
 impl Moto {
     fn start() -> Self {
@@ -430,14 +433,14 @@ impl Moto {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
         let mut command = Command::new(program);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
-        let moto = Self(Guarded(command.spawn().expect("moto")), port);
+        let moto = Self { _process: Guarded(command.spawn().expect("moto")), port };
         eventually("moto listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         moto
     }
 
     /// Does something with secrets, as the operator would with a client of AWS's.
     fn tell(&self, target: &str, body: &Value) -> Value {
-        let mut wire = bartizan_tests::http::Wire::to(([127, 0, 0, 1], self.1).into());
+        let mut wire = bartizan_tests::http::Wire::to(([127, 0, 0, 1], self.port).into());
         let body = body.to_string();
         let head = format!(
             "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Amz-Target: secretsmanager.{target}\r\nContent-Type: application/x-amz-json-1.1\r\n\
@@ -466,7 +469,7 @@ fn secrets_of_a_real_secrets_manager_are_read_and_followed() {
     write(&stage, "key", "canary-aws-secret-access-key");
     stage.configure(&format!(
         "[secrets]\ncache = \"100ms\"\n[secrets.aws]\nregion = \"eu-central-1\"\nendpoint = \"http://127.0.0.1:{}\"\naccess_key_id = \"${{file:id}}\"\nsecret_access_key = \"${{file:key}}\"\nsession_token = \"${{file:key}}\"",
-        moto.1
+        moto.port
     ));
     let _server = remote(
         &stage,
@@ -580,7 +583,7 @@ fn planted_secrets_come_out_nowhere_when_things_fail() {
     vault(&stage, &store, "token = \"${file:token}\"");
     stage.configure(&format!(
         "[secrets.aws]\nregion = \"eu-central-1\"\nendpoint = \"http://127.0.0.1:{}\"\naccess_key_id = \"${{file:id}}\"\nsecret_access_key = \"${{file:key}}\"",
-        moto.1
+        moto.port
     ));
     let talks =
         Script::with_tools(["look"]).era(Era::Both).on("start", vec![Act::Say(format!("my keys: {CANARY}-of-file {CANARY}-of-vault"))]);

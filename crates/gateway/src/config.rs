@@ -171,15 +171,11 @@ impl Judging<'_> {
         let plain = if file.dangerous.plain_http_beyond_loopback { PlainHttp::Anywhere } else { PlainHttp::Loopback };
         let base: PathBuf = self.places.config.as_deref().and_then(Path::parent).unwrap_or(&self.places.state).to_owned();
         let confining = self.confining(&file, problems);
+        let supply = self.supply(&mut file, problems);
         let names = judge::names(file.names, problems);
         let limits = judge::limits(file.limits, problems);
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
-        let allowed = file.servers_allowed.map(|written| Arc::new(Allowed::read(written, problems)));
-        let floating = if file.dangerous.floating_versions { Floating::Accepted } else { Floating::Refused };
-        let allow_scripts = file.dangerous.allow_scripts.iter().map(|name| name.get_ref().clone()).collect();
-        let load_variables = file.dangerous.load_variables.iter().map(|name| name.get_ref().clone()).collect();
-        let supply = Supply { floating, load_variables, allow_scripts, allowed, packages: self.places.state.join("packages") };
         let known = stores::Known::of(&file.secrets);
         let stores = stores::stores(file.secrets, &base, problems);
         let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply, confining };
@@ -227,6 +223,18 @@ impl Judging<'_> {
             policy_digest,
         };
         Some(Loaded { settings, monitor, policy, weakenings })
+    }
+
+    /// What is asked of what servers are made of.
+    fn supply(&self, file: &mut File, problems: &mut Problems) -> Supply {
+        let dangerous = &file.dangerous;
+        Supply {
+            floating: if dangerous.floating_versions { Floating::Accepted } else { Floating::Refused },
+            allow_scripts: dangerous.allow_scripts.iter().map(|name| name.get_ref().clone()).collect(),
+            load_variables: dangerous.load_variables.iter().map(|name| name.get_ref().clone()).collect(),
+            allowed: file.servers_allowed.take().map(|written| Arc::new(Allowed::read(written, problems))),
+            packages: self.places.state.join("packages"),
+        }
     }
 
     /// Which servers are confined.

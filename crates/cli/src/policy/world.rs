@@ -179,6 +179,8 @@ impl Who {
             peer,
             labels: Labels { private: has("private"), untrusted: has("untrusted") },
             stops: Arc::default(),
+            // Limits are not what is asked about.
+            tally: Arc::default(),
         })
     }
 }
