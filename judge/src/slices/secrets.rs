@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_value_survives_in_any_spelling() {
-        for text in ["x hunter22 y", r"hunter\u00322", r"hun\\u0074er22", "aHVudGVyMjI", "{\"a\":\"eHh4aHVudGVyMjJ4\"}"] {
+        for text in ["x hunter22 y", r"hunter\u00322", r"hun\\u0074er22", "eHh4eGh1bnRlcjIy", "{\"a\":\"eHh4aHVudGVyMjJ4\"}"] {
             assert!(survives(text, "hunter22"), "{text}");
         }
         assert!(!survives("[secret:password:00000000]", "hunter22"));
