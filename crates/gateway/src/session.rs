@@ -6,8 +6,10 @@
 
 mod asks;
 mod ear;
+mod endpoint;
 pub use asks::{Ask, Asks};
 pub use ear::{Ear, Interim, InterimSender, ListenEar};
+pub use endpoint::Endpoint;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_monitor::case::{Caller, Labels};
-use bartizan_monitor::catalog::{Menu, Naming, Owner, is_list};
+use bartizan_monitor::catalog::{Menu, Owner, is_list};
 use bartizan_monitor::lock::Returns;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::SERVE_SUSPENDED;
@@ -33,49 +35,6 @@ use crate::serve::House;
 use crate::share::Shares;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Capabilities, Hello, Holder, Link, Listener, Server};
-
-/// Where clients knock: all servers, or one of them.
-#[derive(Debug)]
-pub struct Endpoint {
-    /// The server's name, for an endpoint of one server.
-    pub name: Option<Arc<str>>,
-    /// How names are shown.
-    pub naming: Naming,
-    /// The servers behind it, sorted by name.
-    pub servers: Vec<Arc<Server>>,
-    names: Vec<Arc<str>>,
-}
-
-impl Endpoint {
-    /// An endpoint of one server, with the server's own names.
-    #[must_use]
-    pub fn single(server: Arc<Server>) -> Arc<Self> {
-        let name = server.name().clone();
-        Arc::new(Self { name: Some(name.clone()), naming: Naming::Plain, servers: vec![server], names: vec![name] })
-    }
-
-    /// An endpoint of several servers, with prefixed names.
-    #[must_use]
-    pub fn merged(servers: Vec<Arc<Server>>) -> Arc<Self> {
-        let names = servers.iter().map(|server| server.name().clone()).collect();
-        Arc::new(Self { name: None, naming: Naming::Prefixed, servers, names })
-    }
-
-    /// The only server, where there is only one.
-    #[must_use]
-    pub fn sole(&self) -> Option<&Arc<Server>> {
-        match self.servers.as_slice() {
-            [server] if self.naming == Naming::Plain => Some(server),
-            _ => None,
-        }
-    }
-
-    /// A server of this endpoint.
-    #[must_use]
-    pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
-        self.servers.iter().find(|server| &**server.name() == name)
-    }
-}
 
 /// Takes messages for the client that belong to no request of its.
 pub trait Outbox: Send + Sync {

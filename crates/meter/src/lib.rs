@@ -11,6 +11,7 @@ mod door;
 mod key;
 mod lease;
 mod meter;
+mod moment;
 mod rate;
 mod rules;
 mod tally;
@@ -21,15 +22,7 @@ pub use door::{DoorRules, Doors, Knock, Told, Why};
 pub use key::{Key, Scope, Seed};
 pub use lease::{Ask, Sharing};
 pub use meter::Meter;
+pub use moment::Moment;
 pub use rate::{MOST, Rate};
 pub use rules::{Bill, Budget, Call, Class, Of, Rules};
 pub use tally::{Short, Tally};
-
-/// A moment on two clocks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Moment {
-    /// Microseconds on a clock that nobody sets, for rates.
-    pub steady_us: u64,
-    /// Milliseconds since the Unix epoch, for hours and days.
-    pub wall_ms: u64,
-}

@@ -1,10 +1,10 @@
 //! Everything that is counted of calls.
 
-use crate::Moment;
 use crate::budget::{Book, Entry};
 use crate::cells::Cells;
 use crate::key::{Key, Scope, Seed};
 use crate::lease::{Ask, Leases, Sharing};
+use crate::moment::Moment;
 use crate::rate::Rate;
 
 /// All counts of a gateway. Shared by all calls, and no lock is shared by all of them.

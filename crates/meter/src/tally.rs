@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::Moment;
 use crate::budget::{Period, Spent, signed};
 use crate::key::Key;
 use crate::meter::Meter;
+use crate::moment::Moment;
 use crate::rate::Rate;
 use crate::rules::Bill;
 

@@ -7,8 +7,8 @@ pub use caller::{Badge, Caller, Means, Reach, Strength};
 pub use labels::Labels;
 pub use stops::{Stopped, Stops};
 
-use std::fmt;
 use core::net::IpAddr;
+use std::fmt;
 use std::sync::Arc;
 
 pub use bartizan_meter::Tally;

@@ -95,15 +95,16 @@ pub(crate) const IMPORTS: &[Imports] = &[
         crate_name: "meter",
         rows: &[
             row("key", &[]),
+            row("moment", &[]),
             row("rate", &[]),
             row("circuit", &[]),
             row("cells", &["key", "rate"]),
             row("budget", &["key"]),
             row("door", &["key", "rate"]),
             row("lease", &["key", "rate"]),
-            row("meter", &["budget", "cells", "key", "lease", "rate"]),
+            row("meter", &["budget", "cells", "key", "lease", "moment", "rate"]),
             row("rules", &["budget", "key", "meter", "rate"]),
-            row("tally", &["budget", "key", "meter", "rate", "rules"]),
+            row("tally", &["budget", "key", "meter", "moment", "rate", "rules"]),
         ],
     },
     Imports {
@@ -263,7 +264,7 @@ pub(crate) const FUNCTION_LINES: usize = 60;
 /// Parameters of a function, without `self`.
 pub(crate) const PARAMETERS: usize = 5;
 /// Lines below a directory or of a file, without tests.
-pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[("crates/monitor/src/", 8000), ("crates/monitor/src/stages.rs", 200)];
+pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[("crates/monitor/src/", 9000), ("crates/monitor/src/stages.rs", 200)];
 /// Packages in what is shipped.
 pub(crate) const RELEASE_PACKAGES: usize = 350;
 

@@ -1,5 +1,6 @@
 //! Clients over Streamable HTTP: both eras on one endpoint.
 
+mod answer;
 mod body;
 mod challenge;
 mod door;
@@ -22,9 +23,8 @@ use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::refusal::{self, Refused};
 use bartizan_monitor::wire::{HTTP, HTTP_METHOD, NOT_ACCEPTABLE};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::HeaderValue;
 use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,6 +35,7 @@ use crate::serve::{House, Visit, handle};
 use crate::session::{Endpoint, Interim, Talk};
 use crate::share::Share;
 use crate::upstream::Pulse;
+use answer::{Answer, json, plain, plain_status, stream};
 use body::{Body, Kept};
 use flood::{Entry, Flood};
 use onward::Onward;
@@ -61,7 +62,6 @@ pub struct Front {
     flood: Flood,
 }
 
-type Answer = Response<Body>;
 /// Room for the body that a message was read from.
 type Room = Share<Arc<str>>;
 /// A message, and the room that it takes.
@@ -378,36 +378,4 @@ fn play(tape: &Tape, item: Interim) {
         Interim::Pulse(Pulse::Primed { retry_ms }) => tape.prime(retry_ms),
         Interim::Pulse(Pulse::HungUp) => tape.hang_up(),
     }
-}
-
-fn json(status: u16, message: Bytes) -> Answer {
-    let mut answer = Response::new(Body::Full(Full::new(message)));
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
-}
-
-/// An answer without a stream: JSON, or 202 where there is nothing to say.
-fn plain(reply: Option<Reply>) -> Answer {
-    let Some(reply) = reply else { return plain_status(StatusCode::ACCEPTED) };
-    let mut answer = json(reply.status, reply.message);
-    if let Some(reason) = reply.reason {
-        challenge::label(&mut answer, (reason, reply.scope));
-    }
-    answer
-}
-
-fn plain_status(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Body::Full(Full::default()));
-    *answer.status_mut() = status;
-    answer
-}
-
-fn stream(body: Body) -> Answer {
-    let mut answer = Response::new(body);
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert("cache-control", HeaderValue::from_static("no-cache, no-transform"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    answer
 }
