@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use bartizan_monitor::case::{Case, Effect, Facts};
 use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list, watched};
-use bartizan_monitor::journal::{Ticket, call_name};
+use bartizan_monitor::journal::Ticket;
 use bartizan_monitor::reason::gateway::{SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
-use bartizan_monitor::reason::{Reason, Refusal};
+use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released};
 use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
@@ -43,7 +43,7 @@ use crate::secrets::{Inventory, Keeper};
 use crate::session::{Ask, Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot, Standing};
 use crate::stops::{Enlisted, Watched};
-use crate::upstream::{Link, Listener};
+use crate::upstream::Listener;
 use crate::webhook::Hook;
 use place::{Place, Places};
 

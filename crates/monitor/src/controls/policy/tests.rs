@@ -251,7 +251,7 @@ fn measured() {
     let arguments = json(r#"{"path":"/srv/a/b/c","other":[1,2,3]}"#);
     for (count, looks) in [(2, false), (50, false), (200, false), (2, true), (50, true), (200, true)] {
         let (control, tool, caller, facts) = (control(&policies(count, looks)), item("a", Effect::Read), member("x"), facts());
-        let mut ask = || {
+        let ask = || {
             let moment = Moment { facts: &facts, arguments: Some(arguments.view()), uri: None };
             assert!(matches!(control.judge(&caller, (Subject::Item(&tool), "call"), moment), Ok(Verdict::Pass)));
         };
