@@ -92,7 +92,7 @@ impl Pipe {
         tokio::select! {
             biased;
             done = work => done,
-            () = self.over.cancelled() => Err(self.server.unreachable("the conversation with it is over")),
+            () = self.over.cancelled() => Err(self.server.over()),
         }
     }
 
