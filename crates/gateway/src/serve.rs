@@ -101,14 +101,14 @@ pub struct Visit<'a> {
 ///
 /// [`envelope::parse`]: bartizan_monitor::wire::envelope::parse
 pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed, Misread>) -> Option<Reply> {
-    if let Some(turned) = house.counts.knock(visit.talk.caller.principal()) {
-        return Some(door::turn_away(house, &visit, &arrival, turned));
+    if let Some(reply) = door::knock(house, &visit, &arrival) {
+        return Some(reply);
     }
     let (asked, ticket) = open(house, &visit, &arrival);
     let mut call = house.metrics.call();
     let outcome = live(house, &visit, (ticket, &mut call), arrival).await;
     call.ended(&outcome);
-    door::learn(house, visit.talk, &outcome);
+    door::learn(house, &visit, &outcome);
     front::reply(&asked, outcome) // 10
 }
 
