@@ -2,10 +2,12 @@
 
 mod file;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_meter::{DoorRules, Doors, Knock, Meter, Moment, Rate, Scope, Seed, Tally, Told, Why};
+use bartizan_meter::{DoorRules, Doors, Key, Knock, Meter, Moment, Rate, Scope, Seed, Tally, Told, Why};
+use bartizan_monitor::case::{Caller, Means};
 use bartizan_monitor::controls::quota::{BREAKER, FLOOD};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::canonical::Digest;
@@ -19,12 +21,42 @@ use crate::journal::Journal;
 /// How often budgets are written down: so much of them is lost when the machine fails.
 const WRITE: Duration = Duration::from_secs(2);
 
+/// How many running things a client may end in a minute, whatever else it sends.
+const ENDS: u32 = 120;
+
+/// Who sends, as the door knows it: one that goes on is shut out alone, and not whoever has the same name.
+#[derive(Debug, Clone, Copy)]
+pub struct Who<'a> {
+    principal: &'a str,
+    /// The certificate or the application, where the principal has several.
+    credential: &'a str,
+    /// Where somebody comes from who says nothing else of itself.
+    peer: Option<IpAddr>,
+}
+
+impl<'a> Who<'a> {
+    /// A caller, from there.
+    #[must_use]
+    pub fn of(caller: &'a Caller, peer: Option<IpAddr>) -> Self {
+        let application = caller.badge().and_then(|badge| badge.application.as_deref());
+        let credential = caller.strength().certificate.as_deref().or(application).unwrap_or_default();
+        Self { principal: caller.principal(), credential, peer: peer.filter(|_| caller.means() == Means::Anonymous) }
+    }
+
+    fn key(&self, meter: &Meter) -> Key {
+        let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        meter.key(Scope::Door, &[self.principal, self.credential, &peer])
+    }
+}
+
 /// The counts of a gateway.
 #[derive(Debug)]
 pub struct Counts {
     /// Rates and budgets.
     pub meter: Arc<Meter>,
     doors: Doors,
+    /// Beside the doors, for what ends something.
+    ends: Doors,
     since: Stopwatch,
     /// Where budgets are written down; nowhere when they are shared.
     file: Option<file::Budgets>,
@@ -59,6 +91,7 @@ impl Counts {
         let counts = Self {
             meter: Arc::new(Meter::new(seed)),
             doors: Doors::new(rules),
+            ends: Doors::new(DoorRules { messages: Rate::per_minute(ENDS), offences: u32::MAX, pause_us: 0 }),
             since: Stopwatch::start(),
             file,
             wanted: Notify::new(),
@@ -94,11 +127,11 @@ impl Counts {
 
     /// A message of a client arrives, whatever it is. Nothing when it may come in.
     #[must_use]
-    pub fn knock(&self, principal: &str) -> Option<Turned> {
-        let (why, wait_us, told) = match self.doors.knock(self.meter.key(Scope::Door, &[principal]), self.now().steady_us) {
+    pub fn knock(&self, who: &Who<'_>) -> Option<Turned> {
+        let (why, wait_us, told) = match self.doors.knock(who.key(&self.meter), self.now().steady_us) {
             Knock::In => return None,
             Knock::Again { untold } => {
-                self.calm(principal, untold);
+                self.calm(who.principal, untold);
                 return None;
             }
             Knock::Out { why, wait_us, told } => (why, wait_us, told),
@@ -114,6 +147,12 @@ impl Counts {
         Some(Turned { refusal: Refusal::new(reason, detail).retry_after(wait_us.div_ceil(1000)), untold })
     }
 
+    /// Whether a client may end something that runs, though it may not be listened to otherwise. It has few of those.
+    #[must_use]
+    pub fn may_end(&self, who: &Who<'_>) -> bool {
+        matches!(self.ends.knock(who.key(&self.meter), self.now().steady_us), Knock::In | Knock::Again { .. })
+    }
+
     /// The record hears how it ended.
     fn calm(&self, principal: &str, untold: u32) {
         self.journal.note(&Json::object([
@@ -126,8 +165,8 @@ impl Counts {
 
     /// A limit refused a call of a client; returns whether it is not listened to from now on.
     #[must_use]
-    pub fn offend(&self, principal: &str) -> bool {
-        self.doors.offend(self.meter.key(Scope::Door, &[principal]), self.now().steady_us)
+    pub fn offend(&self, who: &Who<'_>) -> bool {
+        self.doors.offend(who.key(&self.meter), self.now().steady_us)
     }
 
     /// How many clients are not listened to.
@@ -144,10 +183,14 @@ impl Counts {
     }
 
     /// Writes budgets down from time to time, for ever.
-    pub async fn keep(&self) {
+    pub async fn keep(self: &Arc<Self>) {
         loop {
             tokio::time::sleep(WRITE).await;
-            self.write();
+            let own = self.clone();
+            // A slow disk, or another gateway that holds the file, must not hold up calls.
+            if let Err(error) = tokio::task::spawn_blocking(move || own.write()).await {
+                tracing::error!(%error, "budgets were not written down");
+            }
         }
     }
 }
@@ -158,4 +201,31 @@ fn common(redis: &Redis) -> Seed {
     let text = Json::array(["bartizan counts", &redis.prefix, password].map(Json::string));
     let digest = Digest::of_bytes(text.bytes());
     Seed::new(std::array::from_fn(|at| digest.bytes().get(at).copied().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Imagined;
+
+    #[test]
+    fn the_door_tells_applications_certificates_and_nameless_programs_apart() {
+        let meter = Meter::default();
+        let key = |imagined: &Imagined, peer: Option<&str>| {
+            let peer = peer.map(|peer| peer.parse().expect("an address"));
+            Who::of(&imagined.clone().caller(), peer).key(&meter)
+        };
+        let user = |application: &str| Imagined {
+            principal: "oauth:i#alice".to_owned(),
+            application: Some(application.to_owned()),
+            ..Imagined::default()
+        };
+        assert_ne!(key(&user("good"), None), key(&user("rogue"), None));
+        assert_eq!(key(&user("good"), Some("192.0.2.1")), key(&user("good"), Some("192.0.2.2")), "an address is no way out");
+        let mut bound = user("good");
+        bound.strength.certificate = Some("dns:a".into());
+        assert_ne!(key(&bound, None), key(&user("good"), None));
+        let nameless = Imagined { principal: "anonymous:l".to_owned(), means: Some(Means::Anonymous), ..Imagined::default() };
+        assert_ne!(key(&nameless, Some("192.0.2.1")), key(&nameless, Some("192.0.2.2")));
+    }
 }

@@ -7,11 +7,12 @@
 mod resp;
 mod stops;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use bartizan_meter::{Ask, Entry, Sharing};
+use bartizan_meter::{Ask, Entry, Meter, Moment, Sharing};
 use bartizan_monitor::wire::json::Json;
 
 use crate::config::Redis;
@@ -129,33 +130,21 @@ impl Exchange<'_> {
     }
 
     async fn lease(&mut self, asks: Vec<Ask>) -> io::Result<()> {
-        let mut asks = asks.into_iter();
-        loop {
-            let batch: Vec<Ask> = asks.by_ref().take(BATCH).collect();
-            if batch.is_empty() {
-                return Ok(());
-            }
+        let mut asked = Asked { meter: &self.counts.meter, open: asks.into() };
+        while !asked.open.is_empty() {
             let command = |ask: &Ask| {
                 let numbers = [ask.rate.step_us(), ask.rate.burst_us(), ask.owed, ask.wanted, ask.back].map(|number| number.to_string());
                 script(LEASE, self.key("rate", &ask.key.name()), numbers)
             };
-            let commands: Vec<_> = batch.iter().map(command).collect();
-            let answers = self.connection.ask(&commands).await;
-            if answers.is_err() {
-                batch.iter().chain(asks.as_slice()).for_each(|ask| self.counts.meter.forget(ask));
-            }
-            for (ask, answer) in batch.iter().zip(answers?) {
-                match answer.numbers()?.as_slice() {
-                    [granted, wait] => self.counts.meter.settle(ask, (positive(*granted), positive(*wait)), self.counts.now()),
-                    _ => return Err(io::Error::other("Redis answered something else than two numbers")),
-                }
-            }
+            let commands: Vec<_> = asked.open.iter().take(BATCH).map(command).collect();
+            asked.answered(self.connection.ask(&commands).await?, self.counts.now())?;
         }
+        Ok(())
     }
 
     async fn spend(&mut self) -> io::Result<()> {
-        let entries = self.counts.meter.unsaid();
-        for batch in entries.chunks(BATCH) {
+        let mut said = Said { meter: &self.counts.meter, open: self.counts.meter.unsaid().into() };
+        while !said.open.is_empty() {
             let command = |entry: &Entry| {
                 let [calls, bytes, cost] = entry.change.map(|number| number.to_string());
                 script(
@@ -164,19 +153,59 @@ impl Exchange<'_> {
                     [calls, bytes, cost, entry.ends_ms.to_string()],
                 )
             };
-            let commands: Vec<_> = batch.iter().map(command).collect();
-            let answers = self.connection.ask(&commands).await;
-            if answers.is_err() {
-                // Told when there is somebody to tell it to.
-                batch.iter().for_each(|entry| self.counts.meter.unsay(entry));
-            }
-            for (entry, answer) in batch.iter().zip(answers?) {
-                if let [calls, bytes, cost] = *answer.numbers()?.as_slice() {
-                    self.counts.meter.learn(&Entry { change: [calls, bytes, cost], ..*entry }, self.counts.now());
-                }
-            }
+            let commands: Vec<_> = said.open.iter().take(BATCH).map(command).collect();
+            said.answered(self.connection.ask(&commands).await?, self.counts.now())?;
         }
         Ok(())
+    }
+}
+
+/// Questions that wait for their answers. Whatever happens to the connection, none stays open: its key could not be
+/// asked for again.
+struct Asked<'a> {
+    meter: &'a Meter,
+    open: VecDeque<Ask>,
+}
+
+impl Asked<'_> {
+    fn answered(&mut self, answers: Vec<Value>, now: Moment) -> io::Result<()> {
+        for answer in answers {
+            let Some(ask) = self.open.front() else { break };
+            let [granted, wait] = answer.numbers()?;
+            self.meter.settle(ask, (positive(granted), positive(wait)), now);
+            self.open.pop_front();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.open.iter().for_each(|ask| self.meter.forget(ask));
+    }
+}
+
+/// What is said of budgets, until it is answered. What is not is said again, when there is somebody to say it to.
+struct Said<'a> {
+    meter: &'a Meter,
+    open: VecDeque<Entry>,
+}
+
+impl Said<'_> {
+    fn answered(&mut self, answers: Vec<Value>, now: Moment) -> io::Result<()> {
+        for answer in answers {
+            let Some(entry) = self.open.front() else { break };
+            let change = answer.numbers()?;
+            self.meter.learn(&Entry { change, ..*entry }, now);
+            self.open.pop_front();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Said<'_> {
+    fn drop(&mut self) {
+        self.open.iter().for_each(|entry| self.meter.unsay(entry));
     }
 }
 
@@ -189,10 +218,62 @@ fn script<const N: usize>(script: &str, key: String, arguments: [String; N]) -> 
 }
 
 impl Value {
-    fn numbers(self) -> io::Result<Vec<i64>> {
-        match self {
-            Self::List(items) => items.into_iter().map(|item| item.number().ok_or_else(|| io::Error::other("not a number"))).collect(),
-            Self::Number(_) | Self::Text(_) | Self::Nothing => Err(io::Error::other("Redis answered no list")),
-        }
+    /// A list of so many numbers.
+    fn numbers<const N: usize>(self) -> io::Result<[i64; N]> {
+        let strange = |what: &str| io::Error::other(format!("Redis answered {what}"));
+        let Self::List(items) = self else { return Err(strange("no list")) };
+        let numbers: Option<Vec<i64>> = items.iter().map(Self::number).collect();
+        let numbers = numbers.ok_or_else(|| strange("something else than numbers"))?;
+        numbers.try_into().map_err(|_| strange("too many numbers, or too few"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bartizan_meter::{Budget, Call, Class, Of, Period, Rules, Tally};
+
+    use super::*;
+
+    const NOW: Moment = Moment { steady_us: 5, wall_ms: 5 };
+
+    fn call(meter: &Arc<Meter>, name: &str) {
+        let of = Call {
+            client: "c",
+            credential: ["c", ""],
+            session: "s",
+            server: "files",
+            kind: "tool",
+            name,
+            class: Class::Read,
+            per_minute: None,
+            cost: 1,
+            bytes: 1,
+        };
+        let budget = Budget { of: Of::Client, per: Period::Day, calls: Some(100), bytes: None, cost: None };
+        let tally = Tally::new(meter.clone(), NOW);
+        tally.charge(&Rules { budgets: vec![budget], ..Rules::default() }.bill(meter, &of)).expect("within limits");
+        tally.keep();
+    }
+
+    #[test]
+    fn a_malformed_answer_leaves_no_question_open_and_nothing_unsaid() {
+        let meter = Arc::new(Meter::default());
+        meter.share(Sharing::Leases);
+        call(&meter, "a");
+        let mut asked = Asked { meter: &meter, open: meter.asks().into() };
+        let count = asked.open.len();
+        assert!(count > 1, "{count}");
+        let good = || Value::List(vec![Value::Number(0), Value::Number(0)]);
+        assert!(asked.answered(vec![good(), Value::Number(1), good()], NOW).is_err());
+        drop(asked);
+        call(&meter, "a");
+        assert_eq!(meter.asks().len(), count, "every key can be asked for again");
+        let mut said = Said { meter: &meter, open: meter.unsaid().into() };
+        assert_eq!(said.open.len(), 1);
+        assert!(said.answered(vec![good()], NOW).is_err(), "two numbers are not three");
+        drop(said);
+        assert_eq!(meter.unsaid().len(), 1, "it is said again");
     }
 }

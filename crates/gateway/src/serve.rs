@@ -19,8 +19,8 @@ use std::time::Duration;
 use bartizan_monitor::case::{Case, Effect, Facts};
 use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list, watched};
 use bartizan_monitor::journal::Ticket;
-use bartizan_monitor::reason::gateway::{SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::{SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released};
 use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
@@ -101,14 +101,14 @@ pub struct Visit<'a> {
 ///
 /// [`envelope::parse`]: bartizan_monitor::wire::envelope::parse
 pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed, Misread>) -> Option<Reply> {
-    if let Some(turned) = house.counts.knock(visit.talk.caller.principal()) {
-        return Some(door::turn_away(house, &visit, &arrival, turned));
+    if let Some(reply) = door::knock(house, &visit, &arrival) {
+        return Some(reply);
     }
     let (asked, ticket) = open(house, &visit, &arrival);
     let mut call = house.metrics.call();
     let outcome = live(house, &visit, (ticket, &mut call), arrival).await;
     call.ended(&outcome);
-    door::learn(house, visit.talk, &outcome);
+    door::learn(house, &visit, &outcome);
     front::reply(&asked, outcome) // 10
 }
 

@@ -305,10 +305,15 @@ impl Talk {
         Ok(Running { talk: self.clone(), key, cancel })
     }
 
+    /// Whether a request runs under this id.
+    #[must_use]
+    pub fn runs(&self, id: View<'_>) -> bool {
+        held(&self.running).contains_key(&running_key(id))
+    }
+
     /// Cancels a running request.
     pub fn cancel(&self, id: View<'_>) {
-        let key = bartizan_monitor::wire::canonical::text(&Json::of(&id.to_value()));
-        if let Some(cancel) = held(&self.running).get(&key) {
+        if let Some(cancel) = held(&self.running).get(&running_key(id)) {
             cancel.cancel();
         }
     }
@@ -354,6 +359,11 @@ impl Talk {
         let links: Vec<Arc<Link>> = cells.iter().filter_map(|cell| cell.get().cloned()).collect();
         futures_util::future::join_all(links.iter().map(|link| link.end())).await;
     }
+}
+
+/// Under what a request of this id is known while it runs.
+fn running_key(id: View<'_>) -> String {
+    bartizan_monitor::wire::canonical::text(&Json::of(&id.to_value()))
 }
 
 /// A request that is running; it ends by being dropped.

@@ -40,6 +40,7 @@ use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::{Era, Version};
 
 use crate::secrets::{Source, Speaker};
+use circuit::Trying;
 use desk::{Desk, Slot, Waits};
 
 /// Who hears what a server says before, beside and instead of an answer.
@@ -226,15 +227,17 @@ impl Link {
         ear: &dyn Listener,
         ended: impl Future<Output = Refusal>,
     ) -> Result<Answer, Refusal> {
-        let attempt = match self.server.attempt() {
+        let attempt = match self.server.attempt(recorded.case().caller().principal(), Trying::Call) {
             Ok(attempt) => attempt,
             Err(refusal) => return Err(recorded.failed(refusal)),
         };
         // From here on it is made: what it takes of limits is spent.
         recorded.case().facts().tally.keep();
+        // Who gave the call up comes first: what becomes of a conversation that is over says nothing about the server.
         let outcome = tokio::select! {
-            outcome = self.converse(&recorded, ear) => outcome,
+            biased;
             refusal = ended => Err(refusal),
+            outcome = self.converse(&recorded, ear) => outcome,
         };
         attempt.ended(outcome.as_ref().err());
         match outcome {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::budget::{Period, Spent, signed};
+use crate::budget::{Begun, Period, Spent, signed};
 use crate::key::Key;
 use crate::meter::Meter;
 use crate::moment::Moment;
@@ -20,7 +20,7 @@ pub struct Tally {
 #[derive(Debug, Default)]
 struct Taken {
     rates: Vec<(Key, Rate)>,
-    budgets: Vec<(Key, Spent)>,
+    budgets: Vec<(Key, Begun, Spent)>,
     kept: bool,
 }
 
@@ -67,28 +67,36 @@ impl Tally {
         let now_us = self.now.steady_us;
         for (at, (key, rate, what)) in bill.rates.iter().enumerate() {
             let Err(wait) = self.meter.take(*key, *rate, now_us) else { continue };
-            self.back(bill, at, 0);
+            self.back(bill, at, &[]);
             let Some(wait_us) = wait else { return Err(Short::Lost) };
             // Honest: when this time has passed, none of the others is in the way either.
             let others = bill.rates.iter().skip(at + 1).map(|(key, rate, _)| self.meter.wait(*key, *rate, now_us));
             let wait_us = others.max().unwrap_or_default().max(wait_us);
             return Err(Short::Rate { what: format!("{} {what}", rate.count()), wait_ms: wait_us.div_ceil(1000) });
         }
-        for (at, (key, per, cap)) in bill.budgets.iter().enumerate() {
-            let Err(wait_ms) = self.meter.book.spend(*key, (*per, *cap), bill.price, self.now.wall_ms) else { continue };
-            self.back(bill, bill.rates.len(), at);
-            return Err(Short::Budget { per: *per, wait_ms: (*per != Period::Session).then_some(wait_ms) });
+        let mut budgets = Vec::with_capacity(bill.budgets.len());
+        for (key, per, cap) in &bill.budgets {
+            match self.meter.book.spend(*key, (*per, *cap), bill.price, self.now.wall_ms) {
+                Ok(begun) => budgets.push((*key, begun, bill.price)),
+                Err(wait_ms) => {
+                    self.back(bill, bill.rates.len(), &budgets);
+                    return Err(Short::Budget { per: *per, wait_ms: (*per != Period::Session).then_some(wait_ms) });
+                }
+            }
         }
         let mut taken = self.taken();
         taken.rates.extend(bill.rates.iter().map(|(key, rate, _)| (*key, *rate)));
-        taken.budgets.extend(bill.budgets.iter().map(|(key, ..)| (*key, bill.price)));
+        taken.budgets.extend(budgets);
         Ok(())
     }
 
-    fn back(&self, bill: &Bill, rates: usize, budgets: usize) {
+    fn back(&self, bill: &Bill, rates: usize, budgets: &[(Key, Begun, Spent)]) {
         bill.rates.iter().take(rates).for_each(|(key, rate, _)| self.meter.give_back(*key, *rate));
-        let minus = signed(bill.price).map(i64::wrapping_neg);
-        bill.budgets.iter().take(budgets).for_each(|(key, ..)| self.meter.book.change(*key, minus));
+        budgets.iter().for_each(|taken| self.unspend(taken));
+    }
+
+    fn unspend(&self, (key, begun, price): &(Key, Begun, Spent)) {
+        self.meter.book.change(*key, *begun, signed(*price).map(i64::wrapping_neg));
     }
 
     /// The call is made: what was taken is spent.
@@ -99,18 +107,18 @@ impl Tally {
     /// The answer has so many bytes.
     pub fn answered(&self, bytes: usize) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.taken().budgets.iter().for_each(|(key, _)| self.meter.book.change(*key, [0, bytes, 0]));
+        self.taken().budgets.iter().for_each(|(key, begun, _)| self.meter.book.change(*key, *begun, [0, bytes, 0]));
     }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        let taken = self.taken.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let taken = std::mem::take(self.taken.get_mut().unwrap_or_else(PoisonError::into_inner));
         if taken.kept {
             return;
         }
         taken.rates.iter().for_each(|(key, rate)| self.meter.give_back(*key, *rate));
-        taken.budgets.iter().for_each(|(key, price)| self.meter.book.change(*key, signed(*price).map(i64::wrapping_neg)));
+        taken.budgets.iter().for_each(|taken| self.unspend(taken));
     }
 }
 

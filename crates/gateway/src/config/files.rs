@@ -1,9 +1,10 @@
 //! Files that the gateway owns: private, replaced whole or not at all.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
@@ -87,12 +88,44 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Moves a file that cannot be used out of the way, under the same name with `.broken`, for a person to look at.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".broken");
+    let aside = PathBuf::from(name);
+    #[expect(clippy::disallowed_methods, reason = "the module that owns the gateway's files")]
+    std::fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    #[expect(clippy::disallowed_methods, reason = "the module that owns the gateway's files")]
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
 /// Takes a lock that other processes respect, waits for it, and holds it until the value is dropped.
 pub fn hold(path: &Path) -> io::Result<File> {
-    #[expect(clippy::disallowed_methods, reason = "the module that owns the gateway's files")]
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = lock_file(path)?;
     file.lock()?;
     Ok(file)
+}
+
+/// How long to wait between two looks at a lock that somebody else has.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The same, but waits no longer than this: whoever holds it may hang.
+pub fn hold_within(path: &Path, patience: Duration) -> io::Result<File> {
+    let file = lock_file(path)?;
+    let looks = patience.as_millis() / LOOK.as_millis();
+    for look in 0..=looks {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if look < looks => std::thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "somebody else holds the lock"))
 }
 
 /// A directory of the gateway's own: made if it is missing, refused if others may write to it.

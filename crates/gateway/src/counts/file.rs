@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use bartizan_meter::{Entry, Key, Meter, Moment, Seed};
@@ -14,6 +15,10 @@ use crate::config::files::{self, Mark};
 const FILE: &str = "budgets.json";
 const LOCK: &str = "budgets.lock";
 const MAX_FILE: u64 = 256 * 1024 * 1024;
+/// How long to wait for another gateway to let go of the file.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The same before anything is served: what was spent before is worth waiting for.
+const AT_FIRST: Duration = Duration::from_secs(10);
 
 /// What is in the file.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -37,7 +42,7 @@ impl Budgets {
     /// The file of a state directory. One that cannot be read is begun anew, and the log says so.
     pub(super) fn open(state: &Path) -> Self {
         let mut budgets = Self { state: state.to_owned(), seed: Key::default(), seen: std::sync::Mutex::new(Mark::Missing) };
-        let known = budgets.locked(|content| Ok(Key::read(&content.seed)));
+        let known = budgets.locked(AT_FIRST, |content| Ok(Key::read(&content.seed)));
         // What is in it was not heard yet.
         *budgets.seen() = Mark::Missing;
         match known {
@@ -64,7 +69,7 @@ impl Budgets {
         if unsaid.is_empty() && Mark::of(&self.path()) == *self.seen() {
             return;
         }
-        let merged = self.locked(|content| {
+        let merged = self.locked(PATIENCE, |content| {
             content.spent.retain(|_, [_, ends, ..]| u64::try_from(*ends).is_ok_and(|ends| ends > now.wall_ms));
             unsaid.iter().for_each(|entry| add(content, entry));
             Ok(content.spent.iter().filter_map(|(key, row)| entry(key, *row)).collect::<Vec<_>>())
@@ -86,17 +91,24 @@ impl Budgets {
         self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// What takes the place of a file that cannot be read, which is moved aside. Under the same secret everybody goes on
+    /// counting what is known.
+    fn anew(&self, error: &io::Error) -> Content {
+        let legible = files::read(&self.path(), MAX_FILE).ok().and_then(|text| legible_seed(&text));
+        let aside = files::set_aside(&self.path()).map_or_else(|error| error.to_string(), |path| path.display().to_string());
+        tracing::error!(%error, %aside, "the file of budgets cannot be read: it was moved aside, and is begun anew");
+        Content { seed: legible.map(Key::name).unwrap_or_default(), spent: BTreeMap::new() }
+    }
+
     /// Reads, changes and writes the file, while no other gateway does.
-    fn locked<T>(&self, change: impl FnOnce(&mut Content) -> io::Result<T>) -> io::Result<T> {
+    fn locked<T>(&self, patience: Duration, change: impl FnOnce(&mut Content) -> io::Result<T>) -> io::Result<T> {
         files::private_directory(&self.state)?;
-        let _held = files::hold(&self.state.join(LOCK))?;
-        let mut content = read(&self.path()).unwrap_or_else(|error| {
-            tracing::error!(%error, "the file of budgets cannot be read, and is begun anew");
-            Content::default()
-        });
+        let _held = files::hold_within(&self.state.join(LOCK), patience)?;
+        let mut content = read(&self.path()).unwrap_or_else(|error| self.anew(&error));
         if Key::read(&content.seed).is_none() {
-            let fresh = random().ok_or_else(|| io::Error::other("no random numbers"))?;
-            let seed = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
+            let known = Some(self.seed).filter(|seed| *seed != Key::default()).map(Key::name);
+            let fresh = || Some(random()?.iter().map(|byte| format!("{byte:02x}")).collect());
+            let seed = known.or_else(fresh).ok_or_else(|| io::Error::other("no random numbers"))?;
             content = Content { seed, spent: BTreeMap::new() };
         }
         let changed = change(&mut content)?;
@@ -111,6 +123,13 @@ pub(super) fn random() -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).ok()?;
     Some(bytes)
+}
+
+/// The secret in what is left of a file.
+fn legible_seed(text: &str) -> Option<Key> {
+    let (_, rest) = text.split_once("\"seed\":\"")?;
+    let (seed, _) = rest.split_once('"')?;
+    Key::read(seed)
 }
 
 fn read(path: &Path) -> io::Result<Content> {
@@ -195,11 +214,33 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_begun_anew() {
+    fn a_broken_file_is_kept_aside_and_begun_anew_under_the_same_secret() {
         let dir = tempfile::tempdir().expect("dir");
-        files::replace(&dir.path().join(FILE), b"{", files::Readers::Owner).expect("written");
+        let path = dir.path().join(FILE);
+        let breaks = |text: &str| files::replace(&path, text.as_bytes(), files::Readers::Owner).expect("written");
+        let read = |name: &str| files::read(&dir.path().join(name), MAX_FILE).expect("read");
+        breaks("{");
         let budgets = Budgets::open(dir.path());
         assert_ne!(budgets.seed, Key::default());
-        assert_eq!(Budgets::open(dir.path()).seed, budgets.seed);
+        assert_eq!((Budgets::open(dir.path()).seed, read("budgets.json.broken").as_str()), (budgets.seed, "{"));
+        let half = read(FILE).replace("\"spent\"", "");
+        breaks(&half);
+        assert_eq!((Budgets::open(dir.path()).seed, read("budgets.json.broken")), (budgets.seed, half));
+        breaks("");
+        budgets.locked(PATIENCE, |_| Ok(())).expect("begun anew");
+        assert_eq!(Budgets::open(dir.path()).seed, budgets.seed, "who runs knows it");
+    }
+
+    #[test]
+    fn a_lock_that_somebody_keeps_holds_nobody_up_for_long_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().expect("dir");
+        let now = Moment { steady_us: 1, wall_ms: 1_795_242_240_123 };
+        let budgets = Budgets::open(dir.path());
+        let meter = Arc::new(Meter::new(budgets.seed()));
+        assert!(call(&meter, now));
+        let held = files::hold(&dir.path().join(LOCK)).expect("held");
+        budgets.exchange(&meter, now);
+        drop(held);
+        assert_eq!(meter.unsaid().len(), 1, "it is said later");
     }
 }

@@ -35,6 +35,12 @@ impl Ask {
         Self { link: Arc::downgrade(link), id, open: true }
     }
 
+    /// The request of a server that is perhaps gone.
+    #[cfg(test)]
+    pub(crate) fn lost(link: Weak<Link>, id: Id) -> Self {
+        Self { link, id, open: false }
+    }
+
     /// Who asked, if it is still there.
     #[must_use]
     pub fn link(&self) -> Option<Arc<Link>> {

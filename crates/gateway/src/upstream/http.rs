@@ -43,6 +43,8 @@ pub(super) struct Pipe {
     speaker: Speaker,
     session: Mutex<Option<HeaderValue>>,
     alive: AtomicBool,
+    /// Ended by the gateway, and not for what the server did.
+    dismissed: AtomicBool,
     /// Cancelled when the conversation is over: nothing of it may wait for the server any more.
     over: CancellationToken,
     /// Who reads the standalone stream.
@@ -72,6 +74,7 @@ impl Pipe {
             speaker,
             session: Mutex::new(None),
             alive: AtomicBool::new(true),
+            dismissed: AtomicBool::new(false),
             over: CancellationToken::new(),
             ear: Mutex::default(),
         }
@@ -92,7 +95,10 @@ impl Pipe {
         tokio::select! {
             biased;
             done = work => done,
-            () = self.over.cancelled() => Err(self.server.unreachable("the conversation with it is over")),
+            () = self.over.cancelled() => Err(match self.dismissed.load(Ordering::Acquire) {
+                true => self.server.over(),
+                false => self.server.unreachable("the conversation with it was cut off"),
+            }),
         }
     }
 
@@ -155,6 +161,7 @@ impl Pipe {
 
     /// Ends the session at the server, where there is one. Afterwards nothing reads from the server.
     pub(super) async fn end(&self) {
+        self.dismissed.store(true, Ordering::Release);
         self.cut();
         let ear = self.ear.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(ear) = ear {

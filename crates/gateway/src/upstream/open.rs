@@ -10,6 +10,7 @@ use bartizan_monitor::wire::envelope::Outcome;
 use bartizan_monitor::wire::json::{Json, View};
 use bartizan_monitor::wire::version::{Era, Version};
 
+use super::circuit::Trying;
 use super::desk::Desk;
 use super::server::NO;
 use super::{Capabilities, Hello, Holder, Link, Listener, Pipe, Probe, Server, http, patience, shelf, stdio};
@@ -19,15 +20,12 @@ impl Link {
     /// Opens a link for `holder`, a principal: starts or reaches the server and introduces the gateway.
     pub async fn open(server: &Arc<Server>, hello: &Hello, listener: Arc<dyn Listener>, holder: &Holder) -> Result<Arc<Self>, Refusal> {
         server.gate.prepare(&server.settings).await?;
-        let attempt = server.attempt()?;
+        let attempt = server.attempt(&holder.principal, Trying::Opening)?;
         let limit = server.settings.start_timeout;
         let opened = tokio::time::timeout(limit, Self::introduce(server, hello, listener, holder)).await;
         let opened =
             opened.unwrap_or_else(|_| Err(server.unreachable(format_args!("no answer to the introduction within {} s", limit.as_secs()))));
-        // That it starts does not say that it answers calls: only a failure counts.
-        if let Err(refusal) = &opened {
-            attempt.ended(Some(refusal));
-        }
+        attempt.ended(opened.as_ref().err());
         opened.inspect(|link| server.linked(link))
     }
 
@@ -126,7 +124,7 @@ impl Link {
         let probe = Probe::Initialize { version, capabilities: capabilities.clone() };
         let result = match self.ask(&probe, self.later()).await? {
             Outcome::Result(result) => result,
-            Outcome::Error(error) => return Err(self.server.unreachable(format_args!("initialize was refused: {}", message_of(&error)))),
+            Outcome::Error(error) => return Err(self.server.invalid(format_args!("initialize was refused: {}", message_of(&error)))),
         };
         let named = result.view().get("protocolVersion").and_then(View::as_str).unwrap_or_default();
         self.version = Version::read(&named)

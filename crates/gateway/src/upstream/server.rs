@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::reason::gateway::{UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM_UNREACHABLE};
+use bartizan_monitor::reason::gateway::{UPSTREAM_CANCELLED, UPSTREAM_ERA, UPSTREAM_INVALID, UPSTREAM_UNREACHABLE};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::version::Version;
 
@@ -164,6 +164,11 @@ impl Server {
 
     pub(super) fn legacy_only(&self) -> Refusal {
         Refusal::new(UPSTREAM_ERA, format!("{} does not speak {}", self.name(), Version::NEWEST))
+    }
+
+    /// What runs in a conversation that the gateway ended is given up; that says nothing about the server.
+    pub(super) fn over(&self) -> Refusal {
+        Refusal::new(UPSTREAM_CANCELLED, format!("{}: the conversation with it is over", self.name()))
     }
 
     pub(crate) fn unreachable(&self, detail: impl std::fmt::Display) -> Refusal {

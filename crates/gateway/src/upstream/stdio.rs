@@ -1,12 +1,13 @@
 //! Servers that are started here and spoken to over their standard input and output.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::reason::gateway::{SERVE_SHARE, UPSTREAM_TOO_LARGE};
+use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_SHARE, UPSTREAM_TOO_LARGE};
 use bartizan_monitor::wire::envelope::{self, Outcome};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
@@ -36,30 +37,46 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long a line of standard error may be in the log.
 const LOG_LINE: u64 = 4096;
 
-/// How long to wait before the next start: doubles with every start that failed.
+/// How long a principal waits before the next start: doubles with every start of its that failed. One client's crashes
+/// do not delay another's start.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
-    failures: AtomicU32,
+    failures: Mutex<HashMap<Arc<str>, u32>>,
 }
 
+/// For how many principals failed starts are remembered.
+const MAX_FAILING: usize = 1024;
+
 impl Backoff {
-    fn pause(&self) -> Duration {
-        match self.failures.load(Ordering::Relaxed) {
-            0 => Duration::ZERO,
-            failures => Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(MAX_PAUSE),
+    fn failures(&self) -> MutexGuard<'_, HashMap<Arc<str>, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pause(&self, holder: &Arc<str>) -> Duration {
+        match self.failures().get(holder) {
+            None => Duration::ZERO,
+            Some(failures) => {
+                Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(MAX_PAUSE)
+            }
         }
     }
 
-    fn ended_after(&self, lived: Duration) {
-        if lived < SETTLED {
-            self.failures.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.failures.store(0, Ordering::Relaxed);
+    fn ended_after(&self, holder: &Arc<str>, lived: Duration) {
+        if lived >= SETTLED {
+            return self.settled(holder);
+        }
+        let mut failures = self.failures();
+        if failures.len() >= MAX_FAILING {
+            failures.retain(|_, failures| *failures > 1);
+        }
+        if failures.len() < MAX_FAILING || failures.contains_key(holder) {
+            let failures = failures.entry(holder.clone()).or_default();
+            *failures = failures.saturating_add(1);
         }
     }
 
-    fn settled(&self) {
-        self.failures.store(0, Ordering::Relaxed);
+    fn settled(&self, holder: &Arc<str>) {
+        self.failures().remove(holder);
     }
 }
 
@@ -113,10 +130,10 @@ impl Pipe {
     /// Starts the server, after the pause that its failures ask for.
     pub(super) async fn start(server: &Arc<Server>, desk: &Arc<Desk>, version: Version, holder: &Arc<str>) -> Result<Self, Refusal> {
         let share = server.children.take(holder, 1).map_err(|full| match full {
-            Full::All => server.unreachable("as many processes of it are running as may run"),
+            Full::All => Refusal::new(SERVE_BUSY, format!("limits.children_per_server: {}", server.name())).retry_after(1000),
             Full::Own => Refusal::new(SERVE_SHARE, format!("limits.children_per_principal: {} for {holder}", server.name())),
         })?;
-        tokio::time::sleep(server.backoff.pause()).await;
+        tokio::time::sleep(server.backoff.pause(holder)).await;
         // Looked at as late as can be: what is started is what was looked at.
         let environment = server.environment().await?;
         let mut launch = launch(server, &environment)?;
@@ -144,8 +161,9 @@ impl Pipe {
         let (inlet, lines) = mpsc::channel(64);
         tokio::spawn(write_lines(stdin, lines, state.clone()));
         let log = tokio::spawn(log(server.clone(), stderr, state.clone()));
-        tokio::spawn(settle(server.clone(), Arc::downgrade(&state)));
-        let reader = Reader { server: server.clone(), desk: desk.clone(), state: state.clone(), log, _share: share, _egress: egress };
+        tokio::spawn(settle(server.clone(), holder.clone(), Arc::downgrade(&state)));
+        let (holder, desk) = (holder.clone(), desk.clone());
+        let reader = Reader { server: server.clone(), desk, state: state.clone(), log, holder, _share: share, _egress: egress };
         tokio::spawn(reader.run(stdout));
         Ok(Self { server: server.clone(), inlet, state, environment })
     }
@@ -230,10 +248,10 @@ async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Bytes>, st
 }
 
 /// A server that lives for a while has started: its earlier failures count no more.
-async fn settle(server: Arc<Server>, state: Weak<State>) {
+async fn settle(server: Arc<Server>, holder: Arc<str>, state: Weak<State>) {
     tokio::time::sleep(SETTLED).await;
     if state.upgrade().is_some_and(|state| state.alive.load(Ordering::Acquire)) {
-        server.backoff.settled();
+        server.backoff.settled(&holder);
     }
 }
 
@@ -259,6 +277,7 @@ struct Reader {
     desk: Arc<Desk>,
     state: Arc<State>,
     log: tokio::task::JoinHandle<()>,
+    holder: Arc<str>,
     _share: Share<Arc<str>>,
     /// Its way to other machines ends with it.
     _egress: Option<Egress>,
@@ -274,8 +293,10 @@ impl Reader {
         if !words.is_empty() {
             why.detail = format!("{}; its last words: {words}", why.detail);
         }
-        if !self.state.dismissed.load(Ordering::Acquire) {
-            self.server.backoff.ended_after(started.elapsed());
+        if self.state.dismissed.load(Ordering::Acquire) {
+            why = self.server.over();
+        } else {
+            self.server.backoff.ended_after(&self.holder, started.elapsed());
             tracing::warn!(server = %self.server.name(), detail = %why.detail, "a server ended");
         }
         *self.state.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
@@ -350,4 +371,20 @@ fn launch(server: &Server, environment: &Environment) -> Result<Launch, Refusal>
         directory: directory.clone(),
         confinement: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crashes_of_one_client_delay_nobody_else() {
+        let (backoff, rogue, other) = (Backoff::default(), Arc::from("rogue"), Arc::from("other"));
+        for _ in 0..3 {
+            backoff.ended_after(&rogue, Duration::ZERO);
+        }
+        assert_eq!((backoff.pause(&rogue), backoff.pause(&other)), (Duration::from_millis(400), Duration::ZERO));
+        backoff.ended_after(&rogue, SETTLED);
+        assert_eq!(backoff.pause(&rogue), Duration::ZERO);
+    }
 }
