@@ -126,7 +126,7 @@ impl Rules {
         let entities = Entities::from_entities([client, target], None).map_err(|error| error.to_string())?;
         let context = Context::from_pairs([("environment".to_owned(), text(environment))]).map_err(|error| error.to_string())?;
         let request = request(&names, context)?;
-        let shelves = || self.shelves(action, [None, Some(names[2].clone()), server.clone()]);
+        let shelves = || self.shelves(action, [Some(names[2].clone()), server.clone()]);
         let ask = |set: &PolicySet| Authorizer::new().is_authorized(&request, set, &entities);
         let mut known = Known {
             outcome: Outcome::default(),

@@ -129,6 +129,15 @@ fn time_network_transport_environment_and_labels_are_seen() {
 }
 
 #[test]
+fn a_server_asks_under_rules_that_look_at_the_moment() {
+    let control = control("permit (principal, action, resource); forbid (principal, action, resource) when { context.labels.contains(\"private\") };");
+    let private = Facts { labels: Labels { private: true, untrusted: false }, ..facts() };
+    let asked = |facts: &Facts| control.asked(&caller(), facts, ("files", Some(Method::Elicitation))).expect("no fault");
+    assert!(matches!(asked(&facts()), Verdict::Pass));
+    assert!(matches!(asked(&private), Verdict::Deny(refusal) if refusal.reason == FORBID));
+}
+
+#[test]
 fn every_moment_is_written_as_a_date() {
     let permit = control("permit (principal, action, resource) when { context.now == datetime(\"2000-02-29T23:59:59.999Z\") };");
     let tool = item("a", Effect::Read);
