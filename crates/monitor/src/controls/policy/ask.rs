@@ -165,6 +165,16 @@ impl Rules {
         }
         let context = Context::from_pairs(pairs).map_err(|error| error.to_string())?;
         let request = request(&known.names, context)?;
+        let missed = known.keys.iter().filter(|(holder, key)| moment.arguments.is_some_and(|all| misses(holder, key, all)));
+        for (holder, key) in missed {
+            let looks = |id: &PolicyId| self.get(id).is_some_and(|rule| rule.uses.keys.iter().any(|own| own.0 == *holder && own.1 == *key));
+            let what = if holder == "numbers" { "no whole number of 64 bits" } else { "no array" };
+            let ids = known.open.policies().map(|rule| rule.id()).filter(|id| looks(id));
+            outcome.errors.extend(ids.map(|id| (id.clone(), format!("the argument {key:?} is {what}"))));
+        }
+        if outcome.is_final() {
+            return Ok(outcome);
+        }
         let held;
         let entities = if known.keys.is_empty() {
             &known.entities
@@ -320,11 +330,20 @@ fn arguments(keys: &BTreeSet<(String, String)>, moment: Moment<'_>) -> Result<Ve
     };
     Ok(vec![
         entity("Arguments", of("arguments", |value| Some(Value::new_string(written(value)))))?,
-        entity("Numbers", of("numbers", |value| (value.kind() == Shape::Number).then(|| value.as_i64()).flatten().map(Value::new_long)))?,
+        entity("Numbers", of("numbers", |value| value.as_whole().map(Value::new_long)))?,
         entity("Lists", of("lists", |value| {
             (value.kind() == Shape::Array).then(|| Value::new_set(value.items().map(|item| Value::new_string(written(item)))))
         }))?,
     ])
+}
+
+/// Whether an argument is there that its holder cannot show. A rule would take it for absent, and what it forbids would pass.
+fn misses(holder: &str, key: &str, arguments: View<'_>) -> bool {
+    find(arguments, key).is_some_and(|value| match holder {
+        "numbers" => value.as_whole().is_none(),
+        "lists" => value.kind() != Shape::Array,
+        _ => false,
+    })
 }
 
 /// A member by its name, or anything by a JSON Pointer (RFC 6901).
