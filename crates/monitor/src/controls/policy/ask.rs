@@ -7,7 +7,7 @@ use cedar_policy::{RestrictedExpression as Value, RestrictedExpression};
 
 use super::rules::{Rules, uid};
 use super::step::Steps;
-use crate::case::{Caller, Effect, Facts, Item, Kind, Means, Strength};
+use crate::case::{Caller, Effect, Facts, Item, Kind, Strength};
 use crate::lock::{Confirm, Returns};
 use crate::wire::canonical;
 use crate::wire::json::{Json, Kind as Shape, View};
@@ -258,9 +258,7 @@ fn client(caller: &Caller, strength: &Strength) -> Result<Entity, String> {
         ("groups".to_owned(), Value::new_set(groups().map(|group| text(group)))),
         ("secondFactor".to_owned(), Value::new_bool(strength.second_factor)),
     ];
-    // `token:LABEL#ID`: the id changes when a token is rotated, the label does not.
-    let label = caller.principal().strip_prefix("token:").filter(|_| caller.means() == Means::Token);
-    members.extend(label.and_then(|rest| rest.split('#').next()).map(|label| ("label".to_owned(), text(label))));
+    members.extend(caller.label().map(|label| ("label".to_owned(), text(label))));
     let application = badge.and_then(|badge| badge.application.as_deref());
     members.extend(application.map(|application| ("application".to_owned(), text(application))));
     members.extend(strength.certificate.as_deref().map(|name| ("certificate".to_owned(), text(name))));
