@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bartizan_tests::gateway::Stage;
 use bartizan_tests::process::eventually;
-use bartizan_tests::script::Script;
+use bartizan_tests::script::{Act, Script};
 use serde_json::{Value, json};
 
 const RULES: &str = r#"@id("ops")
@@ -255,4 +255,67 @@ fn policy_files_are_read_again() {
     assert!(may(), "the old policy stays in force");
     let changed = stage.journal().of("policy").next().cloned().expect("an event");
     assert!(changed["old"] != changed["new"] && changed["new"].is_string(), "{changed}");
+}
+
+/// What was read in one session, at one endpoint, with one token, is known in every other of the same principal.
+#[test]
+fn labels_follow_the_principal_and_not_its_session_endpoint_or_token() {
+    let stage = stage(
+        r#"permit (principal, action, resource);
+forbid (principal, action == Action::"call", resource) when { resource.effect == "write" && context.labels.contains("untrusted") };"#,
+    );
+    let gateway = stage.serve();
+    let token = stage.token("ops", &[]);
+    let call = |token: &str, place: &str, name: &str| {
+        let answer = gateway.visitor(token).at(place).initialize().request("tools/call", &json!({"name": name, "arguments": {}}));
+        String::from_utf8_lossy(&answer.body).into_owned()
+    };
+    let denied = |answer: String| answer.contains("policy.forbid");
+    assert!(!denied(call(&token.text, "/mcp/files", "b")), "nothing was read");
+    call(&token.text, "/mcp/files", "a");
+    assert!(denied(call(&token.text, "/mcp/files", "b")), "another session");
+    assert!(denied(call(&token.text, "/mcp", "files__b")), "another endpoint");
+    let rotated = String::from_utf8(stage.output(&["token", "rotate", &token.id]).stdout).expect("text");
+    assert!(denied(call(rotated.trim(), "/mcp/files", "b")), "another token of the same label");
+    let other = stage.token("other", &[]).text;
+    assert!(!denied(call(&other, "/mcp/files", "b")), "another principal");
+}
+
+/// While a server is down, what is hidden is still told like what does not exist.
+#[test]
+fn what_is_hidden_looks_like_the_missing_while_its_server_is_down() {
+    let stage = stage(RULES);
+    let mut down = Script::with_tools(["a", "b", "c"]);
+    down.on.insert("start".to_owned(), vec![Act::Exit(1)]);
+    stage.script("files", &down);
+    let gateway = stage.serve();
+    let token = stage.token("reader", &[]).text;
+    let visitor = gateway.visitor(&token).at("/mcp").initialize();
+    let call = |name: &str| {
+        let answer = visitor.clone().request("tools/call", &json!({"name": name, "arguments": {}}));
+        (answer.status(), String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    let missing = call("files__nothing");
+    assert!(missing.1.contains("catalog.unknown"), "{missing:?}");
+    assert!(call("files__a").1.contains("upstream."), "what is seen is told of");
+    assert_eq!(call("files__b"), missing);
+}
+
+/// A rule about the client's network holds for what a server asks, too.
+#[test]
+fn a_servers_question_comes_with_the_peer_of_its_call() {
+    let stage = stage(
+        r#"permit (principal, action, resource);
+forbid (principal, action == Action::"ask-elicit", resource) when { context has peer && context.peer.isLoopback() };"#,
+    );
+    let mut script = Script::with_tools(["a", "b", "c"]);
+    let ask = r#"{"jsonrpc":"2.0","id":71,"method":"elicitation/create","params":{"message":"Which?","requestedSchema":{"type":"object","properties":{}}}}"#;
+    script.on.insert("tools/call a".to_owned(), vec![Act::Line(ask.to_owned()), Act::Wait(300), Act::Answer(json!({"content": []}))]);
+    stage.script("files", &script);
+    let gateway = stage.serve();
+    let visitor = gateway.visitor(&stage.token("ops", &[]).text).at("/mcp/files").initialize();
+    drop(visitor.request("tools/call", &json!({"name": "a", "arguments": {}})));
+    let heard = || stage.journal().0.into_iter().find(|line| line["event"] == "heard" && line["method"] == "elicitation/create");
+    eventually("the question is recorded", || heard().is_some());
+    assert_eq!(heard().expect("a line")["detail"], "policy.forbid");
 }

@@ -8,15 +8,17 @@ mod local;
 mod notes;
 mod place;
 mod run;
+mod seen;
 mod task;
 pub(crate) use place::no_room;
 pub use run::{ServeError, run_http, run_stdio};
+pub(crate) use seen::said;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_monitor::case::{Case, Effect, Facts};
+use bartizan_monitor::case::{Case, Effect, Facts, Item};
 use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list, watched};
 use bartizan_monitor::journal::Ticket;
 use bartizan_monitor::reason::Refusal;
@@ -83,6 +85,8 @@ pub struct House {
     pub places: Places,
     /// What is counted over all calls.
     pub counts: Arc<Counts>,
+    /// What callers have seen.
+    seen: seen::Seen,
     draining: CancellationToken,
 }
 
@@ -104,6 +108,7 @@ pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed
     if let Some(reply) = door::knock(house, &visit, &arrival) {
         return Some(reply);
     }
+    visit.talk.came_from(visit.peer);
     let (asked, ticket) = open(house, &visit, &arrival);
     let mut call = house.metrics.call();
     let outcome = live(house, &visit, (ticket, &mut call), arrival).await;
@@ -128,20 +133,27 @@ async fn live(
     let ((), ticket) = closing(house.identity.still(&talk.caller, clock::now_ms()), ticket)?;
     let facts = facts(house, visit, &ticket);
     let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
-    let (case, ticket) = closing(snapshot.catalog.case(parsed, &talk.caller, place, facts), ticket)?; // 4
+    let meant = snapshot.catalog.meant(&parsed, place.naming, &menus);
+    let case = snapshot.catalog.case(parsed, &talk.caller, place, facts).map_err(|refusal| veil(&snapshot, talk, meant, refusal));
+    let (case, ticket) = closing(case, ticket)?; // 4
     case.server().into_iter().for_each(|server| call.concerns(server, case.effect()));
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
     house.counts.nudge();
     let admitted = consult::ask(ruling)?; // 6
     let recorded = record(house, admitted).await?; // 7
     let begun = recorded.case().tool().map(|tool| Owner { server: tool.server.clone(), tool: Some(tool.pin.name.as_str().into()) });
-    let returns = recorded.case().item().map(|item| item.pin.contract.returns());
+    let labels = recorded.case().server().map(|server| said(&snapshot, Some(recorded.case()), server));
     let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, guest).await? else { return Ok(None) }; // 8
     let released = snapshot.monitor.release(answer)?; // 9
-    // Before anybody reads it: whatever follows from it comes later.
-    returns.into_iter().for_each(|returns| talk.label_with(returns));
+    house.releases(&talk.caller, labels.unwrap_or_default());
     task::learn(talk, begun, &released);
     Ok(Some(released))
+}
+
+/// What is hidden from a caller is refused like what does not exist, also while its server is down.
+fn veil(snapshot: &Snapshot, talk: &Talk, (meant, uri): (Vec<Item>, Option<Json>), refusal: Refusal) -> Refusal {
+    let hidden = !meant.is_empty() && meant.iter().all(|item| snapshot.monitor.hides(&talk.caller, item));
+    if hidden { refusal.veiled(uri) } else { refusal }
 }
 
 /// What is needed to answer a message, whatever becomes of it.
@@ -195,7 +207,7 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
 
 fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
     let (session, stops) = (visit.talk.label.clone(), house.stops.now());
-    let (labels, tally, transport) = (visit.talk.labels(), house.counts.tally(), visit.talk.transport);
+    let (labels, tally, transport) = (house.labels(&visit.talk.caller), house.counts.tally(), visit.talk.transport);
     Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally }
 }
 
@@ -253,6 +265,7 @@ impl House {
             lists: lists::Lists::default(),
             counts,
             places,
+            seen: seen::Seen::default(),
             draining: CancellationToken::new(),
         })
     }

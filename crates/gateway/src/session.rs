@@ -12,13 +12,13 @@ pub use ear::{Ear, Interim, InterimSender, ListenEar};
 pub use endpoint::Endpoint;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bartizan_monitor::case::{Caller, Labels};
+use bartizan_monitor::case::Caller;
 use bartizan_monitor::catalog::{Menu, Owner, is_list};
-use bartizan_monitor::lock::Returns;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::SERVE_SUSPENDED;
 use bartizan_monitor::wire::ID_IN_USE;
@@ -109,7 +109,7 @@ pub struct Talk {
     tasks: Mutex<VecDeque<(String, Owner)>>,
     last_used: AtomicU64,
     looks: AtomicU64,
-    labels: Mutex<Labels>,
+    peer: Mutex<Option<IpAddr>>,
 }
 
 impl std::fmt::Debug for Talk {
@@ -144,7 +144,7 @@ impl Talk {
             tasks: Mutex::default(),
             last_used: AtomicU64::new(clock::now_ms()),
             looks: AtomicU64::new(1),
-            labels: Mutex::default(),
+            peer: Mutex::default(),
         })
     }
 
@@ -340,15 +340,14 @@ impl Talk {
         held(&self.tasks).iter().find(|(task, _)| task == id).map(|(_, owner)| owner.clone())
     }
 
-    /// What the conversation has seen.
-    pub fn labels(&self) -> Labels {
-        *held(&self.labels)
+    /// Where its last message came from; none over a pipe.
+    pub fn peer(&self) -> Option<IpAddr> {
+        *held(&self.peer)
     }
 
-    /// Notes that content of this kind was released into it.
-    pub fn label_with(&self, returns: Returns) {
-        let mut labels = held(&self.labels);
-        *labels = labels.and(Labels::of(returns));
+    /// Notes where a message came from.
+    pub fn came_from(&self, peer: Option<IpAddr>) {
+        *held(&self.peer) = peer;
     }
 
     /// Ends it: running requests are given up, servers are told.

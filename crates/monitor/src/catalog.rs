@@ -255,10 +255,33 @@ impl Catalog {
         self.lock.get(server, Kind::Template, template).or_else(|| self.lock.get(server, Kind::Resource, template))
     }
 
-    /// Whether a resource of a server was approved.
+    /// What was approved of a server.
+    pub fn approved(&self, server: &Arc<str>) -> impl Iterator<Item = Item> {
+        self.lock.of(server).map(move |pin| self.as_item(server, pin, Standing::Pinned))
+    }
+
+    /// The approved resource or template that a URI of a server is of.
     #[must_use]
-    pub fn approves(&self, server: &str, uri: &str) -> bool {
-        self.resources.find(server, uri).pin().is_some()
+    pub fn resource(&self, server: &Arc<str>, uri: &str) -> Option<Item> {
+        self.resources.find(server, uri).pin().map(|pin| self.as_item(server, pin, Standing::Pinned))
+    }
+
+    /// What was approved and a message names, whether or not it can be had now, and the URI that it names it by.
+    #[must_use]
+    pub fn meant(&self, parsed: &Parsed, naming: Naming, menus: &[Menu]) -> (Vec<Item>, Option<Json>) {
+        let Message::Request { method, params, .. } = parsed.message() else { return (Vec::new(), None) };
+        // One server that is there gives no reason that tells of it.
+        if matches!(menus, [] | [Menu { offer: Ok(_), .. }]) {
+            return (Vec::new(), None);
+        }
+        let Some(reference) = Reference::read(*method, params.as_ref()) else { return (Vec::new(), None) };
+        let pin = |menu: &Menu| match &reference {
+            Reference::Name(kind, name) => self.named(*kind, name, naming, &menu.server),
+            Reference::Uri(uri) => self.resources.find(&menu.server, uri).pin(),
+            Reference::Template(uri) => self.template(&menu.server, uri),
+        };
+        let items = menus.iter().filter_map(|menu| Some(self.as_item(&menu.server, pin(menu)?, Standing::Pinned))).collect();
+        (items, params.as_ref().and_then(|params| params.get("uri")))
     }
 
     /// What a URI or a template addresses. An exact resource wins over templates; of two servers that

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use bartizan_monitor::case::{Event, Facts};
+use bartizan_monitor::case::{Event, Facts, Labels};
 use bartizan_monitor::catalog::{Offer, UNAPPROVED};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Heard, Recorded};
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{Ask, Talk, held};
 use crate::clock::{self, Stopwatch};
-use crate::serve::House;
+use crate::serve::{House, said};
 use crate::upstream::{Link, Listener, Pulse};
 
 /// Something for the client before its answer.
@@ -257,9 +257,7 @@ impl Listener for Ear {
     }
 
     fn pulse(&self, pulse: Pulse) {
-        if let Some(interim) = &self.interim {
-            let _ = interim.try_send(Interim::Pulse(pulse));
-        }
+        drop(self.interim.as_ref().map(|interim| interim.try_send(Interim::Pulse(pulse))));
     }
 }
 
@@ -272,8 +270,9 @@ fn judged(
     (method, params): (Method, Option<Json>),
 ) -> Result<Option<Json>, Refusal> {
     let (session, stops, tally) = (talk.label.clone(), house.stops.now(), Arc::default());
-    let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, talk.labels());
-    let facts = Facts { id: 0, now_ms, session, transport, peer: None, labels, stops, tally };
+    let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller));
+    let peer = call.map_or_else(|| talk.peer(), |call| call.case().facts().peer);
+    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),
@@ -292,7 +291,10 @@ fn judged(
         Some(recorded) => recorded.heard(event),
         None => Heard::unsolicited(event),
     };
-    let (_, released) = snapshot.monitor.relay(heard)?;
+    let (event, released) = snapshot.monitor.relay(heard)?;
+    // That a list changed says nothing.
+    let silent = LISTS.contains(&method) || method == Method::Acknowledged;
+    house.releases(&talk.caller, if silent { Labels::default() } else { said(&snapshot, call.map(Recorded::case), &event.server) });
     Ok((!released.body().view().is_null()).then(|| released.body().clone()))
 }
 
@@ -303,7 +305,8 @@ fn own_names(talk: &Talk, link: &Arc<Link>, method: Method, params: Option<Json>
     match method {
         Method::ResourceUpdated => {
             let uri = member("uri").and_then(View::as_str)?;
-            house.snapshot().catalog.approves(link.server().name(), &uri).then_some(params)
+            let now = house.snapshot();
+            now.catalog.resource(link.server().name(), &uri).filter(|item| now.monitor.lists(&talk.caller, item)).and(Some(params))
         }
         Method::TaskStatus | Method::TaskChanged => {
             let owner = talk.task_owner(&member("taskId").and_then(View::as_str)?)?;

@@ -133,6 +133,14 @@ impl Caller {
         &self.principal
     }
 
+    /// The label of its token (`token:LABEL#ID`), where it has one of this gateway: the id changes when the token is
+    /// rotated, the label does not.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        let rest = self.principal.strip_prefix("token:").filter(|_| self.means == Means::Token)?;
+        Some(rest.rsplit_once('#').map_or(rest, |(label, _)| label))
+    }
+
     /// How it was recognised.
     #[must_use]
     pub const fn means(&self) -> Means {

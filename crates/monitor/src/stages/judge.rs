@@ -106,11 +106,15 @@ impl Monitor {
 
     /// What is hidden from a caller is refused like what does not exist, whichever control objected first.
     fn veil(&self, case: &Case, refusal: Refusal) -> Refusal {
-        let hides = |seat: &Seat, item: &Item| {
-            seat.mode == Mode::Enforce && catch_unwind(AssertUnwindSafe(|| seat.control.hides(case.caller(), item))).unwrap_or(true)
-        };
-        let hidden = case.item().is_some_and(|item| self.seats.iter().any(|seat| hides(seat, item)));
+        let hidden = case.item().is_some_and(|item| self.hides(case.caller(), item));
         if hidden { refusal.veiled(case.uri()) } else { refusal }
+    }
+
+    /// Whether an approved definition does not exist for a caller.
+    #[must_use]
+    pub fn hides(&self, caller: &Caller, item: &Item) -> bool {
+        let hides = |seat: &Seat| catch_unwind(AssertUnwindSafe(|| seat.control.hides(caller, item))).unwrap_or(true);
+        self.seats.iter().any(|seat| seat.mode == Mode::Enforce && hides(seat))
     }
 
     /// Asks every control whether the reply may come back.

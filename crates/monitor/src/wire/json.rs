@@ -292,6 +292,22 @@ impl<'a> View<'a> {
         (self.kind() == Kind::Number).then(|| self.text().parse().ok()).flatten()
     }
 
+    /// The value of a whole number within 64 bits, however it is written (`1000000.0`, `1e6`), to the last digit.
+    #[must_use]
+    pub fn as_whole(self) -> Option<i64> {
+        let text = (self.kind() == Kind::Number).then(|| self.text())?;
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{whole}{fraction}");
+        let bare = digits.trim_end_matches('0');
+        if bare.is_empty() || bare == "-" {
+            return Some(0);
+        }
+        let moved = i64::try_from(digits.len().checked_sub(bare.len())?).ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
+        let zeros = usize::try_from(exponent.parse::<i64>().ok()?.checked_add(moved)?).ok().filter(|zeros| *zeros < 19)?;
+        format!("{bare}{:0<zeros$}", "").parse().ok()
+    }
+
     /// The value as `serde_json` has it, for libraries that want that.
     #[must_use]
     pub fn to_value(self) -> serde_json::Value {

@@ -7,6 +7,7 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::json::{Json, Kind as JsonKind, View};
 use bartizan_monitor::wire::version::Version;
 
+use super::super::seen::shows;
 use super::unapproved;
 use crate::artefact;
 use crate::session::Talk;
@@ -91,6 +92,9 @@ fn instructions(talk: &Talk, snapshot: &Snapshot, (links, refused): Opened<'_>) 
     let lock = snapshot.catalog.lock();
     let mut texts = Vec::new();
     for server in talk.servers() {
+        if !shows(snapshot, &talk.caller, server.name()) {
+            continue;
+        }
         if lock.lacks(server.name()) {
             texts.push(unapproved(server));
             // Who started the gateway wrote the command, and reads here what is wrong with it.

@@ -7,7 +7,7 @@ use cedar_policy::{RestrictedExpression as Value, RestrictedExpression};
 
 use super::rules::{Rules, uid};
 use super::step::Steps;
-use crate::case::{Caller, Effect, Facts, Item, Kind, Means, Strength};
+use crate::case::{Caller, Effect, Facts, Item, Kind, Strength};
 use crate::lock::{Confirm, Returns};
 use crate::wire::canonical;
 use crate::wire::json::{Json, Kind as Shape, View};
@@ -126,7 +126,7 @@ impl Rules {
         let entities = Entities::from_entities([client, target], None).map_err(|error| error.to_string())?;
         let context = Context::from_pairs([("environment".to_owned(), text(environment))]).map_err(|error| error.to_string())?;
         let request = request(&names, context)?;
-        let shelves = || self.shelves(action, [None, Some(names[2].clone()), server.clone()]);
+        let shelves = || self.shelves(action, [Some(names[2].clone()), server.clone()]);
         let ask = |set: &PolicySet| Authorizer::new().is_authorized(&request, set, &entities);
         let mut known = Known {
             outcome: Outcome::default(),
@@ -165,6 +165,16 @@ impl Rules {
         }
         let context = Context::from_pairs(pairs).map_err(|error| error.to_string())?;
         let request = request(&known.names, context)?;
+        let missed = known.keys.iter().filter(|(holder, key)| moment.arguments.is_some_and(|all| misses(holder, key, all)));
+        for (holder, key) in missed {
+            let looks = |id: &PolicyId| self.get(id).is_some_and(|rule| rule.uses.keys.iter().any(|own| own.0 == *holder && own.1 == *key));
+            let what = if holder == "numbers" { "no whole number of 64 bits" } else { "no array" };
+            let ids = known.open.policies().map(|rule| rule.id()).filter(|id| looks(id));
+            outcome.errors.extend(ids.map(|id| (id.clone(), format!("the argument {key:?} is {what}"))));
+        }
+        if outcome.is_final() {
+            return Ok(outcome);
+        }
         let held;
         let entities = if known.keys.is_empty() {
             &known.entities
@@ -248,9 +258,7 @@ fn client(caller: &Caller, strength: &Strength) -> Result<Entity, String> {
         ("groups".to_owned(), Value::new_set(groups().map(|group| text(group)))),
         ("secondFactor".to_owned(), Value::new_bool(strength.second_factor)),
     ];
-    // `token:LABEL#ID`: the id changes when a token is rotated, the label does not.
-    let label = caller.principal().strip_prefix("token:").filter(|_| caller.means() == Means::Token);
-    members.extend(label.and_then(|rest| rest.split('#').next()).map(|label| ("label".to_owned(), text(label))));
+    members.extend(caller.label().map(|label| ("label".to_owned(), text(label))));
     let application = badge.and_then(|badge| badge.application.as_deref());
     members.extend(application.map(|application| ("application".to_owned(), text(application))));
     members.extend(strength.certificate.as_deref().map(|name| ("certificate".to_owned(), text(name))));
@@ -320,11 +328,20 @@ fn arguments(keys: &BTreeSet<(String, String)>, moment: Moment<'_>) -> Result<Ve
     };
     Ok(vec![
         entity("Arguments", of("arguments", |value| Some(Value::new_string(written(value)))))?,
-        entity("Numbers", of("numbers", |value| (value.kind() == Shape::Number).then(|| value.as_i64()).flatten().map(Value::new_long)))?,
+        entity("Numbers", of("numbers", |value| value.as_whole().map(Value::new_long)))?,
         entity("Lists", of("lists", |value| {
             (value.kind() == Shape::Array).then(|| Value::new_set(value.items().map(|item| Value::new_string(written(item)))))
         }))?,
     ])
+}
+
+/// Whether an argument is there that its holder cannot show. A rule would take it for absent, and what it forbids would pass.
+fn misses(holder: &str, key: &str, arguments: View<'_>) -> bool {
+    find(arguments, key).is_some_and(|value| match holder {
+        "numbers" => value.as_whole().is_none(),
+        "lists" => value.kind() != Shape::Array,
+        _ => false,
+    })
 }
 
 /// A member by its name, or anything by a JSON Pointer (RFC 6901).

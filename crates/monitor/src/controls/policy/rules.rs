@@ -188,9 +188,10 @@ impl Rules {
         Ok(())
     }
 
-    /// The rules that can answer a question about a resource, which belongs to `parent`.
-    pub(super) fn shelves<'r>(&'r self, action: &'static str, names: [Option<EntityUid>; 3]) -> impl Iterator<Item = &'r Shelf> {
-        names.into_iter().filter_map(move |name| self.shelves.get(&(action, name)))
+    /// The rules that can answer a question about a resource and what it belongs to, and those about all resources.
+    pub(super) fn shelves<'r>(&'r self, action: &'static str, names: [Option<EntityUid>; 2]) -> impl Iterator<Item = &'r Shelf> {
+        let named = names.into_iter().flatten().map(Some);
+        std::iter::once(None).chain(named).filter_map(move |name| self.shelves.get(&(action, name)))
     }
 
     /// Every rule, in the order in which they are written.

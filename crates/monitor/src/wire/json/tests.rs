@@ -83,3 +83,30 @@ fn the_deepest_value_is_not_lost_on_the_way_to_a_library() {
     let text = format!("{}1{}", "[".repeat(128), "]".repeat(128));
     assert_eq!(parse(&text).expect("128 levels").view().to_value().to_string(), text);
 }
+
+#[test]
+fn whole_numbers_are_read_however_they_are_written() {
+    for (text, whole) in [
+        ("0", Some(0)),
+        ("-0.0e5", Some(0)),
+        ("-7", Some(-7)),
+        ("101.50", None),
+        ("1e6", Some(1_000_000)),
+        ("1000000.0", Some(1_000_000)),
+        ("12.5E+1", Some(125)),
+        ("1200e-2", Some(12)),
+        ("1205e-2", None),
+        ("100.00000000000000000001", None),
+        ("9223372036854775807", Some(i64::MAX)),
+        ("-9223372036854775808", Some(i64::MIN)),
+        ("9999999999999999999", None),
+        ("1e18", Some(1_000_000_000_000_000_000)),
+        ("1e19", None),
+        ("1e300", None),
+        ("1e-99999999999999999999", None),
+        ("\"1\"", None),
+        ("null", None),
+    ] {
+        assert_eq!(Json::parse(Bytes::copy_from_slice(text.as_bytes())).expect(text).view().as_whole(), whole, "{text}");
+    }
+}
