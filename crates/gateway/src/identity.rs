@@ -127,7 +127,10 @@ impl Identity {
                 _ => self.resolve(authorization, now_ms)?,
             },
         };
-        Ok(certificate.map_or_else(|| caller.clone(), |certificate| certificate.strengthen(caller.clone(), &self.clients)))
+        match certificate {
+            Some(certificate) => certificate.strengthen(caller, &self.clients),
+            None => Ok(caller),
+        }
     }
 
     /// Who shows nothing, where such are let in: programs of this machine, and nobody through them.

@@ -19,8 +19,8 @@ use std::time::Duration;
 use bartizan_monitor::case::{Case, Effect, Facts};
 use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list, watched};
 use bartizan_monitor::journal::Ticket;
-use bartizan_monitor::reason::gateway::{SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::{SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
 use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released};
 use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
@@ -287,6 +287,9 @@ impl House {
             return Err(Refusal::new(SERVE_DRAINING, ""));
         }
         let place = self.places.take(talk, parsed.method(), parsed.id()).await?;
+        // It may have waited long for its place.
+        self.identity.still(&talk.caller, clock::now_ms())?;
+        talk.lives()?;
         let mut guest = Guest { owner: None, ask: None, running: None, _place: place };
         match parsed.message() {
             Message::Request { id, method, params } => {

@@ -233,8 +233,10 @@ impl Link {
         // From here on it is made: what it takes of limits is spent.
         recorded.case().facts().tally.keep();
         let outcome = tokio::select! {
-            outcome = self.converse(&recorded, ear) => outcome,
+            // What was ended before it was sent is not sent.
+            biased;
             refusal = ended => Err(refusal),
+            outcome = self.converse(&recorded, ear) => outcome,
         };
         attempt.ended(outcome.as_ref().err());
         match outcome {
