@@ -43,10 +43,10 @@ fn call(gateway: &Served, token: &str, server: &str, tool: &str) -> Response {
     gateway.visitor(token).at(&format!("/mcp/{server}")).modern("tools/call", &json!({"name": tool, "arguments": {}}))
 }
 
-/// The same in the legacy era, in a session.
-fn legacy(gateway: &Served, token: &str, server: &str, tool: &str) -> Response {
-    let mut session = gateway.visitor(token).at(&format!("/mcp/{server}")).initialize();
-    session.request("tools/call", &json!({"name": tool, "arguments": {}}))
+/// What comes of a session in the legacy era: its server is introduced to then, before any tool is called.
+fn session(gateway: &Served, token: &str, server: &str, _tool: &str) -> Response {
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}});
+    gateway.visitor(token).at(&format!("/mcp/{server}")).request("initialize", &params)
 }
 
 /// What a call comes to: its reason, or `good`.
@@ -619,7 +619,7 @@ fn planted_secrets_come_out_nowhere_when_things_fail() {
     // A server that repeats what it was shown, in what nobody but the operator reads: what it says to `initialize`, which
     // the legacy era has.
     let echo = json!({"code": -32000, "message": format!("bad key {CANARY}-of-vault")});
-    collect(legacy, "upstream.unreachable", "remote", &|| {
+    collect(session, "upstream.unreachable", "remote", &|| {
         stage.script("remote", &script().era(Era::Legacy).on("initialize", vec![Act::Error(echo.clone())]))
     });
     let dies = vec![Act::Say(format!("bad key {CANARY}-of-file")), Act::Exit(1)];
