@@ -43,6 +43,12 @@ fn call(gateway: &Served, token: &str, server: &str, tool: &str) -> Response {
     gateway.visitor(token).at(&format!("/mcp/{server}")).modern("tools/call", &json!({"name": tool, "arguments": {}}))
 }
 
+/// What comes of a session in the legacy era: its server is introduced to then, before any tool is called.
+fn session(gateway: &Served, token: &str, server: &str, _tool: &str) -> Response {
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}});
+    gateway.visitor(token).at(&format!("/mcp/{server}")).request("initialize", &params)
+}
+
 /// What a call comes to: its reason, or `good`.
 fn outcome(answer: &Response) -> String {
     reason(&answer.json()).map_or_else(|| if text(&answer.json()).is_empty() { "strange" } else { "good" }.to_owned(), str::to_owned)
@@ -594,12 +600,13 @@ fn planted_secrets_come_out_nowhere_when_things_fail() {
     stage.approve(&["files"], &["look=read"]);
     let token = stage.token("t", &["--environment", "prod"]).text;
     let mut said = String::new();
-    let mut collect = |expected: &str, server: &str, prepare: &dyn Fn()| {
+    type Ask = fn(&Served, &str, &str, &str) -> Response;
+    let mut collect = |ask: Ask, expected: &str, server: &str, prepare: &dyn Fn()| {
         prepare();
         let gateway = stage.serve_with(|command| {
             command.env("BARTIZAN_LOG", "trace");
         });
-        let answer = call(&gateway, &token, server, "look");
+        let answer = ask(&gateway, &token, server, "look");
         assert_eq!(outcome(&answer), expected, "{server}: {}", gateway.said.text());
         said.push_str(&format!("{:?}{}{}", answer.head, String::from_utf8_lossy(&answer.body), gateway.said.text()));
         for words in [vec!["check"], vec!["check", "--offline"], vec!["secrets"], vec!["diff"]] {
@@ -607,21 +614,22 @@ fn planted_secrets_come_out_nowhere_when_things_fail() {
             said.push_str(&(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)));
         }
     };
-    collect("good", "remote", &|| ());
-    collect("good", "files", &|| ());
-    // A server that repeats what it was shown, in what nobody but the operator reads.
+    collect(call, "good", "remote", &|| ());
+    collect(call, "good", "files", &|| ());
+    // A server that repeats what it was shown, in what nobody but the operator reads: what it says to `initialize`, which
+    // the legacy era has.
     let echo = json!({"code": -32000, "message": format!("bad key {CANARY}-of-vault")});
-    collect("upstream.unreachable", "remote", &|| {
+    collect(session, "upstream.unreachable", "remote", &|| {
         stage.script("remote", &script().era(Era::Legacy).on("initialize", vec![Act::Error(echo.clone())]))
     });
     let dies = vec![Act::Say(format!("bad key {CANARY}-of-file")), Act::Exit(1)];
-    collect("upstream.unreachable", "files", &|| stage.script("files", &talks.clone().on("start", dies.clone())));
-    collect("secret.missing", "remote", &|| stage.configure("[servers.remote.headers]\nX-A = \"${vault:secret/app#broken}\""));
-    collect("secret.unavailable", "remote", &|| {
+    collect(call, "upstream.unreachable", "files", &|| stage.script("files", &talks.clone().on("start", dies.clone())));
+    collect(call, "secret.missing", "remote", &|| stage.configure("[servers.remote.headers]\nX-A = \"${vault:secret/app#broken}\""));
+    collect(call, "secret.unavailable", "remote", &|| {
         stage.configure("[servers.remote.headers]\nX-A = \"${vault:secret/app#key}\"");
         store.instead(Some(Says::Json(500, json!({"errors": [format!("{CANARY}-in-an-error")]}))));
     });
-    collect("secret.token", "remote", &|| {
+    collect(call, "secret.token", "remote", &|| {
         store.instead(None);
         stage.configure(&format!(
             "[servers.remote.oauth]\ngrant = \"client_credentials\"\ntoken_url = \"http://{}/token\"\nclient_id = \"x\"\nclient_secret = \"${{file:client}}\"",

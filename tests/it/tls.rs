@@ -370,6 +370,10 @@ fn a_token_names_the_caller_and_a_certificate_beside_it_does_not_help_a_bad_one(
     let (stage, _, clients) = mutual("offered");
     let agent = clients.issue(&stage, "agent", |params| params.subject_alt_names = vec![uri(AGENT)]);
     let unknown = clients.issue(&stage, "unknown", |params| params.subject_alt_names = vec![dns("x.example")]);
+    let dev = clients.issue(&stage, "dev", |params| params.subject_alt_names = vec![dns("dev.corp.example")]);
+    let both = clients.issue(&stage, "both", |params| {
+        params.subject_alt_names = vec![dns("build.corp.example"), dns("reader.corp.example")];
+    });
     let gateway = stage.serve();
     let (good, gone) = (stage.token("own", &[]), stage.token("gone", &[]));
     stage.done(&["token", "revoke", &gone.id]);
@@ -380,6 +384,8 @@ fn a_token_names_the_caller_and_a_certificate_beside_it_does_not_help_a_bad_one(
         ("a certificate", curl.clone().showing(&agent), "good"),
         ("both", curl.clone().showing(&agent).bearing(&good.text), "good"),
         ("a token and somebody's certificate", curl.clone().showing(&unknown).bearing(&good.text), "good"),
+        ("a token and a certificate of another environment", curl.clone().showing(&dev).bearing(&good.text), "identity.certificate"),
+        ("a token and a certificate of two", curl.clone().showing(&both).bearing(&good.text), "identity.certificate"),
         ("a revoked token", curl.clone().showing(&agent).bearing(&gone.text), "identity.revoked"),
         ("no token", curl.clone().showing(&agent).bearing(""), "identity.invalid"),
         (
@@ -396,7 +402,7 @@ fn a_token_names_the_caller_and_a_certificate_beside_it_does_not_help_a_bad_one(
     assert_eq!(principals(&stage), [&own, "certificate:agent#spiffe://corp.example/agent", &own, &own]);
     let shown = |line: &Value| stage.journal().whole(line)["certificate"].as_str().unwrap_or_default().to_owned();
     let certificates: Vec<String> = stage.journal().of("closed").map(shown).filter(|name| !name.is_empty()).collect();
-    assert_eq!(certificates, [AGENT, AGENT, "dns:x.example"], "with a token, too, the record says whose connection it was");
+    assert_eq!(certificates, [AGENT, AGENT], "with a token, too, the record says whose connection it was, where that is known");
     // A session belongs to the connection's certificate as much as to the token.
     let strong = curl.clone().showing(&agent).bearing(&good.text);
     let session = strong.initialize();
@@ -465,7 +471,9 @@ fn what_is_taken_back_ends_connections_that_stand() {
     let gateway = stage.serve();
     let curl = Curl::to(&stage, &gateway);
     let (thief, owner) = (curl.clone().showing(&stolen), curl.showing(&kept));
-    let mut streams = [&thief, &owner].map(|curl| listening(curl, &curl.initialize()));
+    let sessions = [&thief, &owner].map(Curl::initialize);
+    let alone = thief.initialize();
+    let mut streams = [listening(&thief, &sessions[0]), listening(&owner, &sessions[1])];
     std::thread::sleep(Duration::from_millis(500));
     assert!(streams.iter_mut().all(|stream| stream.0.try_wait().expect("a process").is_none()), "both listen");
     std::fs::write(&path, clients.revoke(&[7])).expect("writable");
@@ -475,6 +483,14 @@ fn what_is_taken_back_ends_connections_that_stand() {
     eprintln!("a revoked certificate's stream ended after {took:?}");
     assert!(streams[1].0.try_wait().expect("a process").is_none(), "the other one goes on");
     assert_eq!((thief.call().outcome().as_str(), owner.call().outcome().as_str()), ("tls", "good"));
+    // Both are one caller: what the thief began must not go on.
+    for (what, session, expected) in [
+        ("the thief's", &sessions[0], "session.unknown"),
+        ("one that had no connection", &alone, "session.unknown"),
+        ("the owner's", &sessions[1], "good"),
+    ] {
+        assert_eq!(owner.clone().within(session).list().outcome(), expected, "{what}");
+    }
 }
 
 #[test]

@@ -30,6 +30,9 @@ fn run(places: &PlacesArgs, config: Option<PathBuf>) -> Result<(), Exit> {
     };
     let loaded = config::load(Some(&config), places.clone()).map_err(Exit::configuration)?;
     let names: Vec<String> = loaded.settings.servers.iter().map(|server| server.name.to_string()).collect();
+    if let Err(error) = bartizan_sandbox::open_many_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
     let scheme = if loaded.settings.listen.tls.is_some() { "https" } else { "http" };
     let ready = |address| eprintln!("listening on {scheme}://{address}/mcp (servers: {})", names.join(", "));

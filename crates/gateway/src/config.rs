@@ -31,7 +31,7 @@ pub use judge::is_label;
 pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Subnet, Tls, Wanted, certificate_name};
 pub use notices::Webhook;
 pub use places::{Places, PlacesArgs};
-pub use policy::PolicyFiles;
+pub use policy::{PolicyFiles, RenewError};
 pub use problem::{ConfigErrors, Problem};
 pub use redis::{OnLoss, Redis};
 pub(crate) use secret::Part;

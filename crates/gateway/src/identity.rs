@@ -67,7 +67,8 @@ pub enum Place {
 /// The store as it was read, and the look of the file at that moment.
 #[derive(Debug)]
 struct Loaded {
-    mark: Mark,
+    /// None when it could not be used: it may look the same when it can be.
+    mark: Option<Mark>,
     rows: Result<Rows, String>,
 }
 
@@ -77,7 +78,7 @@ impl Identity {
     #[must_use]
     pub fn open(state: &Path, environment: Option<&str>) -> Self {
         let path = store::path(state);
-        let current = ArcSwap::from_pointee(load(&path));
+        let current = ArcSwap::from_pointee(load(&path, None));
         let (environment, used, clients) = (environment.map(ToOwned::to_owned), Used::of(state), Arc::default());
         Self { path, environment, used, oauth: None, clients, current, reading: Mutex::new(()) }
     }
@@ -127,7 +128,10 @@ impl Identity {
                 _ => self.resolve(authorization, now_ms)?,
             },
         };
-        Ok(certificate.map_or_else(|| caller.clone(), |certificate| certificate.strengthen(caller.clone(), &self.clients)))
+        match certificate {
+            Some(certificate) => certificate.strengthen(caller, &self.clients),
+            None => Ok(caller),
+        }
     }
 
     /// Who shows nothing, where such are let in: programs of this machine, and nobody through them.
@@ -209,24 +213,28 @@ impl Identity {
     /// The store as it is now: one look at the file, read again only when it changed.
     fn current(&self) -> Arc<Loaded> {
         let current = self.current.load_full();
-        if Mark::of(&self.path) == current.mark {
+        if current.mark == Some(Mark::of(&self.path)) {
             return current;
         }
         // A panic while reading left nothing half done: the value is swapped whole.
         let _reading = self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let current = self.current.load_full();
-        if Mark::of(&self.path) == current.mark {
+        if current.mark == Some(Mark::of(&self.path)) {
             return current;
         }
-        let fresh = Arc::new(load(&self.path));
+        let fresh = Arc::new(load(&self.path, Some(&current)));
         self.current.store(fresh.clone());
         fresh
     }
 }
 
-fn load(path: &Path) -> Loaded {
+fn load(path: &Path, before: Option<&Loaded>) -> Loaded {
     let (mark, rows) = store::read(path);
-    if let Err(error) = &rows {
+    let mark = rows.is_ok().then_some(mark);
+    if let Err(error) = &rows
+        // Said once: it is looked at with every message.
+        && before.is_none_or(|before| before.rows.as_ref().err() != Some(error))
+    {
         tracing::error!(path = %path.display(), %error, "the token store cannot be used: nobody is let in until it is mended");
     }
     Loaded { mark, rows }

@@ -47,6 +47,23 @@ pub struct Found {
     pub made_ms: Option<u64>,
 }
 
+/// The value of what was written. Whoever was shown it can repeat the secrets in it as long as this is held, and as long
+/// they are covered.
+#[derive(Debug, Clone)]
+pub struct Filled {
+    value: Arc<Secret>,
+    /// What it was made of: the cache forgets them when they are replaced.
+    _parts: Vec<Arc<Secret>>,
+}
+
+impl Filled {
+    /// The value itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.value.expose()
+    }
+}
+
 fn missing(what: impl Into<String>) -> Refusal {
     Refusal::new(SECRET_MISSING, what)
 }
@@ -107,12 +124,13 @@ impl Keeper {
     }
 
     /// The value of what was written. What the server then says must not repeat it: `blinds` learn the secrets.
-    pub async fn fill(&self, template: &Template, blinds: &Blinds) -> Result<Arc<Secret>, Refusal> {
+    pub async fn fill(&self, template: &Template, blinds: &Blinds) -> Result<Filled, Refusal> {
         if let [Part::Reference(only)] = template.parts() {
             let found = self.look(only).await?;
             blinds.learn(&found.value);
-            return Ok(found.value);
+            return Ok(Filled { value: found.value, _parts: Vec::new() });
         }
+        let mut parts = Vec::new();
         let mut value = Zeroizing::new(String::new());
         for part in template.parts() {
             match part {
@@ -121,10 +139,11 @@ impl Keeper {
                     let found = self.look(reference).await?;
                     blinds.learn(&found.value);
                     value.push_str(found.value.expose());
+                    parts.push(found.value);
                 }
             }
         }
-        Ok(Arc::new(Secret::new(std::mem::take(&mut *value))))
+        Ok(Filled { value: Arc::new(Secret::new(std::mem::take(&mut *value))), _parts: parts })
     }
 
     /// A secret as it is now, or was a moment ago. The refusal names the reference and holds no value.

@@ -300,6 +300,9 @@ impl House {
             return Err(Refusal::new(SERVE_DRAINING, ""));
         }
         let place = self.places.take(talk, parsed.method(), parsed.id()).await?;
+        // It may have waited long for its place.
+        self.identity.still(&talk.caller, clock::now_ms())?;
+        talk.lives()?;
         let mut guest = Guest { owner: None, ask: None, running: None, _place: place };
         match parsed.message() {
             Message::Request { id, method, params } => {

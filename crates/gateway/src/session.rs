@@ -13,14 +13,14 @@ pub use endpoint::Endpoint;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_monitor::case::Caller;
 use bartizan_monitor::catalog::{Menu, Owner, is_list};
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::reason::gateway::SERVE_SUSPENDED;
+use bartizan_monitor::reason::gateway::{SERVE_SUSPENDED, SESSION_UNKNOWN};
 use bartizan_monitor::wire::ID_IN_USE;
 use bartizan_monitor::wire::envelope::{Id, Parsed};
 use bartizan_monitor::wire::json::{Json, View};
@@ -101,6 +101,7 @@ pub struct Talk {
     negotiated: Mutex<Option<Negotiated>>,
     links: Mutex<HashMap<(Arc<str>, Era), LinkCell>>,
     running: Mutex<HashMap<String, CancellationToken>>,
+    ended: AtomicBool,
     /// What servers ask the client.
     pub asks: Asks,
     /// How many calls run in it.
@@ -138,6 +139,7 @@ impl Talk {
             negotiated: Mutex::default(),
             links: Mutex::default(),
             running: Mutex::default(),
+            ended: AtomicBool::new(false),
             asks: Asks::default(),
             calls: Shares::new(calls, calls),
             next_own: AtomicU64::new(1),
@@ -292,11 +294,20 @@ impl Talk {
         }
     }
 
+    /// Refuses what waited for its turn until its session had ended. What stands alone belongs to no session.
+    pub fn lives(&self) -> Result<(), Refusal> {
+        if self.ids == Ids::Own && self.ended.load(Ordering::Acquire) {
+            return Err(Refusal::new(SESSION_UNKNOWN, "the session has ended meanwhile"));
+        }
+        Ok(())
+    }
+
     /// Notes that a request is running; one id runs once.
     pub fn start(self: &Arc<Self>, id: &Id) -> Result<Running, Refusal> {
         let own = self.ids == Ids::Own;
         let key = if own { id.key() } else { format!("shared {}", self.next_own.fetch_add(1, Ordering::Relaxed)) };
         let mut running = held(&self.running);
+        self.lives()?;
         if running.contains_key(&key) {
             return Err(Refusal::new(ID_IN_USE, "the id of a running request"));
         }
@@ -352,7 +363,12 @@ impl Talk {
 
     /// Ends it: running requests are given up, servers are told.
     pub async fn end(&self) {
-        held(&self.running).values().for_each(CancellationToken::cancel);
+        {
+            let running = held(&self.running);
+            // While nobody can begin: what begins later sees it, what began before is cancelled.
+            self.ended.store(true, Ordering::Release);
+            running.values().for_each(CancellationToken::cancel);
+        }
         self.asks.close().await;
         let cells: Vec<LinkCell> = held(&self.links).drain().map(|(_, cell)| cell).collect();
         let links: Vec<Arc<Link>> = cells.iter().filter_map(|cell| cell.get().cloned()).collect();

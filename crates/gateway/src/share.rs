@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -108,6 +109,16 @@ impl<K: Eq + Hash + Clone> Shares<K> {
     }
 }
 
+/// What counts as one holder among addresses: an IPv4 address, and the /64 of an IPv6 address, because whoever has one
+/// address of such a network usually has all of them (RFC 4291, section 2.5.4).
+#[must_use]
+pub fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        own @ IpAddr::V4(_) => own,
+        IpAddr::V6(own) => IpAddr::V6(Ipv6Addr::from_bits(own.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
 /// What somebody has taken.
 #[derive(Debug)]
 pub struct Share<K: Eq + Hash + Clone> {
@@ -170,5 +181,14 @@ mod tests {
         assert_eq!((share.grow(6), share.grow(4), share.grow(7)), (Ok(()), Ok(()), Err(Full::Own)));
         drop(share);
         assert_eq!(shares.taken().all, 0);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_holder() {
+        let of = |address: &str| household(address.parse().expect("an address"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1:2:3"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.2"), of("192.0.2.1"));
     }
 }

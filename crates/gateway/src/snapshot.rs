@@ -11,8 +11,8 @@ use bartizan_monitor::lock::{Lock, LockError, Pin};
 use bartizan_monitor::stages::Monitor;
 use bartizan_monitor::wire::canonical::Digest;
 
-use crate::config::PolicyFiles;
 use crate::config::files::Mark;
+use crate::config::{PolicyFiles, RenewError};
 
 /// How often the lock file and the policy are looked at.
 const LOOK: Duration = Duration::from_millis(400);
@@ -87,6 +87,10 @@ pub struct Current {
     policy: PolicyFiles,
 }
 
+/// A file was there and could not be read.
+#[derive(Debug, Clone, Copy)]
+struct Unread;
+
 /// What was read again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Renewed {
@@ -101,6 +105,23 @@ pub enum Renewed {
     },
     /// The policy, and it cannot be used: nothing changed.
     Refused(String),
+}
+
+/// What is told of a renewal. That a file still cannot be read is told once.
+fn tell(renewed: Result<Option<Renewed>, RenewError>, told: &mut String) -> Option<Renewed> {
+    let (why, before) = match renewed {
+        Ok(renewed) => {
+            told.clear();
+            return renewed;
+        }
+        Err(RenewError::Unread(why)) => (why.clone(), std::mem::replace(told, why)),
+        Err(RenewError::Unusable(why)) => (why, std::mem::take(told)),
+    };
+    if before == why {
+        return None;
+    }
+    tracing::error!(%why, "the policy cannot be used: the old one stays in force until it is mended");
+    Some(Renewed::Refused(why))
 }
 
 impl Current {
@@ -125,49 +146,59 @@ impl Current {
         let mut seen = self.first;
         // The policy was read some time ago, so it is looked at once in any case.
         let mut policy: Vec<Mark> = Vec::new();
+        let mut told = String::new();
         loop {
             tokio::time::sleep(LOOK).await;
             let now = Mark::of(&self.path);
             if now != seen {
-                seen = now;
-                self.renew_lock(now);
-                changed(Renewed::Lock);
+                // What could not be read (too many files are open) looks the same when it can be, so it is not yet seen.
+                let (before, read) = (self.load().standing, self.renew_lock(now));
+                if read.is_ok() {
+                    seen = now;
+                }
+                if read.is_ok() || before == Standing::Read {
+                    changed(Renewed::Lock);
+                }
             }
             let marks: Vec<Mark> = self.policy.paths().map(Mark::of).collect();
             if marks != policy {
-                policy = marks;
-                self.renew_policy().into_iter().for_each(&changed);
+                let renewed = self.renew_policy();
+                if !matches!(renewed, Err(RenewError::Unread(_))) {
+                    policy = marks;
+                }
+                tell(renewed, &mut told).into_iter().for_each(&changed);
             }
         }
     }
 
-    fn renew_lock(&self, mark: Mark) {
-        let read = read_lock(&self.path).inspect_err(|error| {
+    /// Takes the lock file anew. One that cannot be read approves nothing, and is an error: it is to be read again.
+    fn renew_lock(&self, mark: Mark) -> Result<(), Unread> {
+        let read = read_lock(&self.path);
+        if let Err(error) = &read
+            && self.load().standing == Standing::Read
+        {
             tracing::error!(%error, "the lock file cannot be used: nothing is approved until it is mended");
-        });
+        }
+        let unread = matches!(read, Err(OpenError::Read { .. }));
         let standing = if mark == Mark::Missing || read.is_err() { Standing::Lost } else { Standing::Read };
         let monitor = self.current.load().monitor.clone();
         let catalog = Catalog::new(Arc::new(read.unwrap_or_default()), &self.separator);
         self.current.store(Arc::new(Snapshot { monitor, catalog, standing }));
+        if unread { Err(Unread) } else { Ok(()) }
     }
 
-    fn renew_policy(&self) -> Option<Renewed> {
+    fn renew_policy(&self) -> Result<Option<Renewed>, RenewError> {
         let current = self.current.load();
         let old = current.monitor.policy();
-        match self.policy.renew(&current.monitor) {
-            Err(why) => {
-                tracing::error!(%why, "the policy cannot be used: the old one stays in force until it is mended");
-                Some(Renewed::Refused(why))
-            }
-            // Written again, and the same.
-            Ok(monitor) if monitor.policy() == old => None,
-            Ok(monitor) => {
-                let new = monitor.policy();
-                tracing::warn!(%old, %new, "the policy changed");
-                let Snapshot { catalog, standing, .. } = &**current;
-                self.current.store(Arc::new(Snapshot { monitor: Arc::new(monitor), catalog: catalog.clone(), standing: *standing }));
-                Some(Renewed::Policy { old, new })
-            }
+        let monitor = self.policy.renew(&current.monitor)?;
+        let new = monitor.policy();
+        // Written again, and the same.
+        if new == old {
+            return Ok(None);
         }
+        tracing::warn!(%old, %new, "the policy changed");
+        let Snapshot { catalog, standing, .. } = &**current;
+        self.current.store(Arc::new(Snapshot { monitor: Arc::new(monitor), catalog: catalog.clone(), standing: *standing }));
+        Ok(Some(Renewed::Policy { old, new }))
     }
 }

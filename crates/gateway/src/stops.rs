@@ -120,7 +120,8 @@ fn parse(path: &Path) -> Result<Stops, String> {
 
 #[derive(Debug)]
 struct Seen {
-    mark: Mark,
+    /// How the file looked; none when it could not be read: it may look the same when it can be.
+    mark: Option<Mark>,
     stops: Arc<Stops>,
 }
 
@@ -146,7 +147,7 @@ impl Watched {
     #[must_use]
     pub fn open(state: &Path) -> Self {
         let path = state.join(FILE);
-        let current = ArcSwap::from_pointee(look(&path));
+        let current = ArcSwap::from_pointee(look(&path, None));
         Self { path, current, running: Mutex::default() }
     }
 
@@ -154,10 +155,10 @@ impl Watched {
     #[must_use]
     pub fn now(&self) -> Arc<Stops> {
         let seen = self.current.load();
-        if Mark::of(&self.path) == seen.mark {
+        if seen.mark == Some(Mark::of(&self.path)) {
             return seen.stops.clone();
         }
-        let fresh = Arc::new(look(&self.path));
+        let fresh = Arc::new(look(&self.path, Some(&seen)));
         self.current.store(fresh.clone());
         fresh.stops.clone()
     }
@@ -203,13 +204,18 @@ impl Watched {
 }
 
 /// A file that cannot be read may say anything, so it stops everything.
-fn look(path: &Path) -> Seen {
+fn look(path: &Path, before: Option<&Seen>) -> Seen {
     let (mark, stops) = read(path);
-    let stops = stops.unwrap_or_else(|error| {
-        tracing::error!(%error, "what is suspended cannot be read: everything is, until it is mended");
-        Stops { all: true, ..Stops::default() }
-    });
-    Seen { mark, stops: Arc::new(stops) }
+    match stops {
+        Ok(stops) => Seen { mark: Some(mark), stops: Arc::new(stops) },
+        Err(error) => {
+            // Said once: it is looked at with every message.
+            if before.is_none_or(|before| before.mark.is_some()) {
+                tracing::error!(%error, "what is suspended cannot be read: everything is, until it is mended");
+            }
+            Seen { mark: None, stops: Arc::new(Stops { all: true, ..Stops::default() }) }
+        }
+    }
 }
 
 /// A call on its way that a stop can end.
@@ -253,5 +259,16 @@ mod tests {
         files::replace(&state.join(FILE), b"{\"everything\":true}", files::Readers::Owner).expect("written");
         assert!(watched.now().all);
         assert!(button.suspend(&Thing::All).is_err(), "a broken file is not written over");
+    }
+
+    #[test]
+    fn what_cannot_be_read_for_a_moment_does_not_stop_everything_for_ever() {
+        let directory = tempfile::tempdir().expect("dir");
+        let state = directory.path().join("state");
+        Button::open(&state).expect("state").suspend(&Thing::Server("files".to_owned())).expect("written");
+        let watched = files::without_descriptors(|| Watched::open(&state));
+        assert!(files::without_descriptors(|| watched.now()).all);
+        let stops = watched.now();
+        assert!(!stops.all && stops.servers.contains("files"), "the file looks as it did");
     }
 }

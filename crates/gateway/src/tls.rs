@@ -115,9 +115,10 @@ impl Tls {
     }
 
     /// Looks at the files from time to time, and tells `changed` after taking them anew. What does not fit together
-    /// changes nothing, and is tried again when the files change again.
+    /// changes nothing, and is tried again when the files change again; what cannot be read is tried again at every look.
     pub async fn watch(&self, changed: impl Fn()) {
         let (mut seen, mut before) = (self.first.clone(), self.first.clone());
+        let mut told = String::new();
         loop {
             tokio::time::sleep(LOOK).await;
             let now = marks(&self.settings);
@@ -127,8 +128,14 @@ impl Tls {
             if !settled || before == seen {
                 continue;
             }
-            seen.clone_from(&before);
-            match read(&self.settings) {
+            let read = read(&self.settings);
+            // What could not be read (too many files are open) may be readable at the next look, and looks the same then.
+            if !matches!(read, Err(TlsError::Read { .. })) {
+                seen.clone_from(&before);
+            }
+            let failed = read.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            let is_new = std::mem::replace(&mut told, failed) != told;
+            match read {
                 Ok(keys) if keys.digest == self.current.load().digest => {}
                 Ok(keys) => {
                     self.current.store(Arc::new(keys));
@@ -136,7 +143,8 @@ impl Tls {
                     tracing::info!("the certificates were read again");
                     changed();
                 }
-                Err(error) => tracing::error!(%error, "the changed certificates cannot be used: those from before stay"),
+                Err(error) if is_new => tracing::error!(%error, "the changed certificates cannot be used: those from before stay"),
+                Err(_) => {}
             }
         }
     }

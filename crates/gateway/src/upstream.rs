@@ -235,6 +235,7 @@ impl Link {
         recorded.case().facts().tally.keep();
         // Who gave the call up comes first: what becomes of a conversation that is over says nothing about the server.
         let outcome = tokio::select! {
+            // What was ended before it was sent is not sent.
             biased;
             refusal = ended => Err(refusal),
             outcome = self.converse(&recorded, ear) => outcome,

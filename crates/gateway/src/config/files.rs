@@ -173,6 +173,17 @@ pub fn list(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Does something while no file can be opened. Tests run in processes of their own.
+#[cfg(test)]
+pub(crate) fn without_descriptors<T>(work: impl FnOnce() -> T) -> T {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before.clone() }).expect("a limit");
+    let done = work();
+    setrlimit(Resource::Nofile, before).expect("the limit from before");
+    done
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

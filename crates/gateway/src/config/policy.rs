@@ -35,6 +35,17 @@ pub struct PolicyFiles {
     pub(super) tables: Vec<(&'static str, Json)>,
 }
 
+/// Why the policy is not taken anew.
+#[derive(Debug, thiserror::Error)]
+pub enum RenewError {
+    /// A file cannot be read now; perhaps it can a moment later.
+    #[error("{0}")]
+    Unread(String),
+    /// What it says cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+}
+
 impl PolicyFiles {
     /// The files.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
@@ -47,12 +58,12 @@ impl PolicyFiles {
     }
 
     /// A monitor with the policy as it stands in the files now, and with everything else of this one.
-    pub fn renew(&self, monitor: &Monitor) -> Result<Monitor, String> {
+    pub fn renew(&self, monitor: &Monitor) -> Result<Monitor, RenewError> {
         let read = |(name, path): &(String, PathBuf)| read(name, path);
-        let sources = self.files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let sources = self.files.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(RenewError::Unread)?;
         let section = section(&sources, &self.environment, 0..0);
         let table = table(&section);
-        let control = build(section).map_err(|error| error.message().to_owned())?;
+        let control = build(section).map_err(|error| RenewError::Unusable(error.message().to_owned()))?;
         let tables = self.tables.iter().map(|(name, old)| (*name, if *name == NAME { replaced(old, &table) } else { old.clone() }));
         Ok(monitor.with(NAME, control, Digest::of_json(&Json::object(tables))))
     }

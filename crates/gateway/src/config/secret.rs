@@ -135,7 +135,7 @@ impl fmt::Debug for Template {
 
 impl Template {
     /// Reads a value. Paths are relative to `base`. The error is for people and holds names only.
-    pub(super) fn read(text: &str, base: &Path) -> Result<Self, String> {
+    pub(crate) fn read(text: &str, base: &Path) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {

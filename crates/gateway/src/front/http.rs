@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Reply, UNREAD, scope, stdio};
 use crate::clock;
-use crate::identity::{self, Shown};
+use crate::identity::{self, Certificate, Shown};
 use crate::serve::{House, Visit, handle};
 use crate::session::{Endpoint, Interim, Talk};
 use crate::share::Share;
@@ -73,6 +73,7 @@ struct Asker<'a> {
     caller: &'a Caller,
     endpoint: &'a Arc<Endpoint>,
     peer: IpAddr,
+    certificate: Option<&'a Arc<Certificate>>,
 }
 
 impl Front {
@@ -87,6 +88,16 @@ impl Front {
     pub async fn sweep(&self) {
         // A stream that is merely read sends no message whose credential could be looked at.
         self.sessions.sweep(|caller| self.house.identity.still(caller, clock::now_ms()).is_ok()).await;
+    }
+
+    /// The client certificates that sessions were last used with.
+    pub fn certificates(&self) -> Vec<Arc<Certificate>> {
+        self.sessions.certificates()
+    }
+
+    /// Ends the sessions that were last used with a certificate: what runs in them goes on without its connection.
+    pub async fn lapse(&self, certificate: &Certificate) {
+        self.sessions.lapse(certificate).await;
     }
 
     /// How many sessions are open.
@@ -121,20 +132,21 @@ impl Front {
                 return Ok(metadata);
             }
             let identity = &self.house.identity;
-            let (authorization, certificate) = (door::credentials(&parts.headers), line.certificate.as_deref());
-            let caller = identity.admit(Shown { authorization: &authorization, certificate, place }, clock::now_ms()).await?;
+            let (authorization, certificate) = (door::credentials(&parts.headers), line.certificate(through));
+            let shown = Shown { authorization: &authorization, certificate: certificate.map(AsRef::as_ref), place };
+            let caller = identity.admit(shown, clock::now_ms()).await?;
             let endpoint = door::endpoint(parts.uri.path(), (&self.merged, &self.single), &caller, identity)?;
+            let asker = Asker { caller: &caller, endpoint: &endpoint, peer, certificate };
             match parts.method {
                 HttpMethod::POST => {
                     door::postable(&parts.headers)?;
                     // Held until the message is dealt with: as long as that, the body may be in memory.
                     let mut room = door::room(&self.house, &caller, &body)?;
                     let body = door::collect(body, &self.house.settings.limits, &mut room).await?;
-                    let asker = Asker { caller: &caller, endpoint: &endpoint, peer };
                     self.post(asker, &parts.headers, (body, room)).await
                 }
-                HttpMethod::GET => self.get(&caller, &endpoint, &parts.headers),
-                HttpMethod::DELETE => self.delete(&caller, &endpoint, &parts.headers).await,
+                HttpMethod::GET => self.get(asker, &parts.headers),
+                HttpMethod::DELETE => self.delete(asker, &parts.headers).await,
                 _ => Err(Refusal::new(HTTP_METHOD, parts.method.to_string())),
             }
         };
@@ -183,8 +195,8 @@ impl Front {
 
     async fn post(self: &Arc<Self>, asker: Asker<'_>, headers: &HeaderMap, (body, room): (Bytes, Room)) -> Result<Answer, Refusal> {
         let mirror = door::mirror(headers);
-        let Asker { caller, endpoint, peer } = asker;
-        let named = self.session(caller, endpoint, headers)?;
+        let Asker { caller, endpoint, peer, .. } = asker;
+        let named = self.session(asker, headers)?;
         let negotiated = named.as_ref().and_then(|session| session.talk.negotiated()).map(|settled| settled.version);
         match envelope::parse(body, &mirror, negotiated) {
             Arrival::Batch(messages) => Ok(self.batch(asker, named, messages).await),
@@ -197,7 +209,7 @@ impl Front {
     }
 
     /// The session that a request names: the caller's own, at this endpoint, or none at all.
-    fn session(&self, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Result<Option<Arc<Session>>, Refusal> {
+    fn session(&self, asker: Asker<'_>, headers: &HeaderMap) -> Result<Option<Arc<Session>>, Refusal> {
         let Some(id) = door::once(headers, SESSION).map_err(|what| Refusal::new(SESSION_UNKNOWN, what))? else { return Ok(None) };
         if id.len() > MAX_SESSION_ID || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Refusal::new(HTTP, "not a session id"));
@@ -210,16 +222,18 @@ impl Front {
             .sessions
             .find(id)
             // Equal in the servers that the credential is good for, too: one that was changed needs a new session.
-            .filter(|session| session.talk.caller == *caller && Arc::ptr_eq(&session.talk.endpoint, endpoint));
+            .filter(|session| session.talk.caller == *asker.caller && Arc::ptr_eq(&session.talk.endpoint, asker.endpoint))
+            .inspect(|session| session.used_by(asker.certificate));
         session.map(Some).ok_or_else(|| Refusal::new(SESSION_UNKNOWN, "not a session of this caller at this endpoint"))
     }
 
     async fn initialize(
         self: &Arc<Self>,
-        Asker { caller, endpoint, peer }: Asker<'_>,
+        Asker { caller, endpoint, peer, certificate }: Asker<'_>,
         message: Result<Parsed, Misread>,
     ) -> Result<Answer, Refusal> {
         let (id, session) = self.sessions.open(caller, endpoint).ok_or_else(|| Refusal::new(SESSION_LIMIT, "").retry_after(1000))?;
+        session.used_by(certificate);
         let (interim, _early) = mpsc::channel(1);
         let reply = handle(&self.house, Visit { talk: &session.talk, peer: Some(peer), interim }, message).await;
         let reply = match reply {
@@ -275,7 +289,7 @@ impl Front {
 
     async fn batch(
         self: &Arc<Self>,
-        Asker { caller, endpoint, peer }: Asker<'_>,
+        Asker { caller, endpoint, peer, .. }: Asker<'_>,
         named: Option<Arc<Session>>,
         messages: Vec<Result<Parsed, Misread>>,
     ) -> Answer {
@@ -306,8 +320,8 @@ impl Front {
         stdio::array(replies).map_or_else(|| plain(None), |array| json(200, array))
     }
 
-    fn get(&self, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Result<Answer, Refusal> {
-        let Some(session) = self.session(caller, endpoint, headers)? else {
+    fn get(&self, asker: Asker<'_>, headers: &HeaderMap) -> Result<Answer, Refusal> {
+        let Some(session) = self.session(asker, headers)? else {
             return Err(Refusal::new(HTTP_METHOD, "GET without a session"));
         };
         if !door::accepts(headers, "text/event-stream") {
@@ -315,12 +329,12 @@ impl Front {
         }
         session.talk.touch();
         let last = door::once(headers, LAST_EVENT).map_err(|what| Refusal::new(SESSION_UNKNOWN, what))?;
-        let share = self.house.places.stream(caller.principal())?;
+        let share = self.house.places.stream(asker.caller.principal())?;
         Ok(stream(Body::Tape { events: session.resume(last), _room: Some(share) }))
     }
 
-    async fn delete(&self, caller: &Caller, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Result<Answer, Refusal> {
-        if self.session(caller, endpoint, headers)?.is_none() {
+    async fn delete(&self, asker: Asker<'_>, headers: &HeaderMap) -> Result<Answer, Refusal> {
+        if self.session(asker, headers)?.is_none() {
             return Err(Refusal::new(HTTP_METHOD, "DELETE without a session"));
         }
         if let Some(id) = headers.get(SESSION).and_then(|id| id.to_str().ok()) {

@@ -11,6 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bartizan_monitor::case::{Caller, Means, Strength};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{IDENTITY_BINDING, IDENTITY_CERTIFICATE};
+use rustls::pki_types::CertificateDer;
 use subtle::ConstantTimeEq as _;
 use x509_cert::Certificate as X509;
 use x509_cert::der::Decode as _;
@@ -31,6 +32,8 @@ pub struct Certificate {
     print: Thumbprint,
     /// The names that it is known by, or why there are none.
     names: Result<BTreeSet<Arc<str>>, String>,
+    /// It, and those between it and an authority.
+    chain: Vec<CertificateDer<'static>>,
 }
 
 impl Certificate {
@@ -39,7 +42,26 @@ impl Certificate {
     pub fn read(der: &[u8]) -> Self {
         let mut print = [0; 32];
         print.copy_from_slice(digest(&SHA256, der).as_ref());
-        Self { print, names: names(der) }
+        Self { print, names: names(der), chain: Vec::new() }
+    }
+
+    /// Reads the first of the certificates that a client showed, and keeps all: whether they are good is asked again.
+    #[must_use]
+    pub fn of(chain: Vec<CertificateDer<'static>>) -> Option<Self> {
+        let own = chain.first()?;
+        Some(Self { chain: chain.clone(), ..Self::read(own) })
+    }
+
+    /// Its SHA-256.
+    #[must_use]
+    pub const fn print(&self) -> &[u8; 32] {
+        &self.print
+    }
+
+    /// All that the client showed.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
     }
 
     /// Its names, for the log.
@@ -51,36 +73,39 @@ impl Certificate {
         }
     }
 
-    /// The configured client that it names: exactly one.
-    fn entry<'c>(&self, clients: &'c Clients) -> Result<(&Arc<str>, &'c Entry), Refusal> {
+    /// The configured client that it names: one, or none. Refuses one that is none of here.
+    fn entry<'c>(&self, clients: &'c Clients) -> Result<Option<(&Arc<str>, &'c Entry)>, Refusal> {
         let no = |what: String| Refusal::new(IDENTITY_CERTIFICATE, what);
-        let names = self.names.as_ref().map_err(|what| no(what.clone()))?;
-        let mut found = names.iter().filter_map(|name| Some((name, clients.certificates.get(&**name)?)));
-        let first = found.next().ok_or_else(|| no(format!("none of [[clients]] is called {}", self.shown())))?;
+        let mut found = self.names.iter().flatten().filter_map(|name| Some((name, clients.certificates.get(&**name)?)));
+        let Some(first) = found.next() else { return Ok(None) };
         // Which of the two it is would depend on an order that nobody sees.
         if found.next().is_some() {
             return Err(no(format!("several of [[clients]] are named by one certificate: {}", self.shown())));
         }
         match &first.1.elsewhere {
             Some(environment) => Err(no(format!("{} is a client of {environment}, and this is another environment", first.0))),
-            None => Ok(first),
+            None => Ok(Some(first)),
         }
     }
 
     /// Who comes with this certificate and nothing else.
     pub(super) fn caller(&self, clients: &Clients) -> Result<Caller, Refusal> {
-        let (name, entry) = self.entry(clients)?;
+        let unknown = || match &self.names {
+            Ok(_) => format!("none of [[clients]] is called {}", self.shown()),
+            Err(what) => what.clone(),
+        };
+        let (name, entry) = self.entry(clients)?.ok_or_else(|| Refusal::new(IDENTITY_CERTIFICATE, unknown()))?;
         let principal = format!("certificate:{}#{name}", entry.label);
         let strength = Strength { certificate: Some(name.clone()), ..Strength::default() };
         Ok(Caller::assertion(&principal, Means::Certificate, entry.reach.clone()).with_strength(strength))
     }
 
-    /// What it adds to a caller that another credential names: that the connection is that of whoever it names.
-    pub(super) fn strengthen(&self, caller: Caller, clients: &Clients) -> Caller {
-        let listed = self.entry(clients).ok().map(|(name, _)| name);
-        let first = || self.names.as_ref().ok()?.first();
-        let strength = Strength { certificate: listed.or_else(first).cloned(), ..caller.strength().clone() };
-        caller.with_strength(strength)
+    /// What it adds to a caller that another credential names: that the connection is that of the client that it names.
+    /// One of a client that the operator does not know adds nothing.
+    pub(super) fn strengthen(&self, caller: Caller, clients: &Clients) -> Result<Caller, Refusal> {
+        let Some((name, _)) = self.entry(clients)? else { return Ok(caller) };
+        let strength = Strength { certificate: Some(name.clone()), ..caller.strength().clone() };
+        Ok(caller.with_strength(strength))
     }
 }
 
@@ -130,5 +155,39 @@ fn spelled(name: &GeneralName) -> Option<String> {
         GeneralName::DnsName(dns) => certificate_name(&format!("dns:{}", dns.as_str())),
         GeneralName::Rfc822Name(address) => certificate_name(&format!("email:{}", address.as_str())),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bartizan_monitor::case::Reach;
+
+    use super::*;
+
+    fn clients() -> Clients {
+        let entry = |elsewhere: Option<&str>| Entry { label: "x".to_owned(), reach: Reach::all(), elsewhere: elsewhere.map(str::to_owned) };
+        let certificates = [("dns:own", None), ("dns:twin", None), ("dns:dev", Some("dev"))];
+        let certificates = certificates.map(|(name, elsewhere)| (name.to_owned(), entry(elsewhere)));
+        Clients { certificates: BTreeMap::from(certificates), anonymous: None }
+    }
+
+    #[test]
+    fn beside_a_token_only_a_client_of_here_adds_strength() {
+        let rows: &[(Result<&[&str], &str>, Result<Option<&str>, &str>)] = &[
+            (Ok(&["dns:own", "dns:unlisted"]), Ok(Some("dns:own"))),
+            (Ok(&["dns:unlisted"]), Ok(None)),
+            (Err("none"), Ok(None)),
+            (Ok(&["dns:own", "dns:twin"]), Err("identity.certificate")),
+            (Ok(&["dns:dev"]), Err("identity.certificate")),
+        ];
+        for (names, expected) in rows {
+            let names = names.map(|names| names.iter().map(|name| Arc::from(*name)).collect()).map_err(str::to_owned);
+            let certificate = Certificate { names, ..Certificate::read(b"") };
+            let found = certificate.strengthen(Caller::assertion("token:x", Means::Token, Reach::all()), &clients());
+            let found = found.as_ref().map(|caller| caller.strength().certificate.as_deref()).map_err(|refusal| refusal.reason.code());
+            assert_eq!(found, *expected, "{certificate:?}");
+        }
     }
 }

@@ -146,7 +146,8 @@ impl OAuth {
         held(&self.known).of(&caller.clone().with_strength(own))
     }
 
-    /// The newest good token of a caller, where tokens are kept to be exchanged.
+    /// The good token of a caller that lasts longest, where tokens are kept to be exchanged. Tokens of one caller have the
+    /// same scopes and the same binding, so that none stands for one that is good for less.
     pub(super) fn subject(&self, caller: &Caller, now_ms: u64) -> Option<Arc<Subject>> {
         let tokens = self.tokens_of(caller).into_iter().map(|(_, entry)| entry);
         let good = tokens.filter(|entry| matches!(self.worth(entry, now_ms), Worth::Good | Worth::Old));

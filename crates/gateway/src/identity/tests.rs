@@ -164,6 +164,15 @@ fn a_store_that_cannot_be_used_lets_nobody_in() {
 }
 
 #[test]
+fn a_store_that_cannot_be_read_for_a_moment_is_read_again() {
+    let bench = Bench::new();
+    let issued = bench.issue("ci", 1000);
+    let (identity, good) = (files::without_descriptors(|| Identity::open(&bench.state(), None)), header(issued.text.expose()));
+    assert_eq!(files::without_descriptors(|| outcome(&identity, &[&good], NOW)), "identity.invalid");
+    assert_eq!(outcome(&identity, &[&good], NOW), "good", "the file looks as it did");
+}
+
+#[test]
 fn rotation_overlaps() {
     let bench = Bench::new();
     let identity = Identity::open(&bench.state(), None);

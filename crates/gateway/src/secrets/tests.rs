@@ -48,6 +48,21 @@ async fn what_a_server_was_given_is_covered_in_its_words() {
 }
 
 #[tokio::test]
+async fn what_a_running_process_was_given_is_covered_after_it_was_replaced() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("key");
+    write(&path, "hunter2hunter2");
+    let (keeper, blinds) = (keeper(), Blinds::default());
+    let template = Template::read("Bearer ${file:key}", dir.path()).expect("a template");
+    let held_by_a_process = keeper.fill(&template, &blinds).await.expect("filled");
+    write(&path, "another-one");
+    let now = keeper.fill(&template, &blinds).await.expect("filled");
+    assert_eq!(blinds.cover("hunter2hunter2 another-one".to_owned()), "[secret] [secret]");
+    drop((held_by_a_process, now));
+    assert_eq!(blinds.cover("hunter2hunter2".to_owned()), "hunter2hunter2", "with the process it is forgotten");
+}
+
+#[tokio::test]
 async fn stores_that_are_not_configured_have_nothing() {
     let keeper = keeper();
     for reference in [

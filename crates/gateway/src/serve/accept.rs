@@ -24,7 +24,7 @@ use crate::clock;
 use crate::config::OpenTo;
 use crate::front::http::{Front, Line, Stall};
 use crate::identity::Certificate;
-use crate::share::{Full, Share, Shares};
+use crate::share::{Full, Share, Shares, household};
 use crate::tls::Tls;
 
 /// How many connections may be open at once; more are closed unread, before they cost anything.
@@ -72,6 +72,9 @@ impl Gate {
     /// Accepts connections until the house drains.
     pub(super) async fn accept(self: &Arc<Self>, listener: &TcpListener) -> JoinSet<()> {
         let mut connections = JoinSet::new();
+        // Ends with this function.
+        let mut watching = JoinSet::new();
+        watching.spawn(self.clone().watch());
         loop {
             while connections.try_join_next().is_some() {}
             let (stream, peer) = tokio::select! {
@@ -115,7 +118,7 @@ impl Gate {
         Ok(if is_proxy {
             Room { _own: None, _relayed: Some(self.relayed.take(&(), 1).map_err(full)?) }
         } else {
-            Room { _own: Some(self.connections.take(&peer, 1).map_err(full)?), _relayed: None }
+            Room { _own: Some(self.connections.take(&household(peer), 1).map_err(full)?), _relayed: None }
         })
     }
 
@@ -124,18 +127,38 @@ impl Gate {
             return self.serve(stream, self.line(peer, None)).await;
         };
         let Some(stream) = self.handshake(tls, stream, peer).await else { return };
-        let chain: Vec<CertificateDer<'static>> =
-            stream.get_ref().1.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned()).collect();
-        let Some(own) = chain.first() else {
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let Some(certificate) = Certificate::of(shown.iter().map(|one| one.clone().into_owned()).collect()).map(Arc::new) else {
             return self.serve(stream, self.line(peer, None)).await;
         };
-        let certificate = Arc::new(Certificate::read(own));
         let served = self.serve(stream, self.line(peer, Some(certificate.clone())));
         tokio::select! {
             () = served => {}
-            what = lapsed(tls, &chain) => {
+            what = lapsed(tls, certificate.chain()) => {
                 // Whatever runs on the connection ends with what it was let in for.
-                self.front.turn_away(&Refusal::new(IDENTITY_CERTIFICATE, format!("{}: {what}", certificate.shown())));
+                self.lapse(&certificate, &what).await;
+            }
+        }
+    }
+
+    async fn lapse(&self, certificate: &Certificate, what: &str) {
+        self.front.turn_away(&Refusal::new(IDENTITY_CERTIFICATE, format!("{}: {what}", certificate.shown())));
+        self.front.lapse(certificate).await;
+    }
+
+    /// Ends sessions whose client's certificate is not good any more: they may have no connection that would be cut.
+    async fn watch(self: Arc<Self>) {
+        let Some(tls) = &self.tls else { return };
+        let mut changes = tls.changes();
+        loop {
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+            for certificate in self.front.certificates() {
+                if let Err(what) = tls.stands(certificate.chain(), clock::now_ms()) {
+                    self.lapse(&certificate, &what).await;
+                }
             }
         }
     }
@@ -146,7 +169,7 @@ impl Gate {
 
     /// Agrees on keys with a client, within bounds.
     async fn handshake(&self, tls: &Tls, stream: TcpStream, peer: IpAddr) -> Option<TlsStream<TcpStream>> {
-        let Ok(_share) = self.handshakes.take(&peer, 1) else {
+        let Ok(_share) = self.handshakes.take(&household(peer), 1) else {
             tracing::warn!(address = %peer, "too many handshakes: a connection was closed unread");
             return None;
         };

@@ -1,8 +1,6 @@
 //! What a server is shown: its environment when it is started, headers with every request. Resolved when it is
 //! needed, so that a secret that was replaced is used from the next request or the next process on.
 
-use std::sync::Arc;
-
 use bartizan_monitor::case::Effect;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SECRET_MISSING, SECRET_REFUSED};
@@ -12,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::Server;
-use crate::config::{Access, Headers, How, Secret, Template};
-use crate::secrets::Speaker;
+use crate::config::{Access, Headers, How, Template};
+use crate::secrets::{Filled, Speaker};
 
 /// What a request is about, as far as credentials depend on it.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +33,7 @@ impl<'a> Purpose<'a> {
 }
 
 /// The environment of a process, each variable's value resolved.
-pub(super) type Environment = Vec<(String, Arc<Secret>)>;
+pub(super) type Environment = Vec<(String, Filled)>;
 
 impl Server {
     /// Whether all that the server needs to be shown can be had now. The refusal names what cannot.
@@ -46,7 +44,7 @@ impl Server {
         Ok(())
     }
 
-    async fn value(&self, place: &str, template: &Template) -> Result<Arc<Secret>, Refusal> {
+    async fn value(&self, place: &str, template: &Template) -> Result<Filled, Refusal> {
         Box::pin(self.keeper.fill(template, &self.blinds)).await.map_err(|mut refusal| {
             refusal.detail = format!("{}: {place}: {}", self.name(), refusal.detail);
             refusal

@@ -63,6 +63,11 @@ pub struct Badge {
     pub application: Option<String>,
     /// The groups that the caller belongs to.
     pub groups: BTreeSet<String>,
+    /// The scopes that were granted, all of them. Nobody decides by them: they tell credentials apart, because another
+    /// gateway or a server may make more of one than of the other.
+    pub granted: BTreeSet<String>,
+    /// The SHA-256 of the certificate that the credential is bound to (RFC 8705, section 3.1); it tells credentials apart.
+    pub bound: Option<[u8; 32]>,
     /// The gravest effect at each server; a server without an entry is narrowed by the reach only.
     pub most: BTreeMap<String, Effect>,
     /// The scopes that would do for an effect at a server, as a challenge names them.

@@ -16,7 +16,7 @@ use http::HeaderMap;
 use super::door;
 use crate::config::{Cleartext, Listen, Subnet};
 use crate::identity::{Certificate, Place};
-use crate::share::{Share, Shares};
+use crate::share::{Share, Shares, household};
 
 /// How many hops are looked at.
 const MAX_HOPS: usize = 32;
@@ -31,14 +31,22 @@ pub struct Line {
     pub peer: IpAddr,
     /// The client's certificate, which TLS found to be good.
     pub certificate: Option<Arc<Certificate>>,
-    /// What clients behind proxies have running, by their address.
+    /// What clients behind proxies have running, by the household of their address.
     pub behind: Arc<Shares<IpAddr>>,
 }
 
 impl Line {
+    /// The certificate of whoever asks. That of a proxy is not its clients': it would make one caller of them all.
+    pub(super) fn certificate(&self, through: Through) -> Option<&Arc<Certificate>> {
+        match through {
+            Through::Nobody => self.certificate.as_ref(),
+            Through::Proxy => None,
+        }
+    }
+
     /// Room for a request of a client behind a proxy, whose connections nobody here can count.
     pub(super) fn share(&self, client: IpAddr) -> Result<Share<IpAddr>, Refusal> {
-        self.behind.take(&client, 1).map_err(|_| Refusal::new(SERVE_SHARE, "limits.connections_per_address").retry_after(1000))
+        self.behind.take(&household(client), 1).map_err(|_| Refusal::new(SERVE_SHARE, "limits.connections_per_address").retry_after(1000))
     }
 }
 
@@ -98,8 +106,8 @@ pub(super) fn origin(listen: &Listen, connected: IpAddr, headers: &HeaderMap) ->
     if hop.host.is_some() && said.is_some() && hop.host != said {
         return Err(bad("Forwarded and X-Forwarded-Host name different hosts"));
     }
-    if listen.cleartext == Cleartext::Local && !peer.is_loopback() && (is_clear(hop.scheme.as_deref()) || says_clear(headers)) {
-        return Err(Refusal::new(IDENTITY_CLEARTEXT, format!("{peer} came to the proxy {connected} without TLS")));
+    if listen.cleartext == Cleartext::Local {
+        enciphered((peer, connected), [hop.scheme.as_deref(), scheme(headers)?.as_deref()])?;
     }
     Ok(Origin { peer, through: Through::Proxy, host: hop.host.or(said), place: Place::Elsewhere })
 }
@@ -108,13 +116,33 @@ fn is_trace(name: &str) -> bool {
     name.starts_with("x-forwarded-") || TRACES.contains(&name)
 }
 
-fn is_clear(scheme: Option<&str>) -> bool {
-    scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case("https"))
+/// Refuses what reached a proxy without TLS. A proxy elsewhere has to say that there was TLS: one that says nothing may
+/// take anything, and from there no client is on this machine. One on this machine may have clients beside it.
+fn enciphered((peer, connected): (IpAddr, IpAddr), said: [Option<&str>; 2]) -> Result<(), Refusal> {
+    let clear = |what: &str| Err(Refusal::new(IDENTITY_CLEARTEXT, format!("{peer} by the proxy {connected}: {what}")));
+    let is_tls = |scheme: &str| scheme.eq_ignore_ascii_case("https");
+    let mut said = said.into_iter().flatten().peekable();
+    match (connected.is_loopback(), peer.is_loopback()) {
+        (true, true) => return Ok(()),
+        (false, true) => return clear("a loopback address is none that it could be asked from"),
+        (false, false) if said.peek().is_none() => return clear("it does not say whether there was TLS"),
+        (true | false, false) => {}
+    }
+    if said.all(is_tls) { Ok(()) } else { clear("there was no TLS") }
 }
 
-fn says_clear(headers: &HeaderMap) -> bool {
-    let values = headers.get_all("x-forwarded-proto").iter();
-    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|one| !one.trim_ascii().eq_ignore_ascii_case(b"https"))
+/// What `X-Forwarded-Proto` says: `https` when all of it does, else the first thing that is something else.
+fn scheme(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut last = None;
+    for value in headers.get_all("x-forwarded-proto") {
+        for one in value.to_str().map_err(|_| bad("X-Forwarded-Proto is not readable"))?.split(',').map(str::trim) {
+            if !one.eq_ignore_ascii_case("https") {
+                return Ok(Some(one.to_owned()));
+            }
+            last = Some(one.to_owned());
+        }
+    }
+    Ok(last)
 }
 
 /// The hop nearest to us that is not one of the proxies; when all are, the first of them.
@@ -208,26 +236,26 @@ mod tests {
     use super::*;
     use crate::config::OpenTo;
 
-    fn listen() -> Listen {
+    fn listen(cleartext: Cleartext) -> Listen {
         Listen {
             address: (Ipv4Addr::LOCALHOST, 7300).into(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             tls: None,
-            proxies: ["10.0.0.0/8", "2001:db8::/32"].map(|text| Subnet::read(text).expect(text)).into(),
+            proxies: ["10.0.0.0/8", "2001:db8::/32", "127.0.0.2"].map(|text| Subnet::read(text).expect(text)).into(),
             open_to: OpenTo::Everybody,
-            cleartext: Cleartext::Local,
+            cleartext,
         }
     }
 
     /// What comes of `Name: value` lines on a connection from there: the peer and host, or the reason.
-    fn seen(connected: &str, lines: &[&str]) -> String {
+    fn seen(cleartext: Cleartext, connected: &str, lines: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
             let (name, value) = line.split_once(": ").expect("a header");
             headers.append(name.parse::<HeaderName>().expect("a name"), HeaderValue::from_str(value).expect("a value"));
         }
-        match origin(&listen(), connected.parse().expect("an address"), &headers) {
+        match origin(&listen(cleartext), connected.parse().expect("an address"), &headers) {
             Ok(origin) => format!("{} {}", origin.peer, origin.host.unwrap_or_default()).trim().to_owned(),
             Err(refusal) => refusal.reason.to_string(),
         }
@@ -263,17 +291,59 @@ mod tests {
             ("10.0.0.1", &["Forwarded: for=198.51.100.7", "X-Forwarded-For: 198.51.100.7"], "198.51.100.7"),
             ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Host: a", "X-Forwarded-Host: b"], "wire.http"),
             ("10.0.0.1", &["Forwarded: for=198.51.100.7;host=a", "X-Forwarded-Host: b"], "wire.http"),
-            ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https"], "198.51.100.7"),
-            ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: http"], "identity.cleartext"),
-            ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https, http"], "identity.cleartext"),
-            ("10.0.0.1", &["Forwarded: for=198.51.100.7;proto=http"], "identity.cleartext"),
-            ("10.0.0.1", &["X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http"], "127.0.0.1"),
+            ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: http"], "198.51.100.7"),
         ];
         for (connected, lines, expected) in rows {
-            assert_eq!(seen(connected, lines), *expected, "{connected} {lines:?}");
+            assert_eq!(seen(Cleartext::Anywhere, connected, lines), *expected, "{connected} {lines:?}");
         }
         let many = format!("X-Forwarded-For: {}", ["10.0.0.2"; MAX_HOPS + 1].join(", "));
-        assert_eq!(seen("10.0.0.1", &[&many]), "wire.http");
+        assert_eq!(seen(Cleartext::Anywhere, "10.0.0.1", &[&many]), "wire.http");
+    }
+
+    #[test]
+    fn a_proxy_elsewhere_has_to_say_that_there_was_tls() {
+        let rows: &[(&str, &[&str], &str)] = &[
+            ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https"], "198.51.100.7"),
+            ("10.0.0.1", &["Forwarded: for=198.51.100.7;proto=HTTPS"], "198.51.100.7"),
+            ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7"], "identity.cleartext"),
+            ("10.0.0.1", &["Forwarded: for=198.51.100.7"], "identity.cleartext"),
+            ("10.0.0.1", &[], "identity.cleartext"),
+            ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: http"], "identity.cleartext"),
+            ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https, http"], "identity.cleartext"),
+            ("10.0.0.1", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: http", "X-Forwarded-Proto: https"], "identity.cleartext"),
+            ("10.0.0.1", &["Forwarded: for=198.51.100.7;proto=http"], "identity.cleartext"),
+            ("10.0.0.1", &["Forwarded: for=198.51.100.7;proto=http", "X-Forwarded-Proto: https"], "identity.cleartext"),
+            ("10.0.0.1", &["X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: https"], "identity.cleartext"),
+            ("10.0.0.1", &["Forwarded: for=\"[::1]\";proto=http"], "identity.cleartext"),
+            ("127.0.0.2", &["X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http"], "127.0.0.1"),
+            ("127.0.0.2", &["X-Forwarded-For: 198.51.100.7"], "198.51.100.7"),
+            ("127.0.0.2", &["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: http"], "identity.cleartext"),
+        ];
+        for (connected, lines, expected) in rows {
+            assert_eq!(seen(Cleartext::Local, connected, lines), *expected, "{connected} {lines:?}");
+        }
+    }
+
+    fn line() -> Line {
+        Line {
+            peer: Ipv4Addr::LOCALHOST.into(),
+            certificate: Some(Arc::new(Certificate::read(b"of a proxy"))),
+            behind: Shares::new(usize::MAX, 1),
+        }
+    }
+
+    #[test]
+    fn the_certificate_of_a_proxy_is_nobodys_behind_it() {
+        let line = line();
+        assert!(line.certificate(Through::Nobody).is_some() && line.certificate(Through::Proxy).is_none());
+    }
+
+    #[test]
+    fn behind_a_proxy_a_network_of_ipv6_has_one_share() {
+        let line = line();
+        let share = |address: &str| line.share(address.parse().expect("an address"));
+        let _held = share("2001:dead::1").expect("the first");
+        assert!(share("2001:dead::2").is_err() && share("2001:dead:0:1::1").is_ok());
     }
 
     #[test]
@@ -281,7 +351,7 @@ mod tests {
         let place = |connected: &str, name: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static("x"));
-            origin(&listen(), connected.parse().expect("an address"), &headers).expect("nobody is believed").place
+            origin(&listen(Cleartext::Local), connected.parse().expect("an address"), &headers).expect("nobody is believed").place
         };
         assert_eq!((place("127.0.0.1", "accept"), place("::1", "accept")), (Place::ThisMachine, Place::ThisMachine));
         assert_eq!(place("192.0.2.1", "accept"), Place::Elsewhere);

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::tape::Tape;
 use crate::config::Limits;
-use crate::identity;
+use crate::identity::{self, Certificate};
 use crate::session::{Endpoint, Ids, Opening, Outbox, Talk};
 
 /// How many streams of a session can be resumed.
@@ -25,6 +25,8 @@ pub(super) struct Session {
     standalone: Arc<Tape>,
     tapes: Mutex<VecDeque<Arc<Tape>>>,
     next: AtomicU64,
+    /// The client certificate of the connection that used it last.
+    certificate: Mutex<Option<Arc<Certificate>>>,
 }
 
 struct ToTape(Arc<Tape>);
@@ -69,7 +71,17 @@ impl Session {
             outbox: Box::new(ToTape(standalone.clone())),
             calls,
         };
-        Arc::new(Self { talk: Talk::begin(opening), standalone, tapes: Mutex::default(), next: AtomicU64::new(1) })
+        let (talk, next) = (Talk::begin(opening), AtomicU64::new(1));
+        Arc::new(Self { talk, standalone, tapes: Mutex::default(), next, certificate: Mutex::default() })
+    }
+
+    /// Notes over whose connection it is used.
+    pub(super) fn used_by(&self, certificate: Option<&Arc<Certificate>>) {
+        *held(&self.certificate) = certificate.cloned();
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        held(&self.certificate).clone()
     }
 
     /// A new stream that can be resumed.
@@ -152,6 +164,19 @@ impl Sessions {
             session.talk.end().await;
             session.standalone.end();
         }
+    }
+
+    /// The client certificates that sessions were last used with.
+    pub(super) fn certificates(&self) -> Vec<Arc<Certificate>> {
+        let all = held(&self.sessions).values().filter_map(|session| session.certificate()).collect::<Vec<_>>();
+        all.into_iter().map(|certificate| (*certificate.print(), certificate)).collect::<HashMap<_, _>>().into_values().collect()
+    }
+
+    /// Ends the sessions that were last used with a certificate, and with them what goes on without its connection.
+    pub(super) async fn lapse(&self, certificate: &Certificate) {
+        let is_its = |session: &Session| session.certificate().is_some_and(|own| own.print() == certificate.print());
+        let ids: Vec<String> = held(&self.sessions).iter().filter(|(_, session)| is_its(session)).map(|(id, _)| id.clone()).collect();
+        futures_util::future::join_all(ids.iter().map(|id| self.end(id))).await;
     }
 
     /// The talk of everything that a principal says at an endpoint outside of sessions.

@@ -75,6 +75,7 @@ pub(super) fn judge(claims: View<'_>, (config, issuer): (&OAuth, &Issuer), sourc
     let until_ms = times(claims, clock::millis(config.skew), source, now_ms)?;
     let principal = format!("oauth:{}#{}", issuer.label, subject(claims, issuer, source)?);
     let (reach, badge) = rights(claims, config, issuer)?;
+    let badge = Badge { bound: to, ..badge };
     let strength = strength(claims, issuer, now_ms.saturating_add(clock::millis(config.skew)))?;
     let caller = Caller::assertion(&principal, Means::OAuth, reach).with_badge(badge).with_strength(strength);
     Ok(Bearer { bound: Bound { caller, to }, until_ms })
@@ -181,7 +182,8 @@ fn rights(claims: View<'_>, config: &OAuth, issuer: &Issuer) -> Result<(Reach, B
     if let Some(missing) = config.required.iter().find(|scope| !scopes.contains(*scope)) {
         return lacks(format!("the token lacks {missing:?}"));
     }
-    let badge = Badge { application: client(claims), groups: groups(claims, issuer)?, most: BTreeMap::new(), steps: config.steps.clone() };
+    let (application, groups, granted) = (client(claims), groups(claims, issuer)?, scopes.clone());
+    let badge = Badge { application, groups, granted, bound: None, most: BTreeMap::new(), steps: config.steps.clone() };
     if config.scopes.is_empty() {
         return Ok((Reach::all(), badge));
     }

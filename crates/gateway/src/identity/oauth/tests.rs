@@ -659,3 +659,26 @@ async fn tokens_are_kept_only_to_be_exchanged_and_only_while_they_hold() {
 }
 
 mod strength;
+
+#[tokio::test]
+async fn a_token_is_not_exchanged_as_one_that_is_good_for_more() {
+    let fake = Fake::start().await;
+    let ec = Pair::ec();
+    fake.keys(&[ec.jwk("one")]);
+    let oauth = OAuth::new(Arc::new(config::OAuth { exchanged: Exchanged::Yes, ..config(vec![fake.issuer()]) }));
+    let own = Certificate::read(b"own");
+    let of = |members: Value| ec.token(&header(), &with(&fake.claims(), members));
+    let narrow = of(json!({"scope": "one", "exp": NOW_S + 30}));
+    let wide = of(json!({"scope": "one two", "exp": NOW_S + 60}));
+    let bound = of(json!({"scope": "one", "exp": NOW_S + 60, "cnf": {"x5t#S256": b64(own.print())}}));
+    for token in [&wide, &bound, &narrow] {
+        oauth.resolve((token, Some(&own)), NOW).await.expect("good");
+    }
+    let mut subjects = Vec::new();
+    for token in [&narrow, &wide, &bound] {
+        let caller = oauth.resolve((token, Some(&own)), NOW).await.expect("good");
+        subjects.push(oauth.subject(&caller, NOW).expect("kept"));
+    }
+    let [narrow, wide, bound] = subjects.as_slice() else { panic!("three") };
+    assert!(!Arc::ptr_eq(narrow, wide) && !Arc::ptr_eq(narrow, bound) && !Arc::ptr_eq(wide, bound));
+}
