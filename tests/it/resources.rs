@@ -217,10 +217,10 @@ fn a_body_takes_room_until_its_message_is_dealt_with() {
     let mut running = session.begin("POST", &large("tools/call", "hang"));
     eventually("the call has reached the server", || stage.reached("files").iter().any(|method| method == "tools/call"));
     let refused = session.send("POST", &large("tools/call", "a"));
-    assert_eq!((refused.status(), reason(&refused.json())), (503, Some("serve.share")), "{refused:?}");
+    assert_eq!(reason(&refused.json()), Some("serve.share"));
     std::fs::write(stage.path("go"), "").expect("writable");
     assert_eq!(running.response().expect("an answer").status(), 200);
-    assert_eq!(session.send("POST", &large("tools/call", "a")).status(), 200);
+    assert_eq!(reason(&session.send("POST", &large("tools/call", "a")).json()), None, "there is room again");
 }
 
 /// A server that is slow to let go of one session does not prolong the others.
@@ -232,13 +232,17 @@ fn sessions_that_nobody_uses_end_all_at_once() {
     stage.done(&["approve", "away", "--all", "--yes"]);
     let token = stage.token("t", &[]).text;
     let gateway = stage.serve();
-    let before = ended(&stage);
     let sessions: Vec<_> = (0..5).map(|_| gateway.visitor(&token).at("/mcp/away").initialize()).collect();
     sessions.into_iter().for_each(|mut session| drop(session.request("tools/list", &json!({}))));
-    within(std::time::Duration::from_secs(60), "idle sessions are swept", || ended(&stage) > before);
-    // The server would hold up each of them for two seconds.
-    let took = within(PATIENCE, "all of them end", || ended(&stage) == before + 5);
+    // Two of them are not of clients: the review's, and the gateway's own look at its start.
+    let mut times = Vec::new();
+    within(std::time::Duration::from_secs(60), "idle sessions are swept", || {
+        times.resize_with(ended(&stage).max(times.len()), std::time::Instant::now);
+        times.len() == 7
+    });
     std::fs::write(stage.path("go"), "").expect("writable");
+    // The server would hold up each of them for two seconds.
+    let took = times[6].duration_since(times[2]);
     assert!(took < std::time::Duration::from_secs(3), "one after the other: {took:?}");
 }
 

@@ -26,6 +26,9 @@ OLD = (["npx", "-y", "@modelcontextprotocol/server-memory@2026.7.4"], "2026-07-1
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "supply", "version": "1"}}
 
 
+SETTINGS = re.compile(r"(https?|no)_proxy$|SSL_CERT_|NODE_EXTRA_CA_CERTS$|npm_config_|PIP_|UV_", re.I)
+
+
 class Wrong(Exception):
     pass
 
@@ -36,8 +39,9 @@ class Gateway:
         folder.mkdir(parents=True)
         # pip as it was installed for the other tests; pipx does not have to be there.
         path = f"{REAL}/uv/bin:{REAL}/py2/bin:{os.environ['PATH']}"
-        # The person's own settings say where the registries are.
-        self.env = {"PATH": path, "HOME": os.environ["HOME"]}
+        # The person's own settings say where the registries are, and whom to trust on the way.
+        self.env = {name: value for name, value in os.environ.items() if SETTINGS.match(name)}
+        self.env |= {"PATH": path, "HOME": os.environ["HOME"]}
         self.bartizan, self.folder = bartizan, folder
         self.places = ["--state", str(folder / "state"), "--lock", str(folder / "bartizan.lock")]
 
