@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use bartizan_tests::gateway::Stage;
 use bartizan_tests::http::{Served, Visitor, Waited, Wire};
 use bartizan_tests::json::{reason, text};
-use bartizan_tests::process::{self, PATIENCE, connected, end_of, eventually, peak_memory};
+use bartizan_tests::process::{self, PATIENCE, connected, end_of, eventually, peak_memory, within};
 use bartizan_tests::script::{self, Act, Era, Script};
 use serde_json::{Value, json};
 
@@ -200,6 +200,55 @@ fn bodies_are_kept_within_bounds_for_all_and_for_each() {
 fn refused_or_not(mut wire: Wire) -> Option<String> {
     let waited = wire.wait(std::time::Duration::from_millis(200));
     (waited == Waited::Data).then(|| wire.response()).flatten().and_then(|answer| reason(&answer.json()).map(str::to_owned))
+}
+
+/// A body takes room for as long as its message is in the house, not only while it is read.
+#[test]
+fn a_body_takes_room_until_its_message_is_dealt_with() {
+    let stage = Stage::with_server("files", &hanging());
+    stage.configure("[limits]\nmessage_bytes = 65536\nbody_bytes = 131072");
+    let token = stage.token("t", &[]).text;
+    let gateway = stage.serve();
+    let session = gateway.visitor(&token).at("/mcp/files").initialize();
+    let large = |method: &str, name: &str| {
+        let padding = json!({"x": "x".repeat(50_000)});
+        json!({"jsonrpc": "2.0", "id": name, "method": method, "params": {"name": name, "_meta": padding}}).to_string()
+    };
+    let mut running = session.begin("POST", &large("tools/call", "hang"));
+    eventually("the call has reached the server", || stage.reached("files").iter().any(|method| method == "tools/call"));
+    let refused = session.send("POST", &large("tools/call", "a"));
+    assert_eq!(reason(&refused.json()), Some("serve.share"));
+    std::fs::write(stage.path("go"), "").expect("writable");
+    assert_eq!(running.response().expect("an answer").status(), 200);
+    assert_eq!(reason(&session.send("POST", &large("tools/call", "a")).json()), None, "there is room again");
+}
+
+/// A server that is slow to let go of one session does not prolong the others.
+#[test]
+fn sessions_that_nobody_uses_end_all_at_once() {
+    let stage = Stage::new("[limits]\nsession_idle = \"1s\"\n");
+    let script = Script::with_tools(["a"]).on("DELETE", vec![Act::Until("go".to_owned()), Act::Close]);
+    let _away = stage.http_server("away", &script);
+    stage.done(&["approve", "away", "--all", "--yes"]);
+    let token = stage.token("t", &[]).text;
+    let gateway = stage.serve();
+    let sessions: Vec<_> = (0..5).map(|_| gateway.visitor(&token).at("/mcp/away").initialize()).collect();
+    sessions.into_iter().for_each(|mut session| drop(session.request("tools/list", &json!({}))));
+    // Two of them are not of clients: the review's, and the gateway's own look at its start.
+    let mut times = Vec::new();
+    within(std::time::Duration::from_secs(60), "idle sessions are swept", || {
+        times.resize_with(ended(&stage).max(times.len()), std::time::Instant::now);
+        times.len() == 7
+    });
+    std::fs::write(stage.path("go"), "").expect("writable");
+    // The server would hold up each of them for two seconds.
+    let took = times[6].duration_since(times[2]);
+    assert!(took < std::time::Duration::from_secs(3), "one after the other: {took:?}");
+}
+
+/// How many sessions the gateway has ended at the server that is away.
+fn ended(stage: &Stage) -> usize {
+    stage.received("away").iter().filter(|received| received.head.starts_with("DELETE")).count()
 }
 
 #[test]

@@ -13,6 +13,20 @@ use bartizan_tests::process::eventually;
 use bartizan_tests::script::Script;
 use serde_json::json;
 
+/// What `npm ci` does: exactly what stands in the lock file, or nothing.
+const CI: &str = r#"
+import json, shutil, sys
+registry, home = sys.argv[1:]
+packages = json.load(open(f"{home}/package-lock.json"))["packages"]
+assert packages.pop("")["dependencies"].keys() == {"pkg", "dep"}
+for key, entry in packages.items():
+    name, version = key.removeprefix("node_modules/"), entry["version"]
+    place = f"dep@{version}" if name == "dep" else f"pkg@{version}/node_modules/pkg"
+    if entry["integrity"] != ("sha512-dep" if name == "dep" else "sha512-" + version * 20):
+        sys.exit("npm ERR! code EINTEGRITY")
+    shutil.copytree(f"{registry}/{place}", f"{home}/{key}")
+"#;
+
 /// A stage with a registry and an `npm` that knows nothing else. There is no `npx`: nobody may need it.
 struct Shop {
     stage: Stage,
@@ -28,12 +42,19 @@ impl Shop {
         let stage = Stage::new("");
         stage.script("files", &Script::with_tools(["a"]));
         std::fs::create_dir_all(stage.path("bin")).expect("a directory");
-        let registry = stage.path("registry");
+        let (registry, ci) = (stage.path("registry"), stage.path("ci.py"));
+        std::fs::write(&ci, CI).expect("writable");
         let npm = format!(
-            "#!/bin/sh\nif [ \"$1\" = view ]; then echo '\"1.2.3\"'; exit 0; fi\nwhat=$1\n\
-             while [ \"$1\" != --prefix ]; do shift; done\nhome=$2; shift 3\n\
-             if [ $what = rebuild ]; then echo built > \"$home/node_modules/$1/built.js\"; exit 0; fi\ncp -r {}/\"$1\"/. \"$home\"\n",
-            registry.display()
+            "#!/bin/sh\nif [ \"$1\" = view ]; then echo '\"1.2.3\"'; exit 0; fi\nwhat=\"$1 $2\"\n\
+             while [ \"$1\" != --prefix ]; do shift; done\nhome=$2\n\
+             case $what in\n\
+             ci*) exec python3 {ci} {registry} \"$home\" ;;\n\
+             'rebuild --ignore-scripts') mkdir -p \"$home/node_modules/.bin\"\n\
+             ln -sf ../pkg/run.sh \"$home/node_modules/.bin/pkg\"; exit 0 ;;\n\
+             esac\nshift 3\n\
+             if [ \"${{what%% *}}\" = rebuild ]; then echo built > \"$home/node_modules/$1/built.js\"; exit 0; fi\ncp -r {registry}/\"$1\"/. \"$home\"\n",
+            ci = ci.display(),
+            registry = registry.display()
         );
         executable(&stage.path("bin/npm"), &npm);
         let shop = Self { stage };
@@ -43,23 +64,35 @@ impl Shop {
 
     /// Puts a version into the registry, with one dependency that holds `text`.
     fn publish(&self, version: &str, text: &str) {
+        self.publish_with(version, &format!("9.{version}"), text);
+    }
+
+    /// The same with a version of the dependency. What the registry had of it before, it still has.
+    fn publish_with(&self, version: &str, dep: &str, text: &str) {
         let at = |name: &str| self.stage.path(&format!("registry/pkg@{version}/node_modules/{name}"));
         for directory in ["pkg", "dep", ".bin"] {
             std::fs::create_dir_all(at(directory)).expect("a directory");
         }
         let [program, script] = [scripted(), self.stage.path("files.json")];
         executable(&at("pkg/run.sh"), &format!("#!/bin/sh\nexec {} {}\n", program.display(), script.display()));
-        std::fs::write(at("pkg/package.json"), r#"{"bin":"run.sh"}"#).expect("writable");
-        std::fs::write(at("dep/package.json"), r#"{"name":"dep"}"#).expect("writable");
+        std::fs::write(at("pkg/package.json"), json!({"bin": "run.sh", "version": version, "dependencies": {"dep": "*"}}).to_string())
+            .expect("writable");
+        std::fs::write(at("dep/package.json"), json!({"name": "dep", "version": dep, "scripts": {"postinstall": "x"}}).to_string())
+            .expect("writable");
         std::fs::write(at("dep/index.js"), text).expect("writable");
         // It may stand there from an earlier publication.
         let _ = std::fs::remove_file(at(".bin/pkg"));
         std::os::unix::fs::symlink("../pkg/run.sh", at(".bin/pkg")).expect("a link");
         let list = json!({"packages": {
             "node_modules/pkg": {"version": version, "integrity": format!("sha512-{}", version.repeat(20)), "dependencies": {"dep": "*"}},
-            "node_modules/dep": {"version": format!("9.{version}"), "integrity": "sha512-dep", "hasInstallScript": true},
+            "node_modules/dep": {"version": dep, "integrity": "sha512-dep", "hasInstallScript": true},
         }});
         std::fs::write(at(".package-lock.json"), list.to_string()).expect("writable");
+        let archive = self.stage.path(&format!("registry/dep@{dep}"));
+        std::fs::create_dir_all(&archive).expect("a directory");
+        for name in ["package.json", "index.js"] {
+            std::fs::copy(at(&format!("dep/{name}")), archive.join(name)).expect("copied");
+        }
     }
 
     fn bartizan(&self, words: &[&str]) -> Command {
@@ -426,4 +459,44 @@ fn install_scripts_run_only_where_that_is_accepted() {
     assert!(!warned());
     assert_eq!(shop.refused(PINNED), None);
     assert!(shop.said(&["check"]).1.contains("dangerous.allow_scripts"));
+}
+
+/// What comes along floats in the registry. A machine that has only the lock file gets what was reviewed, or nothing.
+#[test]
+fn a_new_machine_gets_the_tree_that_was_approved() {
+    let shop = Shop::new();
+    assert_eq!(shop.approve(PINNED).0, Some(0));
+    let (lock, packages) = (shop.lock(), shop.stage.state().join("packages"));
+    let dep = || std::fs::read_to_string(shop.installed().join("node_modules/dep/index.js")).expect("installed");
+    shop.publish_with("1.0.0", "9.9.9", "newer");
+    std::fs::remove_dir_all(&packages).expect("removed");
+    assert_eq!(shop.said(&["diff", "files", "--", "npx", "-y", "pkg@1.0.0"]).0, Some(0), "a look gets it, too");
+    std::fs::remove_dir_all(&packages).expect("removed");
+    assert_eq!(shop.refused(PINNED), None);
+    assert_eq!(dep(), "one");
+    // A machine that reviews it for the first time gets what the registry says now.
+    std::fs::remove_file(shop.stage.path("bartizan.lock")).expect("removed");
+    std::fs::remove_dir_all(&packages).expect("removed");
+    let (code, text) = shop.approve(PINNED);
+    assert!(code == Some(0) && text.contains("dep 9.9.9 sha512-dep") && dep() == "newer", "{text}");
+    // Another review arrives there, and counts from now on.
+    std::fs::write(shop.stage.path("bartizan.lock"), &lock).expect("writable");
+    assert_eq!(shop.refused(PINNED), None);
+    assert_eq!(dep(), "one");
+    // Not what was reviewed, whatever it is called.
+    std::fs::remove_dir_all(&packages).expect("removed");
+    std::fs::write(shop.stage.path("bartizan.lock"), lock.replace("dep 9.1.0.0 sha512-dep", "dep 9.1.0.0 sha512-other")).expect("writable");
+    assert_eq!(shop.refused(PINNED).as_deref(), Some("artefact.unclear"));
+    let (_, text) = shop.said(&["diff", "files", "--", "npx", "-y", "pkg@1.0.0"]);
+    assert!(text.contains("dep 9.9.9 sha512-dep"), "a person sees what there is instead: {text}");
+}
+
+#[test]
+fn an_approval_says_which_install_scripts_were_not_run() {
+    let shop = Shop::new();
+    let (code, text) = shop.approve(PINNED);
+    assert!(code == Some(0) && text.contains("install scripts were not run: dep") && text.contains("dangerous.allow_scripts"), "{text}");
+    shop.stage.configure("[dangerous]\nallow_scripts = [\"dep\"]");
+    let (_, text) = shop.approve(PINNED);
+    assert!(!text.contains("install scripts"), "{text}");
 }

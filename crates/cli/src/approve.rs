@@ -104,7 +104,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     };
     let mut screen = Screen::new(io::stdout().lock());
     let (mut left, mut broken) = (0_usize, None);
-    let mut made = target::made(&loaded, &wanted)?;
+    let mut made = target::made(&loaded, &wanted, &lock)?;
     let terms = Parts { args, wanted: &wanted, asking };
     let agreed = agree(&terms, &mut made, &mut lock, &mut screen);
     left = left.saturating_add(agreed.map_err(|error| Exit::output(&error))?);
@@ -155,21 +155,23 @@ impl Parts<'_> {
 fn agree<W: io::Write>(terms: &Parts<'_>, made: &mut Made, lock: &mut Lock, screen: &mut Screen<W>) -> io::Result<usize> {
     let mut left = 0_usize;
     let mut agreed = Vec::new();
-    for (settings, artefacts) in made.found.drain(..) {
+    for (settings, resolved) in made.found.drain(..) {
         let name = &*settings.name;
-        if lock.artefacts(name) == artefacts {
-            agreed.push((settings, artefacts));
+        // Also where nothing changed: it is why a server that was approved may not work.
+        screen.left_out(name, &resolved.left_out)?;
+        if lock.artefacts(name) == resolved.artefacts {
+            agreed.push((settings, resolved));
             continue;
         }
-        screen.artefacts(name, &review::compare_artefacts(lock.artefacts(name), &artefacts))?;
+        screen.artefacts(name, &review::compare_artefacts(lock.artefacts(name), &resolved.artefacts))?;
         let yes = match terms.asking {
             Asking::Each | Asking::Once => screen.ask_artefacts(name)?,
             Asking::Granted => terms.grant(lock, name),
             Asking::Nobody => false,
         };
         if yes {
-            lock.set_artefacts(name, artefacts.clone());
-            agreed.push((settings, artefacts));
+            lock.set_artefacts(name, resolved.artefacts.clone());
+            agreed.push((settings, resolved));
         } else {
             left = left.saturating_add(1);
         }

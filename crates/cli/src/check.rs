@@ -65,8 +65,8 @@ fn items(args: &Args, loaded: &Loaded) -> Result<Vec<Item>, Exit> {
         items.extend(secrets::items(server, &keeper, (&loaded.settings, args.offline), &runtime));
         if !args.offline {
             paint::progress(&format!("asking {} what it offers …", server.name));
-            let made = runtime.block_on(artefact::resolve(server));
-            let (item, artefacts) = items::made(&server.name, &lock, made);
+            let made = runtime.block_on(artefact::resolve(server, lock.artefacts(&server.name)));
+            let (item, artefacts) = items::made(&server.name, &lock, made.map(|resolved| resolved.artefacts));
             items.push(item);
             // One that is not what was approved is not started just to be judged.
             if let Some(artefacts) = artefacts {

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use bartizan_gateway::artefact::Resolved;
 use bartizan_gateway::config::{PlacesArgs, ServerSettings};
 use bartizan_gateway::review::grade::{Difference, parts};
 use bartizan_gateway::review::{self, Advice, Change, Finding, Group, Line, What};
 use bartizan_gateway::snapshot::read_lock;
-use bartizan_monitor::lock::artefact::Artefact;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -59,8 +59,8 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     let loaded = target::load(&wanted, (&args.command, &args.grants), places, config)?;
     let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
     let mut all: Vec<(String, Vec<Change>, Advice)> = Vec::new();
-    let mut made = target::made(&loaded, &wanted)?;
-    let other = |(settings, artefacts): &(Arc<ServerSettings>, Vec<Artefact>)| {
+    let mut made = target::made(&loaded, &wanted, &lock)?;
+    let other = |(settings, Resolved { artefacts, .. }): &(Arc<ServerSettings>, Resolved)| {
         let old = lock.artefacts(&settings.name);
         (old != *artefacts).then(|| Parts {
             server: settings.name.to_string(),
@@ -70,7 +70,7 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit
     };
     let parts: Vec<Parts> = made.found.iter().filter_map(other).collect();
     if !args.start {
-        made.found.retain(|(settings, artefacts)| lock.artefacts(&settings.name) == artefacts);
+        made.found.retain(|(settings, resolved)| lock.artefacts(&settings.name) == resolved.artefacts);
     }
     let survey = target::survey(&loaded, made)?;
     for (name, surveyed) in survey.found {

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bartizan_gateway::artefact::{self, Gate};
+use bartizan_gateway::artefact::{self, Gate, Resolved};
 use bartizan_gateway::config::{self, Loaded, PlacesArgs, ServerSettings, Single, places, seen};
 use bartizan_gateway::secrets::Keeper;
 use bartizan_gateway::upstream::{self, Server, Surveyed};
+use bartizan_monitor::lock::Lock;
 use bartizan_monitor::lock::artefact::Artefact;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{ARTEFACT_FLOATING, ARTEFACT_UNCLEAR, UPSTREAM_NOT_ALLOWED};
@@ -109,13 +110,13 @@ pub(crate) struct Survey {
 /// What servers are made of, as far as that can be told. Nothing of them was started.
 pub(crate) struct Made {
     /// The servers that can be asked, and what they are made of.
-    pub(crate) found: Vec<(Arc<ServerSettings>, Vec<Artefact>)>,
+    pub(crate) found: Vec<(Arc<ServerSettings>, Resolved)>,
     /// How it ends when nothing else is to be said.
     pub(crate) exit: Exit,
 }
 
-/// Fetches what the wanted servers are made of, and looks at it.
-pub(crate) fn made(loaded: &Loaded, wanted: &[Target]) -> Result<Made, Exit> {
+/// Fetches what the wanted servers are made of, and looks at it: what was approved, where that can still be had.
+pub(crate) fn made(loaded: &Loaded, wanted: &[Target], lock: &Lock) -> Result<Made, Exit> {
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
     let mut made = Made { found: Vec::new(), exit: Exit::Done };
     for settings in &loaded.settings.servers {
@@ -123,10 +124,10 @@ pub(crate) fn made(loaded: &Loaded, wanted: &[Target]) -> Result<Made, Exit> {
             continue;
         }
         crate::paint::progress(&format!("looking at what {} is made of …", settings.name));
-        let looked = runtime.block_on(artefact::resolve(settings));
+        let looked = runtime.block_on(artefact::resolve(settings, lock.artefacts(&settings.name)));
         crate::paint::progress("");
         match looked {
-            Ok(artefacts) => made.found.push((settings.clone(), artefacts)),
+            Ok(resolved) => made.found.push((settings.clone(), resolved)),
             Err(refusal) => {
                 let what = format!("{} ({})", refusal.detail, refusal.reason);
                 let is_written = [ARTEFACT_FLOATING, ARTEFACT_UNCLEAR, UPSTREAM_NOT_ALLOWED].contains(&refusal.reason);
@@ -141,7 +142,7 @@ pub(crate) fn made(loaded: &Loaded, wanted: &[Target]) -> Result<Made, Exit> {
 pub(crate) fn survey(loaded: &Loaded, made: Made) -> Result<Survey, Exit> {
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
     let mut survey = Survey { found: Vec::new(), exit: made.exit };
-    for (settings, artefacts) in made.found {
+    for (settings, Resolved { artefacts, .. }) in made.found {
         crate::paint::progress(&format!("asking {} what it offers …", settings.name));
         let surveyed = runtime.block_on(ask(loaded, &settings, artefacts));
         crate::paint::progress("");

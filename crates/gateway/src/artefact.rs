@@ -73,6 +73,17 @@ struct Fetch {
     start: Vec<OsString>,
     /// A directory that comes first in the search path.
     first: Option<PathBuf>,
+    /// Packages whose install scripts were not run.
+    left_out: Vec<String>,
+}
+
+/// What a server is made of, for a person to review.
+#[derive(Debug, Clone, Default)]
+pub struct Resolved {
+    /// All of it; nothing for a server that runs elsewhere.
+    pub artefacts: Vec<Artefact>,
+    /// Packages whose install scripts were not run.
+    pub left_out: Vec<String>,
 }
 
 /// A server that may be started.
@@ -85,6 +96,8 @@ pub struct Ready {
     first: Option<PathBuf>,
     /// Variables that come after all others.
     pub environment: Vec<(OsString, OsString)>,
+    /// Packages whose install scripts were not run.
+    pub left_out: Vec<String>,
 }
 
 impl Ready {
@@ -105,16 +118,21 @@ pub fn is_reason(reason: Reason) -> bool {
     reason.area() == ARTEFACT_UNKNOWN.area()
 }
 
-/// What a server is made of, fetched and looked at for a person to review. Nothing of it runs.
-pub async fn resolve(settings: &Arc<ServerSettings>) -> Result<Vec<Artefact>, Refusal> {
+/// What a server is made of, fetched and looked at for a person to review: what was `approved`, where that can still
+/// be had. Nothing of it runs.
+pub async fn resolve(settings: &Arc<ServerSettings>, approved: &[Artefact]) -> Result<Resolved, Refusal> {
     permit(settings)?;
-    match Plan::of(settings).await? {
-        Some(plan) => {
+    let Some(plan) = Plan::of(settings).await? else { return Ok(Resolved::default()) };
+    let expected = match plan.fetch(approved).await {
+        Ok(()) => approved,
+        // What the registry gives instead is for the person to see.
+        Err(_) => {
             plan.fetch(&[]).await?;
-            Ok(plan.ready(&[]).await?.artefacts)
+            &[]
         }
-        None => Ok(Vec::new()),
-    }
+    };
+    let Ready { artefacts, left_out, .. } = plan.ready(expected).await?;
+    Ok(Resolved { artefacts, left_out })
 }
 
 /// Whether the organisation allows a server that is reached by its address.

@@ -51,8 +51,6 @@ use place::{Place, Places};
 
 /// How old a server's list may be when a client asks for lists.
 const FRESH: Duration = Duration::from_secs(1);
-/// How old a server's list may be when something of it is called.
-const KNOWN: Duration = Duration::from_secs(60);
 
 /// How many resources one listening may name.
 const MAX_WATCHED: usize = 256;
@@ -214,7 +212,7 @@ fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.
 async fn menus(house: &Arc<House>, talk: &Arc<Talk>, parsed: &Parsed, guest: &Guest) -> Result<Vec<Menu>, Refusal> {
     let cancel = guest.running.as_ref().map(|running| running.cancel.clone()).unwrap_or_default();
-    let (snapshot, age) = (house.snapshot(), age(parsed));
+    let (snapshot, age) = (house.snapshot(), age(house, parsed));
     let read = tokio::time::timeout(LISTS, talk.menus(house, &snapshot, (parsed, guest.owner.as_ref()), age));
     tokio::select! {
         menus = read => menus.map_err(|_| Refusal::new(UPSTREAM_TIMEOUT, "reading the servers' lists took too long")),
@@ -222,8 +220,11 @@ async fn menus(house: &Arc<House>, talk: &Arc<Talk>, parsed: &Parsed, guest: &Gu
     }
 }
 
-fn age(parsed: &Parsed) -> Duration {
-    if parsed.method().and_then(is_list).is_some() { FRESH } else { KNOWN }
+/// How old a server's list may be for a message. A server that changes what it offers and says nothing of it is found
+/// out at the first call after that time.
+fn age(house: &House, parsed: &Parsed) -> Duration {
+    let known = house.settings.limits.list_age;
+    if parsed.method().and_then(is_list).is_some() { FRESH.min(known) } else { known }
 }
 
 /// What a message brings along and holds while it is in the house.

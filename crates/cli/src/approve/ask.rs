@@ -48,6 +48,15 @@ impl<W: Write> Screen<W> {
         lines.iter().try_for_each(|line| writeln!(self.out, "    {}", show(line, &self.paint)))
     }
 
+    /// Says which packages' install scripts were not run.
+    pub(super) fn left_out(&mut self, server: &str, packages: &[String]) -> io::Result<()> {
+        if packages.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.out, "{}: install scripts were not run: {}", visible(server), visible(&packages.join(", ")))?;
+        writeln!(self.out, "  Most servers work without them. If this one does not, see `dangerous.allow_scripts`.")
+    }
+
     /// Asks whether a server may be made of what was shown. No answer is no.
     pub(super) fn ask_artefacts(&mut self, server: &str) -> io::Result<bool> {
         self.ask_yes(&format!("  start {server} and approve what it is made of? [y]es, [n]o: "))

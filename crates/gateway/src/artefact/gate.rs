@@ -82,7 +82,15 @@ impl Gate {
                 let detail = format!("it is not made of what was approved{what}; see: bartizan diff {}", settings.name);
                 Err(refusal(ARTEFACT_CHANGED, settings, &detail))
             }
-            Expected::Exactly(_) | Expected::Anything => Ok(ready),
+            Expected::Exactly(_) | Expected::Anything => {
+                if !ready.left_out.is_empty() {
+                    tracing::warn!(
+                        packages = %ready.left_out.join(", "),
+                        "install scripts were not run; if the server does not work without them, install it yourself and start it by its path, or accept the risk with `dangerous.allow_scripts`"
+                    );
+                }
+                Ok(ready)
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 //! whatever is missing. Bartizan lets `npm` install the package into a directory of its own, without the
 //! packages' own install scripts, looks at what is there, and starts exactly that.
 
+mod exact;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use bytes::Bytes;
 use super::words::{Given, Options, Unclear};
 use super::{Fetch, Spec, tool, tree};
 use crate::config::files;
+pub(super) use exact::Tree;
 
 const NPX: Options = Options {
     program: "npx",
@@ -23,6 +26,8 @@ const NPX: Options = Options {
     values: &["-p", "--package"],
     code: &[],
 };
+/// Where npm lists what it installed.
+const LIST: &str = "node_modules/.package-lock.json";
 /// How large npm's lists may be.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
@@ -106,8 +111,30 @@ pub(super) async fn newest(spec: &Spec, launcher: &str) -> Option<String> {
     last.as_str().map(std::borrow::Cow::into_owned).filter(|version| is_exact(version))
 }
 
-/// Installs the packages into `home`, and runs the install scripts of those that are allowed to.
-pub(super) async fn install(package: &Package, scripts: &BTreeSet<String>, (home, limit): (&Path, Duration)) -> Result<(), String> {
+/// Installs the packages into `home`, with the tree that was approved where there is one, and runs the install
+/// scripts of those that are allowed to.
+pub(super) async fn install(
+    package: &Package,
+    (approved, scripts): (Option<&Tree>, &BTreeSet<String>),
+    (home, limit): (&Path, Duration),
+) -> Result<(), String> {
+    match approved {
+        Some(tree) => tree.install(package, (home, limit)).await?,
+        None => resolved(package, (home, limit)).await?,
+    }
+    let wanted: Vec<&String> = scripts.iter().filter(|name| manifest(home, name).is_ok()).collect();
+    if !wanted.is_empty() {
+        let mut words =
+            ["npm", "rebuild", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--prefix"].map(OsStr::new).to_vec();
+        words.extend([home.as_os_str(), OsStr::new("--")]);
+        words.extend(wanted.into_iter().map(OsStr::new));
+        tool::run(&words, beside(&package.launcher), Some(home), ("", limit)).await?;
+    }
+    Ok(())
+}
+
+/// Installs the packages with whatever the registry says now that they depend on.
+async fn resolved(package: &Package, (home, limit): (&Path, Duration)) -> Result<(), String> {
     let fixed = [
         "npm",
         "install",
@@ -129,14 +156,6 @@ pub(super) async fn install(package: &Package, scripts: &BTreeSet<String>, (home
     if !package.specs.iter().all(|spec| manifest(home, &spec.name).is_ok()) {
         return Err(format!("npm install did not install it: {}", said.last_words()));
     }
-    let wanted: Vec<&String> = scripts.iter().filter(|name| manifest(home, name).is_ok()).collect();
-    if !wanted.is_empty() {
-        let mut words =
-            ["npm", "rebuild", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--prefix"].map(OsStr::new).to_vec();
-        words.extend([home.as_os_str(), OsStr::new("--")]);
-        words.extend(wanted.into_iter().map(OsStr::new));
-        tool::run(&words, beside(&package.launcher), Some(home), ("", limit)).await?;
-    }
     Ok(())
 }
 
@@ -150,17 +169,12 @@ pub(super) fn look(package: &Package, scripts: &BTreeSet<String>, home: &Path) -
         }
     }
     let left_out: Vec<String> = with_scripts(home)?.into_iter().filter(|name| !scripts.contains(name)).collect();
-    if !left_out.is_empty() {
-        tracing::warn!(
-            packages = %left_out.join(", "),
-            "install scripts were not run; if the server does not work without them, install it yourself and start it by its path, or accept the risk with `dangerous.allow_scripts`"
-        );
-    }
     let bin = bin(package, home)?;
     Ok(Fetch {
         artefacts,
         start: vec![home.join("node_modules/.bin").join(bin).into()],
         first: beside(&package.launcher).map(Path::to_owned),
+        left_out,
     })
 }
 
@@ -171,7 +185,11 @@ fn with_scripts(home: &Path) -> Result<BTreeSet<String>, String> {
 }
 
 fn manifest(home: &Path, name: &str) -> Result<Json, String> {
-    let path = home.join("node_modules").join(name).join("package.json");
+    read_manifest(&home.join("node_modules").join(name))
+}
+
+fn read_manifest(directory: &Path) -> Result<Json, String> {
+    let path = directory.join("package.json");
     let text = files::read(&path, MAX_FILE).map_err(|error| format!("{}: {error}", path.display()))?;
     Json::parse(Bytes::from(text)).map_err(|error| format!("{}: {error}", path.display()))
 }
@@ -264,7 +282,7 @@ fn closure(root: &Path, names: &[&str]) -> Result<Vec<Artefact>, String> {
 
 /// npm's own list of what it installed, which has every package's integrity as the registry gave it.
 fn installed(root: &Path) -> Result<BTreeMap<String, Entry>, String> {
-    let path = root.join("node_modules/.package-lock.json");
+    let path = root.join(LIST);
     let text = files::read(&path, MAX_FILE).map_err(|error| format!("{}: {error}", path.display()))?;
     let list = Json::parse(Bytes::from(text)).map_err(|error| format!("{}: {error}", path.display()))?;
     let packages = list.view().get("packages").ok_or_else(|| format!("{} lists no packages", path.display()))?;
@@ -287,7 +305,11 @@ fn read_entry(key: &str, entry: View<'_>) -> Result<Entry, String> {
     let integrity = Some(text("integrity")).filter(|integrity| !integrity.is_empty());
     let integrity = integrity.unwrap_or_else(|| tree::text(&text("resolved")));
     let scripts = entry.get("hasInstallScript").and_then(View::as_bool) == Some(true);
-    Ok(Entry { version: text("version"), integrity, needs, scripts })
+    // What is called otherwise in the registry is that other thing.
+    let own = key.rsplit_once("node_modules/").map_or(key, |(_, name)| name);
+    let alias = Some(text("name")).filter(|name| !name.is_empty() && name != own);
+    let version = alias.map_or_else(|| text("version"), |name| format!("npm:{name}@{}", text("version")));
+    Ok(Entry { version, integrity, needs, scripts })
 }
 
 /// Finds what `name` means in the package at `key`, as node does: in its own packages, then in those around it.
@@ -307,7 +329,7 @@ pub(super) fn around(file: &Path) -> Option<Result<Vec<Artefact>, String>> {
     let mut root = PathBuf::new();
     let mut parts = file.components();
     while let Some(part) = parts.next() {
-        if part.as_os_str() == "node_modules" && root.join("node_modules/.package-lock.json").is_file() {
+        if part.as_os_str() == "node_modules" && root.join(LIST).is_file() {
             let first = parts.next()?.as_os_str().to_string_lossy().into_owned();
             let name = if first.starts_with('@') { format!("{first}/{}", parts.next()?.as_os_str().to_string_lossy()) } else { first };
             return Some(closure(&root, &[&name]));

@@ -9,7 +9,7 @@ use bartizan_monitor::lock::artefact::Source;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{ARTEFACT_FLOATING, ARTEFACT_UNCLEAR, UPSTREAM_NOT_ALLOWED};
 
-use super::{Origin, Ready, Spec, file, npm, python, refusal, tool, tree, variables};
+use super::{Fetch, Origin, Ready, Spec, file, npm, python, refusal, tool, tree, variables};
 use crate::config::{Floating, How, ServerSettings, files};
 use bartizan_monitor::lock::artefact::Artefact;
 
@@ -122,18 +122,27 @@ impl Plan {
         let failed = |what: String| refusal(ARTEFACT_UNCLEAR, &self.settings, &format!("it cannot be fetched: {what}"));
         let home = self.home();
         let done = home.with_extension("done");
-        if done.is_file() {
+        // What was installed before another tree was approved is installed anew.
+        let tree = match &self.origin {
+            Origin::Npm(package) => npm::Tree::of(package, expected),
+            Origin::Python(_) | Origin::Image(_) | Origin::File(_) => None,
+        };
+        let stands = || done.is_file() && tree.as_ref().is_none_or(|tree| tree.stands(&home));
+        if stands() {
             return Ok(());
         }
         let (store, held) = (self.settings.supply.packages.clone(), home.with_extension("lock"));
         let hold = move || files::private_directory(&store).and_then(|()| files::hold(&held));
         // Another process may install the same; whoever comes second waits and finds it there.
         let held = blocking(hold).await.and_then(|held| held.map_err(|error| error.to_string())).map_err(failed)?;
-        if !done.is_file() {
+        if !stands() {
             tracing::info!(server = %self.settings.name, "fetching what it is made of");
-            tree::remove(&home).and_then(|()| files::private_directory(&home)).map_err(|error| failed(error.to_string()))?;
+            tree::forget(&done)
+                .and_then(|()| tree::remove(&home))
+                .and_then(|()| files::private_directory(&home))
+                .map_err(|error| failed(error.to_string()))?;
             let installed = match &self.origin {
-                Origin::Npm(package) => npm::install(package, &self.settings.supply.allow_scripts, (&home, FETCH)).await,
+                Origin::Npm(package) => npm::install(package, (tree.as_ref(), &self.settings.supply.allow_scripts), (&home, FETCH)).await,
                 Origin::Python(package) => python::install(package, expected, (&home, FETCH)).await,
                 Origin::Image(_) | Origin::File(_) => Ok(()),
             };
@@ -175,8 +184,9 @@ impl Plan {
             Origin::Python(package) => rest(package.arguments),
             Origin::Image(_) | Origin::File(_) => Vec::new(),
         };
-        let command = self.preceded(fetched.start.into_iter().chain(arguments));
-        Ok(Ready { artefacts: fetched.artefacts, command, first: fetched.first, environment: Vec::new() })
+        let command = self.preceded(fetched.start.iter().cloned().chain(arguments));
+        let Fetch { artefacts, first, left_out, .. } = fetched;
+        Ok(Ready { artefacts, command, first, environment: Vec::new(), left_out })
     }
 
     async fn ready_file(&self, program: file::Program) -> Result<Ready, Refusal> {
@@ -201,7 +211,7 @@ impl Plan {
         let command = self.preceded(file::start(&found, rest, empty.as_deref()).into_iter());
         // The options on the command line are for this process; what it starts in turn reads the variables.
         let environment = empty.map(|empty| python::byte_code_variables(&empty)).unwrap_or_default();
-        Ok(Ready { artefacts: found.artefacts, command, first: None, environment })
+        Ok(Ready { artefacts: found.artefacts, command, environment, ..Ready::default() })
     }
 
     /// Runs what reads many files where it holds nobody up.

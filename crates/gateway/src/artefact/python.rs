@@ -232,7 +232,7 @@ pub(super) fn look(package: &Package, home: &Path) -> Result<Fetch, String> {
     let mut start: Vec<OsString> = vec![env.join("bin/python").into(), "-I".into()];
     start.extend(byte_code_options(&no_byte_code(home)?));
     start.extend(["-c".into(), code.into()]);
-    Ok(Fetch { artefacts, start, first: None })
+    Ok(Fetch { artefacts, start, ..Fetch::default() })
 }
 
 /// Options with which Python neither uses the byte code that stands beside the sources nor writes any. Options,

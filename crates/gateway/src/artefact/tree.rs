@@ -105,6 +105,15 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a file, if it is there.
+pub(super) fn forget(path: &Path) -> io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "the mark of an installation that is thrown away")]
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::put;

@@ -141,6 +141,8 @@ pub(super) struct Limits {
     pub(super) queued_calls: Option<Spanned<usize>>,
     /// How long they wait at most.
     pub(super) queue_wait: Option<Spanned<Length>>,
+    /// How old a server's list may be when something of it is called.
+    pub(super) list_age: Option<Spanned<Length>>,
     /// Messages of one client in a minute, of whatever kind.
     pub(super) messages_per_minute: Option<Spanned<usize>>,
     /// Refusals by limits within a minute after which a client is shut out.

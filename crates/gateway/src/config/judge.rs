@@ -120,6 +120,7 @@ pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
         write_timeout: time(written.write_timeout, usual.write_timeout, problems),
         queued_calls,
         queue_wait: time(written.queue_wait, usual.queue_wait, problems),
+        list_age: time(written.list_age, usual.list_age, problems),
         messages_per_minute,
         offences_per_minute,
         offence_pause: time(written.offence_pause, usual.offence_pause, problems),

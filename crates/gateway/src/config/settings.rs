@@ -184,6 +184,8 @@ pub struct Limits {
     pub queued_calls: usize,
     /// How long they wait at most.
     pub queue_wait: Duration,
+    /// How old a server's list may be when something of it is called.
+    pub list_age: Duration,
     /// Messages of one client in a minute, of whatever kind.
     pub messages_per_minute: u32,
     /// Refusals by limits within a minute after which a client is shut out.
@@ -217,6 +219,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(60),
             queued_calls: 0,
             queue_wait: Duration::from_secs(1),
+            list_age: Duration::from_secs(10),
             messages_per_minute: 3000,
             offences_per_minute: 100,
             offence_pause: Duration::from_secs(30),

@@ -103,3 +103,29 @@ fn a_hint_that_lowers_is_a_change_and_lowers_nothing() {
     assert_eq!(what(&changes), [("frob", "changed")]);
     assert_eq!(changes.first().expect("one").effect(), Effect::Destructive);
 }
+
+/// Two people approve at the same time: whoever comes second waits, and sees that the file is another one.
+#[test]
+fn nobody_writes_the_lock_file_between_the_look_and_the_writing_of_another() {
+    let dir = tempfile::tempdir().expect("dir");
+    let places = Places { state: dir.path().join("state"), lock: dir.path().join("bartizan.lock"), config: None };
+    let (mine, theirs) = (lock(&[tool("a", "A.", FIELD)]), lock(&[tool("b", "B.", FIELD)]));
+    let unchanged = || !places.lock.exists();
+    let (looked, goes) = std::sync::mpsc::channel();
+    let first = std::thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            write_lock(&places, &mine, || {
+                let unchanged = unchanged();
+                looked.send(()).expect("somebody waits");
+                // Time enough for the other one, if nothing held it back.
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                unchanged
+            })
+        });
+        goes.recv().expect("it looked");
+        assert_eq!(write_lock(&places, &theirs, unchanged).expect("written"), Written::Outrun);
+        first.join().expect("no panic")
+    });
+    assert_eq!(first.expect("written"), Written::Done);
+    assert_eq!(std::fs::read_to_string(&places.lock).expect("the lock file"), mine.to_string());
+}
