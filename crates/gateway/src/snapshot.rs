@@ -123,8 +123,8 @@ impl Current {
     /// cannot be used changes nothing: the old one still says what may be done.
     pub async fn watch(&self, changed: impl Fn(Renewed)) {
         let mut seen = self.first;
-        // The policy was read some time ago, so it is looked at once in any case.
-        let mut policy: Vec<Mark> = Vec::new();
+        // What was read before is not read again: ten thousand rules take their time.
+        let mut policy = self.policy.first();
         loop {
             tokio::time::sleep(LOOK).await;
             let now = Mark::of(&self.path);
@@ -133,7 +133,7 @@ impl Current {
                 self.renew_lock(now);
                 changed(Renewed::Lock);
             }
-            let marks: Vec<Mark> = self.policy.paths().map(Mark::of).collect();
+            let marks = self.policy.marks();
             if marks != policy {
                 policy = marks;
                 self.renew_policy().into_iter().for_each(&changed);
