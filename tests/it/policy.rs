@@ -171,6 +171,13 @@ fn coverage_finds_what_rules_leave_out() {
         let found: Value = serde_json::from_slice(&output.stdout).expect("json");
         (output.status.code(), found)
     };
+    let strange = || {
+        let output = stage.output(&["check", "--offline", "--format", "json"]);
+        let items: Vec<Value> = serde_json::from_slice(&output.stdout).expect("json");
+        let policy = items.iter().filter(|item| item["item"] == "policy").map(|item| item["evidence"].to_string());
+        policy.collect::<Vec<_>>()
+    };
+    assert_eq!(strange(), [""; 0]);
     let (code, found) = cover();
     assert_eq!((code, &found["unmentioned"], &found["idle"], &found["unknown"]), (Some(0), &json!([]), &json!([]), &json!([])), "{found}");
     let rules = "@id(\"reads\") permit (principal, action, resource) when { resource.effect == \"read\" };
@@ -185,6 +192,8 @@ fn coverage_finds_what_rules_leave_out() {
     let idle: Vec<&str> = found["idle"].as_array().expect("a list").iter().filter_map(|rule| rule["rule"].as_str()).collect();
     assert_eq!(idle, ["never", "typo"], "{found}");
     assert_eq!(found["unknown"][0]["name"], "Tool::\"files/aa\"");
+    let said = strange();
+    assert!(said.len() == 1 && said[0].contains("files/aa") && said[0].contains("typo"), "{said:?}");
 }
 
 #[test]

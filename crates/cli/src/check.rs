@@ -57,6 +57,7 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) ->
 fn items(args: &Args, loaded: &Loaded) -> Result<Vec<Item>, Exit> {
     let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
     let mut items = items::gateway(loaded, &lock);
+    items.extend(items::strange(&crate::policy::unknown(loaded)?));
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
     // It writes nothing down: only what a server was used with is in use.
     let keeper = Keeper::new(&loaded.settings.stores, None);

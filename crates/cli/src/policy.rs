@@ -6,11 +6,12 @@ mod explain;
 mod test;
 mod world;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bartizan_gateway::config::PlacesArgs;
+use bartizan_gateway::config::{Loaded, PlacesArgs};
 use bartizan_monitor::controls::policy::SCHEMA;
 
 use crate::exit::Exit;
@@ -31,6 +32,11 @@ enum Command {
     /// Print the Cedar schema: everything that a rule can speak of.
     #[command(after_help = "Example:\n  bartizan policy schema > bartizan.cedarschema")]
     Schema,
+}
+
+/// Names in the rules that nothing approved has, and the rule: a typing error permits nothing, and forbids nothing.
+pub(crate) fn unknown(loaded: &Loaded) -> Result<BTreeSet<(String, String)>, Exit> {
+    Ok(coverage::unknown(&world::World::of(loaded)?))
 }
 
 /// Answers.

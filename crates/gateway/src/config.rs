@@ -22,6 +22,7 @@ pub mod seen;
 mod server;
 mod settings;
 mod stores;
+pub mod watch;
 
 pub use access::{Access, Grant, Headers, Login};
 pub use allow::Allowed;

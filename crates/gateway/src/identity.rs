@@ -16,16 +16,17 @@ pub use token::{TokenId, random_id};
 pub use used::Used;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bartizan_monitor::case::{Caller, Means, Reach};
 use bartizan_monitor::reason::gateway::{IDENTITY_EXPIRED, IDENTITY_INVALID, IDENTITY_MISSING, IDENTITY_REVOKED};
 use bartizan_monitor::reason::{Reason, Refusal};
 use rustix::process::getuid;
 
-use crate::config::files::{self, Mark};
+use crate::clock::Stopwatch;
+use crate::config::files;
+use crate::config::watch::{Seen, Watch};
 use crate::config::{self, Clients};
 use crate::secrets::Subject;
 use store::Rows;
@@ -34,14 +35,11 @@ use store::Rows;
 /// lets nobody in.
 #[derive(Debug)]
 pub struct Identity {
-    path: PathBuf,
+    tokens: Watch<Stored>,
     environment: Option<String>,
     used: Used,
     oauth: Option<Arc<OAuth>>,
     clients: Arc<Clients>,
-    current: ArcSwap<Loaded>,
-    // Held while reading, so that a change is read once and not by every waiting message.
-    reading: Mutex<()>,
 }
 
 /// What a request and its connection show of who sent it.
@@ -64,23 +62,16 @@ pub enum Place {
     Elsewhere,
 }
 
-/// The store as it was read, and the look of the file at that moment.
-#[derive(Debug)]
-struct Loaded {
-    /// None when it could not be used: it may look the same when it can be.
-    mark: Option<Mark>,
-    rows: Result<Rows, String>,
-}
+/// The store as it was read.
+type Stored = Result<Rows, String>;
 
 impl Identity {
     /// Reads the tokens of a state directory. Whatever is wrong with them shows when somebody calls.
     /// Only tokens that were issued for this environment are good.
     #[must_use]
     pub fn open(state: &Path, environment: Option<&str>) -> Self {
-        let path = store::path(state);
-        let current = ArcSwap::from_pointee(load(&path, None));
-        let (environment, used, clients) = (environment.map(ToOwned::to_owned), Used::of(state), Arc::default());
-        Self { path, environment, used, oauth: None, clients, current, reading: Mutex::new(()) }
+        let tokens = Watch::open(store::path(state), load);
+        Self { tokens, environment: environment.map(ToOwned::to_owned), used: Used::of(state), oauth: None, clients: Arc::default() }
     }
 
     /// The same, which also knows who comes without a token.
@@ -155,7 +146,7 @@ impl Identity {
             [_, _, ..] => return Err(Refusal::new(IDENTITY_INVALID, "several Authorization headers")),
         };
         let shown = token::bearer(value).map_err(|what| Refusal::new(IDENTITY_INVALID, what))?;
-        let current = self.current();
+        let current = self.tokens.now();
         let row = rows(&current)?.get(&shown.id);
         // An unknown token is compared with something too, so that time does not tell which ids exist.
         let fits = token::fits(&shown.secret, row.map_or(&[0; 32], |row| &row.hash));
@@ -171,6 +162,15 @@ impl Identity {
     /// Whether the credential of a running session still holds, and is still good for every server that the session
     /// was let in for.
     pub fn still(&self, caller: &Caller, now_ms: u64) -> Result<(), Refusal> {
+        self.holds(caller, now_ms, || self.tokens.now())
+    }
+
+    /// The same for a message that came a while ago: if the tokens were looked at since, and just now, that is enough.
+    pub fn still_since(&self, caller: &Caller, arrived: Stopwatch, now_ms: u64) -> Result<(), Refusal> {
+        self.holds(caller, now_ms, || self.tokens.since(arrived))
+    }
+
+    fn holds(&self, caller: &Caller, now_ms: u64, tokens: impl FnOnce() -> Arc<Seen<Stored>>) -> Result<(), Refusal> {
         match caller.means() {
             // These hold as long as the process, or its connection.
             Means::LocalUser | Means::Certificate | Means::Anonymous => return Ok(()),
@@ -182,7 +182,7 @@ impl Identity {
         }
         let gone = || Refusal::new(IDENTITY_REVOKED, format!("{} is no longer in the token store", caller.principal()));
         let id = caller.principal().rsplit_once('#').and_then(|(_, id)| TokenId::read(id)).ok_or_else(gone)?;
-        let current = self.current();
+        let current = tokens();
         let row = rows(&current)?.get(&id).filter(|row| principal(row) == **caller.principal()).ok_or_else(gone)?;
         self.good(row, now_ms)?;
         if caller.is_within(&row.reach) {
@@ -209,39 +209,22 @@ impl Identity {
     pub fn remember(&self) {
         self.used.write();
     }
-
-    /// The store as it is now: one look at the file, read again only when it changed.
-    fn current(&self) -> Arc<Loaded> {
-        let current = self.current.load_full();
-        if current.mark == Some(Mark::of(&self.path)) {
-            return current;
-        }
-        // A panic while reading left nothing half done: the value is swapped whole.
-        let _reading = self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let current = self.current.load_full();
-        if current.mark == Some(Mark::of(&self.path)) {
-            return current;
-        }
-        let fresh = Arc::new(load(&self.path, Some(&current)));
-        self.current.store(fresh.clone());
-        fresh
-    }
 }
 
-fn load(path: &Path, before: Option<&Loaded>) -> Loaded {
+fn load(path: &Path, before: Option<&Seen<Stored>>) -> Seen<Stored> {
     let (mark, rows) = store::read(path);
     let mark = rows.is_ok().then_some(mark);
     if let Err(error) = &rows
         // Said once: it is looked at with every message.
-        && before.is_none_or(|before| before.rows.as_ref().err() != Some(error))
+        && before.is_none_or(|before| before.1.as_ref().err() != Some(error))
     {
         tracing::error!(path = %path.display(), %error, "the token store cannot be used: nobody is let in until it is mended");
     }
-    Loaded { mark, rows }
+    (mark, rows)
 }
 
-fn rows(loaded: &Loaded) -> Result<&Rows, Refusal> {
-    loaded.rows.as_ref().map_err(|error| Refusal::new(IDENTITY_INVALID, format!("the token store cannot be used: {error}")))
+fn rows(seen: &Seen<Stored>) -> Result<&Rows, Refusal> {
+    seen.1.as_ref().map_err(|error| Refusal::new(IDENTITY_INVALID, format!("the token store cannot be used: {error}")))
 }
 
 fn principal(row: &Row) -> String {

@@ -96,6 +96,8 @@ pub struct Visit<'a> {
     pub peer: Option<IpAddr>,
     /// Where to send what comes before the answer.
     pub interim: InterimSender,
+    /// Runs since the message came, before anything was looked up for it.
+    pub arrived: Stopwatch,
 }
 
 /// The life of a call. Step 1, bytes within limits, and step 2, [`envelope::parse`], are done by the
@@ -123,12 +125,12 @@ async fn live(
 ) -> Result<Option<Released>, Refusal> {
     let talk = visit.talk;
     let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
-    let (guest, ticket) = closing(house.enter(talk, &parsed).await, ticket)?; // 3
+    let (guest, ticket) = closing(house.enter(visit, &parsed).await, ticket)?; // 3
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
     // Reading lists may take long: what is judged is judged by what holds now.
     let snapshot = house.snapshot();
-    let ((), ticket) = closing(house.identity.still(&talk.caller, clock::now_ms()), ticket)?;
+    let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
     let facts = facts(house, visit, &ticket);
     let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let meant = snapshot.catalog.meant(&parsed, place.naming, &menus);
@@ -204,7 +206,7 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
 }
 
 fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
-    let (session, stops) = (visit.talk.label.clone(), house.stops.now());
+    let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
     let (labels, tally, transport) = (house.labels(&visit.talk.caller), house.counts.tally(), visit.talk.transport);
     Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally }
 }
@@ -293,9 +295,10 @@ impl House {
     }
 
     /// Lets a message in: the credential still holds, there is room, and it says who it belongs to.
-    async fn enter(&self, talk: &Arc<Talk>, parsed: &Parsed) -> Result<Guest, Refusal> {
+    async fn enter(&self, visit: &Visit<'_>, parsed: &Parsed) -> Result<Guest, Refusal> {
+        let talk = visit.talk;
         talk.touch();
-        self.identity.still(&talk.caller, clock::now_ms())?;
+        self.identity.still_since(&talk.caller, visit.arrived, clock::now_ms())?;
         // What running calls wait for (answers to servers' questions, cancellations) is taken to the end.
         if self.draining.is_cancelled() && matches!(parsed.message(), Message::Request { .. }) {
             return Err(Refusal::new(SERVE_DRAINING, ""));

@@ -144,8 +144,8 @@ impl Current {
     /// cannot be used changes nothing: the old one still says what may be done.
     pub async fn watch(&self, changed: impl Fn(Renewed)) {
         let mut seen = self.first;
-        // The policy was read some time ago, so it is looked at once in any case.
-        let mut policy: Vec<Mark> = Vec::new();
+        // What was read before is not read again: ten thousand rules take their time.
+        let mut policy = self.policy.first();
         let mut told = String::new();
         loop {
             tokio::time::sleep(LOOK).await;
@@ -160,7 +160,7 @@ impl Current {
                     changed(Renewed::Lock);
                 }
             }
-            let marks: Vec<Mark> = self.policy.paths().map(Mark::of).collect();
+            let marks = self.policy.marks();
             if marks != policy {
                 let renewed = self.renew_policy();
                 if !matches!(renewed, Err(RenewError::Unread(_))) {

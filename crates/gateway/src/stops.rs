@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bartizan_monitor::case::{Case, Stopped, Stops};
 use bartizan_monitor::wire::json::Json;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Stopwatch;
 use crate::config::files::{self, Mark};
+use crate::config::watch::{Seen, Watch};
 
 const FILE: &str = "suspended.json";
 const LOCK: &str = "suspended.lock";
@@ -119,13 +120,6 @@ fn parse(path: &Path) -> Result<Stops, String> {
 }
 
 #[derive(Debug)]
-struct Seen {
-    /// How the file looked; none when it could not be read: it may look the same when it can be.
-    mark: Option<Mark>,
-    stops: Arc<Stops>,
-}
-
-#[derive(Debug)]
 struct RunningCall {
     caller: bartizan_monitor::case::Caller,
     /// The servers that it concerns.
@@ -137,8 +131,7 @@ struct RunningCall {
 /// The stops as a running gateway sees them, and the calls that they may end.
 #[derive(Debug)]
 pub struct Watched {
-    path: PathBuf,
-    current: ArcSwap<Seen>,
+    file: Watch<Arc<Stops>>,
     running: Mutex<HashMap<u64, RunningCall>>,
 }
 
@@ -146,21 +139,19 @@ impl Watched {
     /// The stops of a state directory.
     #[must_use]
     pub fn open(state: &Path) -> Self {
-        let path = state.join(FILE);
-        let current = ArcSwap::from_pointee(look(&path, None));
-        Self { path, current, running: Mutex::default() }
+        Self { file: Watch::open(state.join(FILE), look), running: Mutex::default() }
     }
 
     /// What is stopped at this moment: one look at the file, read again only when it changed.
     #[must_use]
     pub fn now(&self) -> Arc<Stops> {
-        let seen = self.current.load();
-        if seen.mark == Some(Mark::of(&self.path)) {
-            return seen.stops.clone();
-        }
-        let fresh = Arc::new(look(&self.path, Some(&seen)));
-        self.current.store(fresh.clone());
-        fresh.stops.clone()
+        self.file.now().1.clone()
+    }
+
+    /// What is stopped, for a message that came a while ago: a look since then, and just now, is enough.
+    #[must_use]
+    pub fn since(&self, arrived: Stopwatch) -> Arc<Stops> {
+        self.file.since(arrived).1.clone()
     }
 
     /// Enters a call that is on its way, and the servers to which it listens beside the one that it names; leaving is
@@ -204,16 +195,16 @@ impl Watched {
 }
 
 /// A file that cannot be read may say anything, so it stops everything.
-fn look(path: &Path, before: Option<&Seen>) -> Seen {
+fn look(path: &Path, before: Option<&Seen<Arc<Stops>>>) -> Seen<Arc<Stops>> {
     let (mark, stops) = read(path);
     match stops {
-        Ok(stops) => Seen { mark: Some(mark), stops: Arc::new(stops) },
+        Ok(stops) => (Some(mark), Arc::new(stops)),
         Err(error) => {
             // Said once: it is looked at with every message.
-            if before.is_none_or(|before| before.mark.is_some()) {
+            if before.is_none_or(|before| before.0.is_some()) {
                 tracing::error!(%error, "what is suspended cannot be read: everything is, until it is mended");
             }
-            Seen { mark: None, stops: Arc::new(Stops { all: true, ..Stops::default() }) }
+            (None, Arc::new(Stops { all: true, ..Stops::default() }))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is looked at, each with its evidence.
 
+use std::collections::BTreeSet;
+
 use bartizan_gateway::clock;
 use bartizan_gateway::config::{How, Loaded, ServerSettings};
 use bartizan_gateway::review::{self, What};
@@ -74,6 +76,16 @@ pub(super) fn gateway(loaded: &Loaded, lock: &Lock) -> Vec<Item> {
         items.push(Item::new(GATEWAY, "lock", Standing::Note, format!("approved, and not configured: {}", strays.join(", "))));
     }
     items
+}
+
+/// Names in the policy that nothing approved has. The server may only not have been reviewed yet.
+pub(super) fn strange(names: &BTreeSet<(String, String)>) -> Vec<Item> {
+    let item = |(name, rule): &(String, String)| {
+        let said = format!("{name} in {rule}: nothing approved, and no server, is called that, so the rule says nothing about it");
+        Item::new(GATEWAY, "policy", Standing::Note, said)
+            .remedy("correct the name, or approve what it means; `bartizan policy coverage` shows what rules are about")
+    };
+    names.iter().map(item).collect()
 }
 
 /// The limits in force.

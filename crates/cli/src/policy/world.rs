@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bartizan_gateway::clock;
-use bartizan_gateway::config::{self, PlacesArgs, places};
+use bartizan_gateway::config::{self, Loaded, PlacesArgs, places};
 use bartizan_gateway::identity::Imagined;
 use bartizan_gateway::snapshot::read_lock;
 use bartizan_monitor::case::{Caller, Effect, Facts, Item, Kind, Labels, Means, Standing, Strength};
@@ -31,11 +31,16 @@ impl World {
     pub(super) fn load(places: &PlacesArgs, config: Option<PathBuf>) -> Result<Self, Exit> {
         let config = places::config(config);
         let loaded = config::load(config.as_deref(), places.clone()).map_err(Exit::configuration)?;
+        Self::of(&loaded)
+    }
+
+    /// The same, of a configuration that was loaded.
+    pub(super) fn of(loaded: &Loaded) -> Result<Self, Exit> {
         let rules = loaded.policy.rules().map_err(|what| Exit::usage(&what))?;
         let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
         let configured = loaded.settings.servers.iter().map(|server| server.name.to_string());
         let servers = configured.chain(lock.servers().map(str::to_owned)).collect();
-        Ok(Self { rules, lock, environment: loaded.policy.environment, servers })
+        Ok(Self { rules, lock, environment: loaded.policy.environment.clone(), servers })
     }
 
     /// Everything that was approved and can be used.

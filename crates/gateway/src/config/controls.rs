@@ -17,7 +17,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use super::file::{self, remove};
-use super::policy::{self, PolicyFiles};
+use super::policy::{self, PolicyFile, PolicyFiles};
 use super::problem::Problems;
 
 /// Everything that controls are built from.
@@ -25,8 +25,10 @@ use super::problem::Problems;
 pub(super) struct Material<'i> {
     sections: BTreeMap<&'static str, (Section<'i>, Range<usize>)>,
     observe: BTreeSet<&'static str>,
-    files: Vec<(String, PathBuf)>,
+    files: Vec<PolicyFile>,
     sources: Vec<Source>,
+    /// Where the files are named.
+    places: Vec<Range<usize>>,
 }
 
 fn entry(name: &str) -> Option<&'static Entry> {
@@ -103,28 +105,32 @@ impl<'i> Material<'i> {
         }
         let read = |file: Spanned<PathBuf>| {
             let (at, name, path) = (file.span(), file.get_ref().display().to_string(), base.join(file.get_ref()));
-            let source = policy::read(&name, &path).map_err(|what| problems.add(Some(at.clone()), what, "")).ok()?;
-            self.files.push((name, path));
+            let file = PolicyFile::of(name, path);
+            let source = file.read().map_err(|what| problems.add(Some(at.clone()), what, "")).ok()?;
+            self.files.push(file);
             Some((at, source))
         };
-        let (places, sources): (Vec<Range<usize>>, Vec<Source>) = list.into_inner().into_iter().filter_map(read).unzip();
-        match policy::build(policy::section(&sources, "", at.clone())) {
-            Ok(_) => {}
-            Err(error) => {
-                // Alone, so that an error stands at the file that it is in.
-                let alone = |(at, source): (&Range<usize>, &Source)| {
-                    let error = policy::build(policy::section(std::slice::from_ref(source), "", at.clone())).err()?;
-                    problems.add(Some(at.clone()), error.message().to_owned(), "");
-                    Some(())
-                };
-                if places.iter().zip(&sources).filter_map(alone).count() == 0 && !sources.is_empty() {
-                    problems.add(Some(at), error.message().to_owned(), "");
-                }
-                return;
-            }
+        (self.places, self.sources) = list.into_inner().into_iter().filter_map(read).unzip();
+        self.sections.insert(policy::NAME, (policy::section(&self.sources, "", at.clone()), at));
+    }
+
+    /// Builds the `policy` control from its files.
+    fn rules(&mut self, problems: &mut Problems) -> Option<Box<dyn Control>> {
+        let (section, at) = self.sections.remove(policy::NAME)?;
+        let error = match policy::build(section) {
+            Ok(control) => return Some(control),
+            Err(error) => error,
+        };
+        // Alone, so that an error stands at the file that it is in.
+        let alone = |(at, source): (&Range<usize>, &Source)| {
+            let error = policy::build(policy::section(std::slice::from_ref(source), "", at.clone())).err()?;
+            problems.add(Some(at.clone()), error.message().to_owned(), "");
+            Some(())
+        };
+        if self.places.iter().zip(&self.sources).filter_map(alone).count() == 0 {
+            problems.add(Some(at), error.message().to_owned(), "");
         }
-        self.sections.insert(policy::NAME, (policy::section(&sources, "", at.clone()), at));
-        self.sources = sources;
+        None
     }
 
     /// Tells the policy the gateway's environment, and says what it takes to load it again.
@@ -171,7 +177,9 @@ impl<'i> Material<'i> {
         let digest = self.digest();
         Monitor::new(digest, |entry| {
             let mode = self.mode(entry);
-            let control = build(entry, self.sections.remove(entry.name), problems).ok_or(())?;
+            let from_files = entry.name == policy::NAME && !self.places.is_empty();
+            let control = if from_files { self.rules(problems) } else { build(entry, self.sections.remove(entry.name), problems) };
+            let control = control.ok_or(())?;
             Ok::<_, ()>((control, mode))
         })
         .ok()

@@ -1,7 +1,7 @@
 //! Policy: read when the gateway starts, and again when its files change.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bartizan_monitor::control::{Control, Section};
 use bartizan_monitor::controls::REGISTRY;
@@ -14,7 +14,7 @@ use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
-use super::files;
+use super::files::{self, Mark};
 
 /// How large a policy file may be.
 const MAX_POLICY: u64 = 4 * 1024 * 1024;
@@ -29,8 +29,8 @@ pub struct PolicyFiles {
     pub sources: Vec<Source>,
     /// The gateway's environment, as rules see it.
     pub environment: String,
-    /// The files by their names in the configuration; none when the policy stands elsewhere.
-    pub(super) files: Vec<(String, PathBuf)>,
+    /// The files; none when the policy stands elsewhere.
+    pub(super) files: Vec<PolicyFile>,
     /// What the digest of the controls is made of.
     pub(super) tables: Vec<(&'static str, Json)>,
 }
@@ -47,9 +47,16 @@ pub enum RenewError {
 }
 
 impl PolicyFiles {
-    /// The files.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|(_, path)| path.as_path())
+    /// How the files looked before they were read for the first time.
+    #[must_use]
+    pub fn first(&self) -> Vec<Mark> {
+        self.files.iter().map(|file| file.first).collect()
+    }
+
+    /// How the files look now.
+    #[must_use]
+    pub fn marks(&self) -> Vec<Mark> {
+        self.files.iter().map(|file| Mark::of(&file.path)).collect()
     }
 
     /// The rules that are in force.
@@ -59,8 +66,7 @@ impl PolicyFiles {
 
     /// A monitor with the policy as it stands in the files now, and with everything else of this one.
     pub fn renew(&self, monitor: &Monitor) -> Result<Monitor, RenewError> {
-        let read = |(name, path): &(String, PathBuf)| read(name, path);
-        let sources = self.files.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(RenewError::Unread)?;
+        let sources = self.files.iter().map(PolicyFile::read).collect::<Result<Vec<_>, _>>().map_err(RenewError::Unread)?;
         let section = section(&sources, &self.environment, 0..0);
         let table = table(&section);
         let control = build(section).map_err(|error| RenewError::Unusable(error.message().to_owned()))?;
@@ -73,10 +79,26 @@ fn replaced(old: &Json, table: &Json) -> Json {
     Json::object([("mode", old.get("mode").unwrap_or_else(Json::null)), ("table", table.clone())])
 }
 
-/// Reads one file.
-pub(super) fn read(name: &str, path: &Path) -> Result<Source, String> {
-    let text = files::read(path, MAX_POLICY).map_err(|error| format!("{}: it cannot be read: {error}", path.display()))?;
-    Ok(Source { name: name.to_owned(), text })
+/// One file of the policy.
+#[derive(Debug, Clone)]
+pub(super) struct PolicyFile {
+    /// Its name in the configuration.
+    name: String,
+    path: PathBuf,
+    /// Taken before it is read, so that no change in between is missed.
+    first: Mark,
+}
+
+impl PolicyFile {
+    pub(super) fn of(name: String, path: PathBuf) -> Self {
+        Self { name, first: Mark::of(&path), path }
+    }
+
+    /// Reads it as it is now.
+    pub(super) fn read(&self) -> Result<Source, String> {
+        let text = files::read(&self.path, MAX_POLICY).map_err(|error| format!("{}: it cannot be read: {error}", self.path.display()))?;
+        Ok(Source { name: self.name.clone(), text })
+    }
 }
 
 /// Builds the control from its table.

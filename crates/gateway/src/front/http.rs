@@ -29,10 +29,10 @@ use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Reply, UNREAD, scope, stdio};
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::identity::{self, Certificate, Shown};
 use crate::serve::{House, Visit, handle};
-use crate::session::{Endpoint, Interim, Talk};
+use crate::session::{Endpoint, Interim, InterimSender, Talk};
 use crate::share::Share;
 use crate::upstream::Pulse;
 use answer::{Answer, json, plain, plain_status, stream};
@@ -72,8 +72,21 @@ type Held = (Result<Parsed, Misread>, Room);
 struct Asker<'a> {
     caller: &'a Caller,
     endpoint: &'a Arc<Endpoint>,
-    peer: IpAddr,
+    whence: Whence,
     certificate: Option<&'a Arc<Certificate>>,
+}
+
+/// Where a message comes from, and since when it is there.
+#[derive(Clone, Copy)]
+struct Whence {
+    peer: IpAddr,
+    arrived: Stopwatch,
+}
+
+impl Whence {
+    fn visit(self, talk: &Arc<Talk>, interim: InterimSender) -> Visit<'_> {
+        Visit { talk, peer: Some(self.peer), interim, arrived: self.arrived }
+    }
 }
 
 impl Front {
@@ -117,6 +130,7 @@ impl Front {
 
     /// Answers one HTTP request. Step 1 of the life of a call.
     pub async fn answer(self: &Arc<Self>, line: &Line, request: Request<Incoming>) -> Response<Kept> {
+        let arrived = Stopwatch::start();
         let (parts, body) = request.into_parts();
         let mut share = None;
         let answered = async {
@@ -136,7 +150,7 @@ impl Front {
             let shown = Shown { authorization: &authorization, certificate: certificate.map(AsRef::as_ref), place };
             let caller = identity.admit(shown, clock::now_ms()).await?;
             let endpoint = door::endpoint(parts.uri.path(), (&self.merged, &self.single), &caller, identity)?;
-            let asker = Asker { caller: &caller, endpoint: &endpoint, peer, certificate };
+            let asker = Asker { caller: &caller, endpoint: &endpoint, whence: Whence { peer, arrived }, certificate };
             match parts.method {
                 HttpMethod::POST => {
                     door::postable(&parts.headers)?;
@@ -195,15 +209,15 @@ impl Front {
 
     async fn post(self: &Arc<Self>, asker: Asker<'_>, headers: &HeaderMap, (body, room): (Bytes, Room)) -> Result<Answer, Refusal> {
         let mirror = door::mirror(headers);
-        let Asker { caller, endpoint, peer, .. } = asker;
+        let Asker { caller, endpoint, whence, .. } = asker;
         let named = self.session(asker, headers)?;
         let negotiated = named.as_ref().and_then(|session| session.talk.negotiated()).map(|settled| settled.version);
         match envelope::parse(body, &mirror, negotiated) {
             Arrival::Batch(messages) => Ok(self.batch(asker, named, messages).await),
             Arrival::One(message) if opens_session(&message) && named.is_none() => self.initialize(asker, *message).await,
             Arrival::One(message) => Ok(match named.filter(|_| is_legacy(&message)) {
-                Some(session) => self.within(session, peer, (*message, room)).await,
-                None => self.alone(self.sessions.standing(caller, endpoint), peer, (*message, room)).await,
+                Some(session) => self.within(session, whence, (*message, room)).await,
+                None => self.alone(self.sessions.standing(caller, endpoint), whence, (*message, room)).await,
             }),
         }
     }
@@ -229,13 +243,13 @@ impl Front {
 
     async fn initialize(
         self: &Arc<Self>,
-        Asker { caller, endpoint, peer, certificate }: Asker<'_>,
+        Asker { caller, endpoint, whence, certificate }: Asker<'_>,
         message: Result<Parsed, Misread>,
     ) -> Result<Answer, Refusal> {
         let (id, session) = self.sessions.open(caller, endpoint).ok_or_else(|| Refusal::new(SESSION_LIMIT, "").retry_after(1000))?;
         session.used_by(certificate);
         let (interim, _early) = mpsc::channel(1);
-        let reply = handle(&self.house, Visit { talk: &session.talk, peer: Some(peer), interim }, message).await;
+        let reply = handle(&self.house, whence.visit(&session.talk, interim), message).await;
         let reply = match reply {
             Some(reply) if reply.succeeded => reply,
             refused => {
@@ -251,12 +265,12 @@ impl Front {
     }
 
     /// A request that stands alone: it lives as long as its connection.
-    async fn alone(self: &Arc<Self>, talk: Arc<Talk>, peer: IpAddr, (message, room): Held) -> Answer {
+    async fn alone(self: &Arc<Self>, talk: Arc<Talk>, whence: Whence, (message, room): Held) -> Answer {
         let house = self.house.clone();
         let (interim, early) = mpsc::channel(BACKLOG);
         let work = Box::pin(async move {
             let _held = room;
-            handle(&house, Visit { talk: &talk, peer: Some(peer), interim }, message).await
+            handle(&house, whence.visit(&talk, interim), message).await
         });
         match body::first(work, early).await {
             body::First::Reply(reply) => plain(reply),
@@ -265,12 +279,12 @@ impl Front {
     }
 
     /// A request of a session: it goes on when the connection breaks, and its stream can be resumed.
-    async fn within(self: &Arc<Self>, session: Arc<Session>, peer: IpAddr, (message, room): Held) -> Answer {
+    async fn within(self: &Arc<Self>, session: Arc<Session>, whence: Whence, (message, room): Held) -> Answer {
         let (decided, mut decision) = oneshot::channel();
         let house = self.house.clone();
         let work = Onward::new(async move {
             let _held = room;
-            run_within(&house, &session, (peer, message), decided).await;
+            run_within(&house, &session, (whence, message), decided).await;
         });
         let decision = tokio::select! {
             biased;
@@ -289,14 +303,14 @@ impl Front {
 
     async fn batch(
         self: &Arc<Self>,
-        Asker { caller, endpoint, peer, .. }: Asker<'_>,
+        Asker { caller, endpoint, whence, .. }: Asker<'_>,
         named: Option<Arc<Session>>,
         messages: Vec<Result<Parsed, Misread>>,
     ) -> Answer {
         let talk = named.map_or_else(|| self.sessions.standing(caller, endpoint), |session| session.talk.clone());
         let (interim, mut early) = mpsc::channel(BACKLOG);
         let handled = async {
-            let visit = || Visit { talk: &talk, peer: Some(peer), interim: interim.clone() };
+            let visit = || whence.visit(&talk, interim.clone());
             let visits = messages.into_iter().map(|message| handle(&self.house, visit(), message));
             let replies = futures_util::future::join_all(visits).await;
             drop(interim);
@@ -363,13 +377,13 @@ enum Decision {
 async fn run_within(
     house: &Arc<House>,
     session: &Arc<Session>,
-    (peer, message): (IpAddr, Result<Parsed, Misread>),
+    (whence, message): (Whence, Result<Parsed, Misread>),
     decided: oneshot::Sender<Decision>,
 ) {
     let (interim, early) = mpsc::channel(BACKLOG);
     let house = house.clone();
     let talk = session.talk.clone();
-    let work = Box::pin(async move { handle(&house, Visit { talk: &talk, peer: Some(peer), interim }, message).await });
+    let work = Box::pin(async move { handle(&house, whence.visit(&talk, interim), message).await });
     match body::first(work, early).await {
         body::First::Reply(reply) => {
             // The connection broke before anything was said: there is no stream to resume.

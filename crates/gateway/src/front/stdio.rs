@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::{Reply, UNREAD};
+use crate::clock::Stopwatch;
 use crate::serve::{House, Visit, handle};
 use crate::session::{Interim, Outbox, Talk};
 
@@ -161,7 +162,7 @@ impl Client {
     /// Handles one message; what comes before its answer is written as it comes.
     async fn run(&self, message: Result<Parsed, Misread>) -> Option<Reply> {
         let (interim, mut early) = mpsc::channel(256);
-        let handled = handle(&self.house, Visit { talk: &self.talk, peer: None, interim }, message);
+        let handled = handle(&self.house, Visit { talk: &self.talk, peer: None, interim, arrived: Stopwatch::start() }, message);
         let forward = async {
             while let Some(item) = early.recv().await {
                 if let Interim::Message(message) | Interim::Ask(_, message) = item {

@@ -1,5 +1,6 @@
 use super::*;
 use bartizan_monitor::case::Effect;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const NOW: u64 = 1_800_000_000_000;
@@ -279,4 +280,45 @@ fn the_last_use_is_written_down() {
     second.remember();
     assert_eq!(bench.tokens.used().into_iter().collect::<Vec<_>>(), [(issued.row.id.to_string(), NOW + 5)]);
     assert!(!bench.tokens.used().contains_key(&other.row.id.to_string()));
+}
+
+#[test]
+fn a_message_whose_tokens_were_looked_at_for_it_looks_again_for_the_next() {
+    let bench = Bench::new();
+    let identity = Identity::open(&bench.state(), None);
+    let issued = bench.issue("ci", 1000);
+    for _ in 0..20 {
+        let arrived = Stopwatch::start();
+        let caller = identity.resolve(&[&header(issued.text.expose())], NOW).expect("good");
+        assert!(identity.still_since(&caller, arrived, NOW).is_ok());
+    }
+    let caller = identity.resolve(&[&header(issued.text.expose())], NOW).expect("good");
+    bench.tokens.revoke("ci", NOW).expect("revoked");
+    let next = Stopwatch::start();
+    assert_eq!(identity.still_since(&caller, next, NOW).expect_err("revoked").reason.code(), "identity.revoked");
+}
+
+/// Prints what a message with a token of this gateway costs, and what looking at a file does:
+/// `cargo test --release -p bartizan-gateway --lib -- --ignored --nocapture measured`.
+#[test]
+#[ignore = "a measurement, for release builds"]
+fn measured() {
+    const TIMES: u32 = 100_000;
+    let bench = Bench::new();
+    let identity = Identity::open(&bench.state(), None);
+    let issued = bench.issue("ci", 1000);
+    let header = header(issued.text.expose());
+    let each = |watch: Stopwatch| watch.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES);
+    let watch = Stopwatch::start();
+    for _ in 0..TIMES {
+        let arrived = Stopwatch::start();
+        let caller = identity.resolve(&[&header], NOW).expect("good");
+        for _ in 0..2 {
+            assert!(identity.still_since(&caller, arrived, NOW).is_ok());
+        }
+    }
+    println!("a token of this gateway: {:.2} µs", each(watch));
+    let watch = Stopwatch::start();
+    (0..TIMES).for_each(|_| drop(identity.tokens.now()));
+    println!("of which one look at the file: {:.2} µs", each(watch));
 }

@@ -682,3 +682,29 @@ async fn a_token_is_not_exchanged_as_one_that_is_good_for_more() {
     let [narrow, wide, bound] = subjects.as_slice() else { panic!("three") };
     assert!(!Arc::ptr_eq(narrow, wide) && !Arc::ptr_eq(narrow, bound) && !Arc::ptr_eq(wide, bound));
 }
+
+/// Prints what a message costs whose token was verified before:
+/// `cargo test --release -p bartizan-gateway --lib -- --ignored --nocapture measured`.
+#[tokio::test]
+#[ignore = "a measurement, for release builds"]
+async fn measured() {
+    const TIMES: u32 = 100_000;
+    let fake = Fake::start().await;
+    let pair = Pair::ec();
+    fake.keys(&[pair.jwk("one")]);
+    let oauth = fake.oauth();
+    let token = pair.token(&header(), &with(&fake.claims(), json!({"groups": ["staff", "ops"], "padding": "x".repeat(500)})));
+    // Others are remembered, too.
+    for number in 0..1000 {
+        let other = pair.token(&header(), &with(&fake.claims(), json!({"sub": format!("person-{number}")})));
+        oauth.resolve((&other, None), NOW).await.expect("good");
+    }
+    oauth.resolve((&token, None), NOW).await.expect("good");
+    let begun = clock::Stopwatch::start();
+    for _ in 0..TIMES {
+        // As a message does: once when it comes, once when it is let in, and once when it is judged.
+        let caller = oauth.resolve((&token, None), NOW).await.expect("good");
+        assert!(oauth.still(&caller, NOW).is_ok() && oauth.still(&caller, NOW).is_ok());
+    }
+    println!("a JWT of {} bytes, verified before: {:.2} µs", token.len(), begun.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES));
+}
