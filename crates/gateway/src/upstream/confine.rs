@@ -132,6 +132,7 @@ fn grant(own: &mut Confinement, confine: &Confine, around: &Around<'_>) -> Resul
         let found = around.program(OsStr::new(word)).ok_or_else(|| format!("`run`: there is no program {word}"))?;
         add_program(own, &found, around)?;
     }
+    own.strict.extend(confine.read.iter().chain(&confine.write).cloned());
     own.read.extend(confine.read.iter().cloned());
     own.write.extend(confine.write.iter().cloned());
     if !confine.hosts.is_empty() {
