@@ -52,6 +52,9 @@ const REAL: &[&str] = &[
     "swap a link while it is opened",
     "run a dropped program",
     "run a program that was not granted",
+    "run a program that lies in memory",
+    "set a sibling's limits",
+    "attach another's shared memory",
     "connect to the machine",
     "connect, address in decimal",
     "connect, address in octal",
@@ -70,7 +73,20 @@ struct Scene {
     udp: UdpSocket,
     _sockets: [UnixListener; 2],
     sibling: Guarded,
+    shared: String,
     user: u32,
+}
+
+/// Shared memory that is nobody's but the test's.
+fn shared() -> String {
+    let made = Command::new("ipcmk").args(["-M", "4096", "-p", "0644"]).output().expect("ipcmk");
+    String::from_utf8_lossy(&made.stdout).split_whitespace().next_back().expect("an identifier").to_owned()
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        Command::new("ipcrm").args(["-m", &self.shared]).status().expect("ipcrm");
+    }
 }
 
 impl Scene {
@@ -105,7 +121,7 @@ impl Scene {
         let mut sibling = Command::new("sleep");
         sibling.arg("600").uid(user).gid(user);
         let sibling = Guarded(sibling.spawn().expect("sleep"));
-        Self { tcp: TcpListener::bind("127.0.0.1:0").expect("bound"), udp, _sockets: sockets, sibling, user, folder }
+        Self { tcp: TcpListener::bind("127.0.0.1:0").expect("bound"), udp, _sockets: sockets, sibling, shared: shared(), user, folder }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -116,7 +132,7 @@ impl Scene {
         let port = |address: std::io::Result<std::net::SocketAddr>| address.expect("an address").port();
         json!({
             "own": self.at("own"), "secret": self.at("secret/key"), "moved": self.at("secret/moved"), "other": self.at("other/file"),
-            "sibling": self.sibling.0.id(), "gateway": self.sibling.0.id(), "port": port(self.tcp.local_addr()),
+            "sibling": self.sibling.0.id(), "shared": self.shared.parse::<i64>().expect("a number"), "gateway": self.sibling.0.id(), "port": port(self.tcp.local_addr()),
             "udp": port(self.udp.local_addr()), "socket": self.at("own/socket"), "abstract": self.folder.path(),
             "program": "/usr/bin/true", "bombs": bombs,
         })
@@ -188,6 +204,32 @@ fn every_attempt_to_get_out_is_refused() {
             let escaped: Vec<_> = through.difference(&known).collect();
             assert!(escaped.is_empty(), "{level:?} as {user}: {escaped:?}\n{table}");
         }
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_what_was_granted_is_no_grant() {
+    // As another server could have left it, which may write to `own`.
+    let scene = Scene::set(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("proc")));
+    symlink("../secret", scene.at("own/reports")).expect("a link");
+    for level in [Level::Native, Level::Landlock] {
+        let start = |granted: &str| {
+            let mut confinement = scene.confinement(level);
+            confinement.write.clear();
+            confinement.read.push(scene.at(granted));
+            confinement.strict.push(scene.at(granted));
+            let mut command = Command::new(scene.at("bartizan"));
+            command.args(["__guard", "--parent", &std::process::id().to_string()]);
+            command.args(confinement.words().iter().flat_map(|word| [OsString::from("--confine"), word.clone()]));
+            let code = format!("print(open({:?}).read())", scene.at(granted).join("key"));
+            command.arg("--").arg(python()).arg("-c").arg(code).env_clear().current_dir("/").stdin(Stdio::null());
+            let output = command.output().expect("the guard");
+            (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let (said, why) = start("secret");
+        assert!(said.contains("secret"), "{level:?}: what is where it is named is granted: {why}");
+        let (said, why) = start("own/reports");
+        assert!(said.is_empty() && why.contains("symbolic link"), "{level:?}: {said} {why}");
     }
 }
 
@@ -291,8 +333,24 @@ fn the_only_way_out_is_the_one_that_is_listed() {
         std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").expect("written");
         String::from_utf8_lossy(&head[..length]).into_owned()
     });
+    let open = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let other = open.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in open.incoming().flatten() {
+            // Who says nothing, or goes, is answered too: what matters is whether an answer arrives.
+            drop(stream.read(&mut [0; 4096]));
+            drop(std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"));
+        }
+    });
     let code = format!(
         r#"
+def tunnel(asked):
+    with socket.create_connection(('127.0.0.1', 3128), 5) as one:
+        one.sendall(b'CONNECT 127.0.0.1:{other} HTTP/1.1\r\n\r\n')
+        first = one.recv(4096)
+        one.sendall(b'GET / HTTP/1.1\r\nHost: ' + asked.encode() + b'\r\n\r\n')
+        return one.recv(4096).decode().split('\r\n')[0]
+
 def proxy(text):
     with socket.create_connection(('127.0.0.1', 3128), 5) as one:
         one.sendall(text.encode())
@@ -317,6 +375,7 @@ def tls(host, asked):
 done({{
     'listed': proxy('GET http://127.0.0.1:{port}/x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n'),
     'lying': proxy('GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: other.example\r\n\r\n'),
+    'tunnel': tunnel('127.0.0.1:{other}'), 'lying tunnel': tunnel('other.example'),
     'decimal': proxy('CONNECT 2130706433:{port} HTTP/1.1\r\n\r\n'),
     'other port': proxy('CONNECT 127.0.0.1:22 HTTP/1.1\r\n\r\n'),
     'metadata': proxy('CONNECT 169.254.169.254:80 HTTP/1.1\r\n\r\n'),
@@ -327,11 +386,12 @@ done({{
 }})"#
     );
     // `localhost:7` is listed by name, and its address is not.
-    let confine = format!("hosts = [\"127.0.0.1:{port}\", \"allowed.example:443\", \"*.localhost:{port}\"]");
+    let confine = format!("hosts = [\"127.0.0.1:{port}\", \"127.0.0.1:{other}\", \"allowed.example:443\", \"*.localhost:{port}\"]");
     let client = gateway(&stage, &confine, &code);
     let said = done(&stage);
     assert_eq!(said["listed"], "HTTP/1.1 200 OK", "{said}");
-    for denied in ["lying", "decimal", "other port", "metadata", "private"] {
+    assert_eq!(said["tunnel"], "HTTP/1.1 200 OK", "{said}");
+    for denied in ["lying", "lying tunnel", "decimal", "other port", "metadata", "private"] {
         assert_eq!(said[denied], "HTTP/1.1 403 Forbidden", "{denied}: {said}");
     }
     assert_eq!((&said["name"], &said["unlisted name"], &said["sni"]), (&json!("127.1.0.1"), &json!("gaierror"), &json!("refused")));

@@ -56,6 +56,8 @@ pub struct Confinement {
     pub write: Vec<PathBuf>,
     /// What it may read and execute: programs, and directories of libraries.
     pub run: Vec<PathBuf>,
+    /// Which of these are opened without following any symbolic link that a server could have made.
+    pub strict: Vec<PathBuf>,
     /// Its way to other machines.
     pub network: Network,
     /// Bytes of memory, where control groups can be had.
@@ -84,6 +86,7 @@ impl Default for Confinement {
             read: Vec::new(),
             write: Vec::new(),
             run: Vec::new(),
+            strict: Vec::new(),
             network: Network::Nothing,
             memory: 1024 * 1024 * 1024,
             scratch: 64 * 1024 * 1024,
@@ -153,6 +156,7 @@ impl Confinement {
         let mut words: Vec<OsString> = self.read.iter().map(|one| path("read", one)).collect();
         words.extend(self.write.iter().map(|one| path("write", one)));
         words.extend(self.run.iter().map(|one| path("run", one)));
+        words.extend(self.strict.iter().map(|one| path("strict", one)));
         words.extend(
             [
                 ("memory", self.memory),
@@ -187,6 +191,7 @@ impl Confinement {
                 b"read" => read.read.push(path()?),
                 b"write" => read.write.push(path()?),
                 b"run" => read.run.push(path()?),
+                b"strict" => read.strict.push(path()?),
                 b"memory" => read.memory = number()?,
                 b"scratch" => read.scratch = number()?,
                 b"processes" => read.processes = number()?,
@@ -253,6 +258,7 @@ mod tests {
             read: vec!["/a b".into(), "/c=d".into()],
             write: vec![PathBuf::from(OsString::from_vec(b"/\xff".to_vec()))],
             run: vec!["/usr/bin/node".into()],
+            strict: vec!["/a b".into()],
             network: Network::Doors,
             cpu: Some(50),
             wall: Some(Duration::from_secs(3)),

@@ -19,23 +19,33 @@ const NAMES: &[&str] = &[
     "SHELLOPTS",
     "BASHOPTS",
     "ZDOTDIR",
+    "PERLLIB",
     "PERL5LIB",
     "PERL5OPT",
+    "PERL5DB",
     "RUBYLIB",
     "RUBYOPT",
+    "GEM_HOME",
+    "GEM_PATH",
+    "BUNDLE_GEMFILE",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
     "CLASSPATH",
     "JAVA_TOOL_OPTIONS",
     "JDK_JAVA_OPTIONS",
     "_JAVA_OPTIONS",
     "DOTNET_STARTUP_HOOKS",
+    "DOTNET_ADDITIONAL_DEPS",
+    "DOTNET_SHARED_STORE",
+    "DOTNET_GCName",
     "GCONV_PATH",
     "OPENSSL_CONF",
     "OPENSSL_ENGINES",
     "OPENSSL_MODULES",
 ];
 
-/// How the names of loaders begin.
-const BEGINNINGS: &[&str] = &["LD_", "DYLD_", "PYTHON", "CORECLR_", "BASH_FUNC_"];
+/// How the names of loaders begin. Lua has its own once more for each version: `LUA_PATH_5_4`.
+const BEGINNINGS: &[&str] = &["LD_", "DYLD_", "PYTHON", "CORECLR_", "BASH_FUNC_", "LUA_INIT", "LUA_PATH", "LUA_CPATH"];
 
 /// Names that begin so and load nothing.
 const HARMLESS: &[&str] = &[
@@ -91,6 +101,9 @@ mod tests {
         for name in
             ["LD_PRELOAD", "LD_AUDIT", "NODE_OPTIONS", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PERL5OPT"]
         {
+            assert!(loads_code(name), "{name}");
+        }
+        for name in ["PERLLIB", "PERL5DB", "LUA_INIT", "LUA_CPATH_5_4", "GEM_HOME", "BUNDLE_GEMFILE", "PHPRC", "DOTNET_GCName"] {
             assert!(loads_code(name), "{name}");
         }
         for name in ["PYTHONUNBUFFERED", "PYTHONUTF8", "NODE_ENV", "API_KEY", "LDAP_HOST", "HOME", "NODE_EXTRA_CA_CERTS"] {

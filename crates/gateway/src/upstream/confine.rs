@@ -32,7 +32,8 @@ impl Preset {
     }
 }
 
-/// Clients of a container engine: what they start is confined by that engine, and they themselves need its socket.
+/// Clients of a container engine: what they start is not theirs to confine, nor ours, and a socket that does anything
+/// on this machine is what they need. A name proves nothing, so none of it starts unless the operator says so.
 const ENGINES: &[&str] = &["docker", "podman"];
 
 /// A server's confinement, and what it was made for.
@@ -74,13 +75,12 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
     if let Some(confine) = &server.settings.confine {
         let path = launch.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
         let around = Around { path: path.as_deref().unwrap_or_default(), directory: launch.directory.as_deref() };
-        if let Some(made) = confinement(confine, &launch.command, &around).map_err(refused)? {
-            if made.confinement.network == Network::Doors {
-                launch.environment.extend(proxy());
-            }
-            preset = Some(made.preset);
-            launch.confinement = Some(made.confinement);
+        let made = confinement(confine, &launch.command, &around).map_err(refused)?;
+        if made.confinement.network == Network::Doors {
+            launch.environment.extend(proxy());
         }
+        preset = Some(made.preset);
+        launch.confinement = Some(made.confinement);
     }
     let mut process = launch.start().map_err(|error| server.unreachable(error))?;
     let mut way = None;
@@ -91,14 +91,14 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
             let layers = report.layers.into_iter().map(|layer| (layer.name, layer.state.name(), layer.detail)).collect();
             server.set_confined(Confined { preset: preset.map_or("", Preset::name), level: report.level.name(), layers });
         }
-        Ok(None) => server.set_confined(Confined::not(if server.settings.confine.is_some() { "container" } else { "not configured" })),
+        Ok(None) => server.set_confined(Confined::not("not configured")),
         Err(Refused(why)) => return Err(refused(why)),
     }
     Ok((process, way))
 }
 
-/// Makes the confinement for a command line. Nothing for the client of a container engine.
-pub(super) fn confinement(confine: &Confine, command: &[OsString], around: &Around<'_>) -> Result<Option<Made>, String> {
+/// Makes the confinement for a command line.
+pub(super) fn confinement(confine: &Confine, command: &[OsString], around: &Around<'_>) -> Result<Made, String> {
     let mut own = Confinement::common();
     let from = before(command);
     if from > 0 {
@@ -108,10 +108,8 @@ pub(super) fn confinement(confine: &Confine, command: &[OsString], around: &Arou
     let (program, arguments) = words.split_first().ok_or("no command")?;
     let program = around.program(program).ok_or_else(|| format!("there is no program {}", program.to_string_lossy()))?;
     if program.file_name().and_then(OsStr::to_str).is_some_and(|name| ENGINES.contains(&name)) {
-        return match confine.minimum {
-            Some(minimum) => Err(format!("a container is not confined as `minimum = {:?}` asks for", minimum.name())),
-            None => Ok(None),
-        };
+        let what = "the client of a container engine cannot be confined, nor what it starts";
+        return Err(format!("{what}; `dangerous.unconfined` lets this server start without"));
     }
     let runner = add_program(&mut own, &program, around)?;
     let preset = preset(&runner);
@@ -125,7 +123,7 @@ pub(super) fn confinement(confine: &Confine, command: &[OsString], around: &Arou
     }
     own.read.extend(around.directory.map(Path::to_owned));
     grant(&mut own, confine, around)?;
-    Ok(Some(Made { confinement: own, preset }))
+    Ok(Made { confinement: own, preset })
 }
 
 /// What the configuration grants.
@@ -134,6 +132,7 @@ fn grant(own: &mut Confinement, confine: &Confine, around: &Around<'_>) -> Resul
         let found = around.program(OsStr::new(word)).ok_or_else(|| format!("`run`: there is no program {word}"))?;
         add_program(own, &found, around)?;
     }
+    own.strict.extend(confine.read.iter().chain(&confine.write).cloned());
     own.read.extend(confine.read.iter().cloned());
     own.write.extend(confine.write.iter().cloned());
     if !confine.hosts.is_empty() {
@@ -270,7 +269,7 @@ mod tests {
     fn made(words: &[&str]) -> Made {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         let around = Around { path: OsStr::new("/usr/bin:/bin"), directory: None };
-        confinement(&Confine::default(), &words, &around).expect("made").expect("confined")
+        confinement(&Confine::default(), &words, &around).expect("made")
     }
 
     #[test]
@@ -311,16 +310,15 @@ mod tests {
     }
 
     #[test]
-    fn a_container_engine_is_not_confined_and_does_not_pretend_to_be() {
+    fn a_program_that_is_called_like_a_container_engine_does_not_start_unconfined() {
         let dir = tempfile::tempdir().expect("dir");
         let engine = dir.path().join("docker");
         put(&engine, "#!/bin/sh\n");
         std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).expect("mode");
         let around = Around { path: OsStr::new("/usr/bin:/bin"), directory: None };
         let words = [engine.into_os_string(), "run".into()];
-        assert!(matches!(confinement(&Confine::default(), &words, &around), Ok(None)));
-        let strict = Confine { minimum: Some(Level::Native), ..Confine::default() };
-        assert!(confinement(&strict, &words, &around).is_err());
+        let refused = confinement(&Confine::default(), &words, &around).expect_err("refused");
+        assert!(refused.contains("`dangerous.unconfined`"), "{refused}");
     }
 
     #[test]

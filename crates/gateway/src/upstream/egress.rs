@@ -8,8 +8,9 @@
 mod head;
 mod hello;
 mod names;
+mod pump;
+mod tally;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,8 @@ use super::{Server, dial};
 use crate::config::{Host, is_number};
 use head::Head;
 use names::Names;
+use pump::pump;
+use tally::{Passed, Tally};
 
 /// How long a connection may take to say what it wants, or to come about.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,13 +38,20 @@ const IDLE: Duration = Duration::from_secs(600);
 const CONNECTIONS: usize = 64;
 /// Bytes of one connection, both directions together.
 const MOST: u64 = 4 * 1024 * 1024 * 1024;
-/// How many different refusals of one start are written down.
-const TOLD: usize = 256;
+/// How often the counts of what was not written down at once are.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A server's way out. It ends with this.
 #[derive(Debug)]
 pub(super) struct Egress {
+    exit: Arc<Exit>,
     _tasks: JoinSet<()>,
+}
+
+impl Drop for Egress {
+    fn drop(&mut self) {
+        self.exit.tell_rest();
+    }
 }
 
 /// What is known of a server's way out, for all its connections.
@@ -50,7 +60,7 @@ struct Exit {
     server: Arc<Server>,
     hosts: Vec<Host>,
     names: Mutex<Names>,
-    told: Mutex<BTreeSet<(String, u16)>>,
+    tally: Mutex<Tally>,
     room: Arc<Semaphore>,
 }
 
@@ -60,6 +70,9 @@ struct Target {
     name: String,
     port: u16,
 }
+
+/// A connection that was made, and to which address.
+type Dialled = (TcpStream, SocketAddr);
 
 /// Who is asked to let a connection out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +88,7 @@ pub(super) fn open(server: &Arc<Server>, hosts: &[Host], doors: Doors) -> io::Re
         server: server.clone(),
         hosts: hosts.to_vec(),
         names: Mutex::default(),
-        told: Mutex::default(),
+        tally: Mutex::default(),
         room: Arc::new(Semaphore::new(CONNECTIONS)),
     });
     let listener = |door| TcpListener::from_std(std::net::TcpListener::from(door));
@@ -85,8 +98,17 @@ pub(super) fn open(server: &Arc<Server>, hosts: &[Host], doors: Doors) -> io::Re
     {
         tasks.spawn(accept(exit.clone(), listener, door));
     }
-    tasks.spawn(answer(exit, UdpSocket::from_std(doors.names.into())?));
-    Ok(Egress { _tasks: tasks })
+    tasks.spawn(answer(exit.clone(), UdpSocket::from_std(doors.names.into())?));
+    tasks.spawn(tell(exit.clone()));
+    Ok(Egress { exit, _tasks: tasks })
+}
+
+/// Writes down every minute what was only counted.
+async fn tell(exit: Arc<Exit>) {
+    loop {
+        tokio::time::sleep(MINUTE).await;
+        exit.tell_rest();
+    }
 }
 
 async fn accept(exit: Arc<Exit>, listener: TcpListener, door: Door) {
@@ -149,7 +171,7 @@ impl Exit {
         Err(target)
     }
 
-    async fn dial(&self, target: &Target) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn dial(&self, target: &Target) -> io::Result<Dialled> {
         let listed = |address: IpAddr| self.hosts.iter().any(|host| host.covers(&address.to_string(), target.port));
         let dialled = tokio::time::timeout(PATIENCE, dial::listed(&target.name, target.port, &listed)).await;
         let dialled = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -170,14 +192,14 @@ impl Exit {
                 .await;
         };
         if !head.is_connect() {
-            return self.request(stream, head, target).await;
+            return self.request(stream, head, target, None).await;
         }
         let (onward, address) = match self.dial(&target).await {
             Ok(dialled) => dialled,
             Err(error) => return say(&mut stream, "502 Bad Gateway", &error.to_string()).await,
         };
         stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-        self.tunnel(stream, onward, &target, address).await
+        self.tunnel(stream, onward, target, address).await
     }
 
     /// A connection to port 80: its `Host` must be the name whose address was given.
@@ -188,7 +210,7 @@ impl Exit {
             _ => return say(&mut stream, "400 Bad Request", "only HTTP goes out at this port").await,
         };
         match self.judge(&name, 80) {
-            Ok(target) => self.request(stream, head, target).await,
+            Ok(target) => self.request(stream, head, target, None).await,
             Err(_) => say(&mut stream, "403 Forbidden", &format!("{name}:80 is not listed for this server; see its `confine.hosts`")).await,
         }
     }
@@ -196,7 +218,7 @@ impl Exit {
     async fn captured_https(&self, stream: TcpStream) -> io::Result<()> {
         let Some(Ok(target)) = self.asked_for(&stream).map(|name| self.judge(&name, 443)) else { return Ok(()) };
         let (onward, address) = self.dial(&target).await?;
-        self.tunnel(stream, onward, &target, address).await
+        self.tunnel(stream, onward, target, address).await
     }
 
     /// The name for whose address a captured connection came.
@@ -206,7 +228,8 @@ impl Exit {
     }
 
     /// One request in clear text, and its answer. The head is what was judged, so no second one follows it.
-    async fn request(&self, mut stream: TcpStream, head: Head, target: Target) -> io::Result<()> {
+    /// It goes over a connection that was made already, if there is one.
+    async fn request(&self, mut stream: TcpStream, head: Head, target: Target, made: Option<Dialled>) -> io::Result<()> {
         let onward = match head.onward(&target.name, target.port) {
             Ok(onward) => onward,
             Err(why) => {
@@ -214,7 +237,11 @@ impl Exit {
                 return say(&mut stream, "403 Forbidden", why).await;
             }
         };
-        let (mut out, address) = match self.dial(&target).await {
+        let dialled = match made {
+            Some(made) => Ok(made),
+            None => self.dial(&target).await,
+        };
+        let (mut out, address) = match dialled {
             Ok(dialled) => dialled,
             Err(error) => return say(&mut stream, "502 Bad Gateway", &error.to_string()).await,
         };
@@ -243,53 +270,77 @@ impl Exit {
         Ok(())
     }
 
-    /// Bytes in both directions. TLS must ask for the host that was judged.
-    async fn tunnel(&self, mut stream: TcpStream, mut onward: TcpStream, target: &Target, address: SocketAddr) -> io::Result<()> {
-        let named = target.name.parse::<IpAddr>().is_err();
-        if named {
-            let first = tokio::select! {
-                // In some protocols the other side speaks first; those are not TLS.
-                _ = onward.readable(), if target.port != 443 => hello::First::Other,
-                first = tokio::time::timeout(PATIENCE, hello::first(&stream)) => first.unwrap_or(Ok(hello::First::Other))?,
+    /// Bytes in both directions. TLS must ask for the host that was judged; a request in clear text is judged as it is
+    /// where no tunnel was asked for; and who says nothing is not let through to say it later.
+    async fn tunnel(&self, mut stream: TcpStream, mut onward: TcpStream, target: Target, address: SocketAddr) -> io::Result<()> {
+        let mut byte = [0_u8; 1];
+        let first = tokio::select! {
+            first = hello::first(&stream) => Some(first?),
+            // In some protocols the other side speaks first; those are neither TLS nor HTTP.
+            Ok(1) = onward.peek(&mut byte), if !matches!(target.port, 80 | 443) => Some(hello::First::Other),
+            () = tokio::time::sleep(PATIENCE) => None,
+        };
+        if first == Some(hello::First::Http) {
+            return match tokio::time::timeout(PATIENCE, Head::read(&mut stream)).await {
+                Ok(Ok(head)) => self.request(stream, head, target, Some((onward, address))).await,
+                _ => say(&mut stream, "400 Bad Request", "this is no request in clear text that could be judged").await,
             };
-            let why = match first {
-                hello::First::Tls(Some(asked)) if asked == target.name => None,
-                hello::First::Tls(Some(asked)) => Some(format!("TLS asks for {asked}")),
-                hello::First::Tls(None) => Some("TLS does not say for whom".to_owned()),
-                hello::First::Other if target.port == 443 => Some("this is not TLS".to_owned()),
-                hello::First::Other => None,
-            };
-            if let Some(why) = why {
-                self.refused(target, &why);
-                return Ok(());
-            }
+        }
+        if let Some(why) = target.objection(first) {
+            self.refused(&target, &why);
+            return Ok(());
         }
         let (mut sent, mut received) = (0_u64, 0_u64);
         let ended = pump(&mut stream, &mut onward, (&mut sent, &mut received)).await;
-        self.passed(target, address, sent, received);
+        self.passed(&target, address, sent, received);
         ended
     }
 
+    /// Writes a connection down, or counts it.
     fn passed(&self, target: &Target, address: SocketAddr, sent: u64, received: u64) {
+        let passed = Passed { connections: 1, address: address.ip(), sent, received };
+        if self.tally.lock().unwrap_or_else(PoisonError::into_inner).pass(target, passed) {
+            self.tell_passed(&target.name, target.port, passed);
+        }
+    }
+
+    fn tell_passed(&self, name: &str, port: u16, passed: Passed) {
         self.server.note(&Json::object([
             ("event", Json::string("egress")),
             ("server", Json::string(self.server.name())),
             ("verdict", Json::string("allowed")),
-            ("host", Json::string(&target.name)),
-            ("port", Json::of(&target.port)),
-            ("address", Json::string(&address.ip().to_string())),
-            ("sent", Json::of(&sent)),
-            ("received", Json::of(&received)),
+            ("host", Json::string(name)),
+            ("port", Json::of(&port)),
+            ("address", Json::string(&passed.address.to_string())),
+            ("connections", Json::of(&passed.connections)),
+            ("sent", Json::of(&passed.sent)),
+            ("received", Json::of(&passed.received)),
         ]));
+    }
+
+    /// Writes down what was only counted.
+    fn tell_rest(&self) {
+        let rest = self.tally.lock().unwrap_or_else(PoisonError::into_inner).rest();
+        for ((name, port), passed) in rest.passed {
+            self.tell_passed(&name, port, passed);
+        }
+        for (verdict, more) in [("allowed", rest.more_passed), ("refused", rest.more_refused)] {
+            if more > 0 {
+                self.server.note(&Json::object([
+                    ("event", Json::string("egress")),
+                    ("server", Json::string(self.server.name())),
+                    ("verdict", Json::string(verdict)),
+                    ("not_told", Json::of(&more)),
+                ]));
+            }
+        }
     }
 
     /// Writes a refusal down, once for every place and as many as fit.
     fn refused(&self, target: &Target, why: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= TOLD || !told.insert((target.name.clone(), target.port)) {
+        if !self.tally.lock().unwrap_or_else(PoisonError::into_inner).refuse(target) {
             return;
         }
-        drop(told);
         tracing::warn!(server = %self.server.name(), host = ?target.name, port = target.port, why, "a connection was refused");
         self.server.note(&Json::object([
             ("event", Json::string("egress")),
@@ -302,41 +353,22 @@ impl Exit {
     }
 }
 
-/// Carries bytes both ways, and counts them, until both sides are done, too much passed, or nobody says anything.
-async fn pump(near: &mut TcpStream, far: &mut TcpStream, (sent, received): (&mut u64, &mut u64)) -> io::Result<()> {
-    let (mut ours, mut theirs) = (vec![0_u8; 32 * 1024], vec![0_u8; 32 * 1024]);
-    let (mut near_read, mut near_write) = near.split();
-    let (mut far_read, mut far_write) = far.split();
-    let (mut near_open, mut far_open) = (true, true);
-    while near_open || far_open {
-        tokio::select! {
-            read = near_read.read(&mut ours), if near_open => match read? {
-                0 => {
-                    near_open = false;
-                    far_write.shutdown().await?;
-                }
-                length => {
-                    far_write.write_all(ours.get(..length).unwrap_or_default()).await?;
-                    *sent = sent.saturating_add(u64::try_from(length).unwrap_or_default());
-                }
-            },
-            read = far_read.read(&mut theirs), if far_open => match read? {
-                0 => {
-                    far_open = false;
-                    near_write.shutdown().await?;
-                }
-                length => {
-                    near_write.write_all(theirs.get(..length).unwrap_or_default()).await?;
-                    *received = received.saturating_add(u64::try_from(length).unwrap_or_default());
-                }
-            },
-            () = tokio::time::sleep(IDLE) => return Err(io::ErrorKind::TimedOut.into()),
-        }
-        if sent.saturating_add(*received) > MOST {
-            return Err(io::ErrorKind::FileTooLarge.into());
+impl Target {
+    /// What speaks against a tunnel that begins so.
+    fn objection(&self, first: Option<hello::First>) -> Option<String> {
+        let is_named = self.name.parse::<IpAddr>().is_err();
+        match first {
+            None => Some("nothing was said in time".to_owned()),
+            Some(hello::First::Tls(_)) if !is_named => None,
+            Some(hello::First::Tls(Some(asked))) if asked == self.name => None,
+            Some(hello::First::Tls(Some(asked))) => Some(format!("TLS asks for {asked}")),
+            Some(hello::First::Tls(None)) => Some("TLS does not say for whom".to_owned()),
+            Some(hello::First::Http) => Some("a request in clear text is no tunnel".to_owned()),
+            Some(hello::First::Other) if self.port == 443 && is_named => Some("this is not TLS".to_owned()),
+            Some(hello::First::Other) if self.port == 80 => Some("this is not HTTP".to_owned()),
+            Some(hello::First::Other) => None,
         }
     }
-    Ok(())
 }
 
 async fn say(stream: &mut TcpStream, status: &str, why: &str) -> io::Result<()> {
@@ -348,4 +380,28 @@ async fn say(stream: &mut TcpStream, status: &str, why: &str) -> io::Result<()> 
     );
     stream.write_all(text.as_bytes()).await?;
     stream.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_says_nothing_or_something_else_gets_no_tunnel() {
+        let on = |name: &str, port| Target { name: name.to_owned(), port };
+        let tls = |name: Option<&str>| Some(hello::First::Tls(name.map(str::to_owned)));
+        assert_eq!(on("a.example", 8443).objection(tls(Some("a.example"))), None);
+        assert_eq!(on("a.example", 22).objection(Some(hello::First::Other)), None);
+        assert_eq!(on("10.0.0.5", 443).objection(tls(None)), None);
+        for (target, first) in [
+            (on("a.example", 22), None),
+            (on("a.example", 8443), tls(Some("b.example"))),
+            (on("a.example", 8443), tls(None)),
+            (on("a.example", 443), Some(hello::First::Other)),
+            (on("a.example", 80), Some(hello::First::Other)),
+            (on("a.example", 8080), Some(hello::First::Http)),
+        ] {
+            assert!(target.objection(first).is_some(), "{target:?}");
+        }
+    }
 }

@@ -2,14 +2,15 @@
 //!
 //! It is no boundary of the network: other protocols than TCP and pathname sockets pass it.
 
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreated,
-    RulesetCreatedAttr as _, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
+    RulesetCreated, RulesetCreatedAttr as _, RulesetStatus, Scope,
 };
 
-use super::DEVICES;
+use super::{DEVICES, strict};
 use crate::confinement::{Confinement, Grant, Level};
 use crate::report::{Layer, State};
 
@@ -32,7 +33,9 @@ pub(super) fn restrict(confinement: &Confinement, level: Level, scratch: &[&Path
     let base = base.scope(Scope::AbstractUnixSocket | Scope::Signal).map_err(|error| failed(&error))?;
     let mut rules = base.create().map_err(|error| failed(&error))?;
     for (path, grant) in confinement.grants() {
-        rules = allow(rules, path, grant)?;
+        // In a root of its own, what was bound there is what was opened.
+        let is_strict = level != Level::Native && confinement.strict.iter().any(|one| one == path);
+        rules = if is_strict { allow_strictly(rules, path, grant)? } else { allow(rules, path, grant)? };
     }
     for path in scratch {
         rules = allow(rules, path, Grant::Write)?;
@@ -56,18 +59,30 @@ pub(super) fn restrict(confinement: &Confinement, level: Level, scratch: &[&Path
         RulesetStatus::NotEnforced if level == Level::Native => State::Absent,
         RulesetStatus::NotEnforced => return Err("Landlock: the kernel does not have it".to_owned()),
     };
-    Ok(Layer::new("landlock", state, format!("{:?}", status.landlock)))
+    let has_scopes = matches!(status.landlock, LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI::V6);
+    let missing = if has_scopes || level == Level::Native { "" } else { "; other processes of this user can be sent signals" };
+    Ok(Layer::new("landlock", state, format!("{:?}{missing}", status.landlock)))
 }
 
 fn allow(rules: RulesetCreated, path: &Path, grant: Grant) -> Result<RulesetCreated, String> {
+    add(rules, path, access(grant))
+}
+
+/// Grants what a name means now.
+fn allow_strictly(rules: RulesetCreated, path: &Path, grant: Grant) -> Result<RulesetCreated, String> {
+    let opened = strict::open(Path::new("/"), path).map_err(|error| format!("{} cannot be granted: {error}", path.display()))?;
+    // A name of this process, which only it can change.
+    add(rules, Path::new(&format!("/proc/self/fd/{}", opened.as_raw_fd())), access(grant))
+}
+
+fn access(grant: Grant) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let no_programs = AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock;
-    let access = match grant {
+    match grant {
         Grant::Read => read,
         Grant::Run => read | AccessFs::Execute,
         Grant::Write => AccessFs::from_all(KNOWN) & !no_programs,
-    };
-    add(rules, path, access)
+    }
 }
 
 /// A path that is not there is an error: a grant that vanishes would be a riddle for whoever made it.

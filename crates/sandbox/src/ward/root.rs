@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::{CString, OsString};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, mount_remount, unmount};
 use rustix::process::{chdir, pivot_root};
 
-use super::{DEVICES, HOME};
+use super::{DEVICES, HOME, strict};
 use crate::confinement::{Confinement, Grant, Network};
 
 /// Where the machine's own root stands while the new one is filled.
@@ -18,7 +19,7 @@ const OLD: &str = "/.machine";
 /// A directory that every machine has: the new root is made over it, which nobody else sees.
 const BASE: &str = "/usr";
 /// Symbolic links that are followed for one path, as the kernel has it.
-const MOST_LINKS: u32 = 40;
+pub(super) const MOST_LINKS: u32 = 40;
 
 /// What may be done in a mounted place (`MOUNT_ATTR_*`, mount_setattr(2)).
 #[derive(Clone, Copy)]
@@ -56,7 +57,12 @@ pub(super) fn enter(confinement: &Confinement, directory: &Path) -> Result<(), S
     system(confinement)?;
     for (path, grant) in confinement.grants() {
         let mode = if grant == Grant::Write { Mode::Writable } else { Mode::ReadOnly };
-        place(path).and_then(|at| bind(&at, mode)).map_err(|error| format!("{} cannot be granted: {error}", path.display()))?;
+        let granted = if confinement.strict.iter().any(|one| one == path) {
+            strictly(path, mode)
+        } else {
+            place(path).and_then(|at| bind(&machine(&at), &at, mode))
+        };
+        granted.map_err(|error| format!("{} cannot be granted: {error}", path.display()))?;
     }
     // The working directory exists, and holds only what was granted in it.
     if place(directory).is_err() || chdir(directory).is_err() {
@@ -83,7 +89,7 @@ fn system(confinement: &Confinement) -> Result<(), String> {
     make(Path::new(HOME), 0o700)?;
     for device in DEVICES {
         let path = Path::new("/dev").join(device);
-        place(&path).and_then(|at| bind(&at, Mode::Device)).map_err(|error| format!("{}: {error}", path.display()))?;
+        place(&path).and_then(|at| bind(&machine(&at), &at, Mode::Device)).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     for (link, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
         symlink(format!("/proc/self/fd{target}"), Path::new("/dev").join(link)).map_err(|error| format!("/dev/{link}: {error}"))?;
@@ -152,7 +158,7 @@ fn existing(made: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn names(path: &Path) -> VecDeque<OsString> {
+pub(super) fn names(path: &Path) -> VecDeque<OsString> {
     let name = |part: Component<'_>| match part {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
@@ -166,9 +172,16 @@ fn machine(path: &Path) -> PathBuf {
     Path::new(OLD).join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Binds a place of the machine to the same place of the new root.
-fn bind(at: &Path, mode: Mode) -> io::Result<()> {
-    mount_bind_recursive(machine(at).as_path(), at)?;
+/// Binds what a name means now, and not what somebody makes of that name meanwhile.
+fn strictly(path: &Path, mode: Mode) -> io::Result<()> {
+    let opened = strict::open(Path::new(OLD), path)?;
+    let at = place(path)?;
+    bind(Path::new(&format!("/proc/self/fd/{}", opened.as_raw_fd())), &at, mode)
+}
+
+/// Binds a place of the machine to a place of the new root.
+fn bind(what: &Path, at: &Path, mode: Mode) -> io::Result<()> {
+    mount_bind_recursive(what, at)?;
     set_attributes(at, mode.attributes())
 }
 

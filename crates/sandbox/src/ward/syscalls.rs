@@ -64,6 +64,27 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_nfsservctl,
 ];
 
+/// What reaches other processes of this user where they are not in another namespace: memory, messages and semaphores
+/// of System V and POSIX.
+const SHARED: &[libc::c_long] = &[
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+];
+
+/// `MFD_NOEXEC_SEAL`: a file in memory that can never be executed.
+const NEVER_PROGRAM: u64 = 8;
+
 /// Namespaces that `clone` could make. `clone3` hides its flags from filters, and so is not there at all.
 const NAMESPACES: &[i32] = &[
     libc::CLONE_NEWUSER,
@@ -96,6 +117,16 @@ fn programs(level: Level) -> Result<Vec<BpfProgram>, BackendError> {
         TERMINAL.iter().map(|call| SeccompRule::new(vec![SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, *call)?]));
     denied.insert(libc::SYS_ioctl, terminal.collect::<Result<_, _>>()?);
     denied.insert(libc::SYS_socket, sockets(level)?);
+    // A file in memory lies at no path that could be judged, and could be run: without this, what is granted to run
+    // would be no bound.
+    let program = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(NEVER_PROGRAM), 0)?;
+    denied.insert(libc::SYS_memfd_create, vec![SeccompRule::new(vec![program])?]);
+    if level != Level::Native {
+        denied.extend(SHARED.iter().map(|call| (*call, Vec::new())));
+        // The limits of others; its own are those of process 0.
+        let others = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?;
+        denied.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![others])?]);
+    }
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let missing = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     let no_clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);

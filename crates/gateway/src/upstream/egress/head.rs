@@ -100,8 +100,8 @@ impl Head {
         }
         let length: u64 = match all("content-length").as_slice() {
             [] => 0,
-            [one] => one.parse().map_err(|_| "this is not a length")?,
-            _ => return Err("a request has one length"),
+            [one] if one.bytes().all(|byte| byte.is_ascii_digit()) => one.parse().map_err(|_| "this is not a length")?,
+            _ => return Err("a request has one length, in digits"),
         };
         let behind = u64::try_from(self.behind.len()).unwrap_or(u64::MAX);
         let rest = length.checked_sub(behind).ok_or("something follows the request")?;
@@ -171,6 +171,7 @@ mod tests {
             "Transfer-Encoding: chunked\r\n\r\n",
             "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
             "Content-Length: -1\r\n\r\n",
+            "Content-Length: +5\r\n\r\nhello",
             "\r\nGET / HTTP/1.1\r\n\r\n",
         ] {
             assert!(read(rest).is_err(), "{rest:?}");

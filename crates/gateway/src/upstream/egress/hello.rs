@@ -13,6 +13,8 @@ const MOST: usize = 32 * 1024;
 pub(super) enum First {
     /// TLS, and the name in lower case, if there is one.
     Tls(Option<String>),
+    /// A request in clear text.
+    Http,
     /// Something else.
     Other,
 }
@@ -41,6 +43,7 @@ fn read(bytes: &[u8]) -> Option<First> {
     loop {
         match rest {
             [] => return None,
+            [kind, ..] if *kind != HANDSHAKE && message.is_empty() => return plain(bytes),
             [kind, ..] if *kind != HANDSHAKE => return Some(First::Other),
             [_, major, ..] if *major != 3 => return Some(First::Other),
             [_, _, _, high, low, after @ ..] => {
@@ -66,6 +69,23 @@ fn read(bytes: &[u8]) -> Option<First> {
         if rest.is_empty() {
             return None;
         }
+    }
+}
+
+/// What is no TLS: a line that names HTTP in any spelling is a request, or what some server takes for one; whether it is
+/// a good one is for others to judge. Empty lines before it are skipped, as servers do (RFC 9112, section 2.2).
+fn plain(bytes: &[u8]) -> Option<First> {
+    let at = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n' | b' ' | b'\t')).unwrap_or(bytes.len());
+    let line = bytes.get(at..).unwrap_or_default();
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    match line.iter().find(|byte| !is_token(byte)) {
+        None => None,
+        Some(b' ' | b'\t') if is_token(line.first()?) => {
+            let end = line.iter().position(|byte| *byte == b'\n')?;
+            let is_http = line.get(..end)?.windows(5).any(|part| part.eq_ignore_ascii_case(b"http/"));
+            Some(if is_http { First::Http } else { First::Other })
+        }
+        Some(_) => Some(First::Other),
     }
 }
 
@@ -163,7 +183,18 @@ mod tests {
     fn what_could_mean_two_names_means_none() {
         assert_eq!(read(&records(&hello(&["a", "b"]), 1000)), Some(First::Tls(None)));
         assert_eq!(read(&records(&hello(&[]), 1000)), Some(First::Tls(None)));
-        assert_eq!(read(b"GET / HTTP/1.1"), Some(First::Other));
-        assert_eq!(read(b"SSH-2.0"), Some(First::Other));
+        assert_eq!(read(b"SSH-2.0-x\r\n"), Some(First::Other));
+    }
+
+    #[test]
+    fn a_request_in_clear_text_is_told_from_other_protocols() {
+        for text in ["GET / HTTP/1.1\r\n", "\r\nX /p http/1.0\n", "PRI * HTTP/2.0\r\n", "GET\t/ HTTP/1.1\r\n", " GET / HTTP/1.1\r\n"] {
+            assert_eq!(read(text.as_bytes()), Some(First::Http), "{text:?}");
+            let before_line_end = text.trim_end().len();
+            assert_eq!(read(&text.as_bytes()[..before_line_end]), None, "{text:?}");
+        }
+        for text in ["NICK it\r\n", "EHLO it\r\n", "*1\r\n$4\r\nPING\r\n", "\0\0\0\u{8}"] {
+            assert_eq!(read(text.as_bytes()), Some(First::Other), "{text:?}");
+        }
     }
 }
