@@ -313,7 +313,7 @@ forbid (principal, action == Action::"ask-elicit", resource) when { context has 
     script.on.insert("tools/call a".to_owned(), vec![Act::Line(ask.to_owned()), Act::Wait(300), Act::Answer(json!({"content": []}))]);
     stage.script("files", &script);
     let gateway = stage.serve();
-    let visitor = gateway.visitor(&stage.token("ops", &[]).text).at("/mcp/files").initialize();
+    let mut visitor = gateway.visitor(&stage.token("ops", &[]).text).at("/mcp/files").initialize();
     drop(visitor.request("tools/call", &json!({"name": "a", "arguments": {}})));
     let heard = || stage.journal().0.into_iter().find(|line| line["event"] == "heard" && line["method"] == "elicitation/create");
     eventually("the question is recorded", || heard().is_some());
