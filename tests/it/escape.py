@@ -12,6 +12,7 @@ import sys
 
 told = json.loads(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
 attempts = {}
 
 
