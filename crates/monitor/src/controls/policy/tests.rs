@@ -15,7 +15,8 @@ fn control(text: &str) -> Policy {
 
 fn item(name: &str, effect: Effect) -> Item {
     let definition = json(&format!(r#"{{"name":"{name}","inputSchema":{{}}}}"#));
-    let pin = Pin::new(Definition { kind: Kind::Tool, name: name.to_owned(), digest: Digest::of_json(&definition), json: definition }, effect);
+    let pin =
+        Pin::new(Definition { kind: Kind::Tool, name: name.to_owned(), digest: Digest::of_json(&definition), json: definition }, effect);
     Item { server: "files".into(), pin: Arc::new(pin), standing: Standing::Pinned, shadow: None }
 }
 
@@ -31,7 +32,16 @@ fn member(group: &str) -> Caller {
 const NOW: u64 = 1_795_257_000_000;
 
 fn facts() -> Facts {
-    Facts { id: 1, now_ms: NOW, session: "s".into(), transport: "http", peer: "10.1.2.3".parse().ok(), labels: Labels::default(), stops: Arc::default(), tally: Arc::default() }
+    Facts {
+        id: 1,
+        now_ms: NOW,
+        session: "s".into(),
+        transport: "http",
+        peer: "10.1.2.3".parse().ok(),
+        labels: Labels::default(),
+        stops: Arc::default(),
+        tally: Arc::default(),
+    }
 }
 
 fn call(control: &Policy, caller: &Caller, item: &Item, arguments: &str) -> Result<(), (&'static str, String)> {
@@ -168,8 +178,14 @@ fn what_no_moment_could_permit_is_hidden() {
         ("permit (principal, action, resource); forbid (principal, action, resource) when { resource.name == \"a\" };", true),
         ("permit (principal, action, resource); forbid (principal, action, resource) when { context.weekday == 6 };", false),
         ("permit (principal, action, resource); forbid (principal, action, resource) when { context.environment == \"\" };", true),
-        ("permit (principal, action, resource); @stepup(\"mtls\") forbid (principal, action, resource) unless { principal has certificate };", false),
-        ("@stepup(\"fresh-login 60\") permit (principal, action, resource) when { principal has loggedIn && context.now.durationSince(principal.loggedIn) < duration(\"60s\") };", false),
+        (
+            "permit (principal, action, resource); @stepup(\"mtls\") forbid (principal, action, resource) unless { principal has certificate };",
+            false,
+        ),
+        (
+            "@stepup(\"fresh-login 60\") permit (principal, action, resource) when { principal has loggedIn && context.now.durationSince(principal.loggedIn) < duration(\"60s\") };",
+            false,
+        ),
     ] {
         let control = control(rules);
         assert_eq!(control.hides(&caller(), &item("a", Effect::Read)), hidden, "{rules}");
@@ -224,7 +240,8 @@ fn rules_of_one_file_are_the_same_as_rules_of_many() {
 
 #[test]
 fn what_is_remembered_belongs_to_one_caller_one_definition_and_one_action() {
-    let control = control("permit (principal == Client::\"ann\", action == Action::\"call\", resource) when { resource.effect == \"read\" };");
+    let control =
+        control("permit (principal == Client::\"ann\", action == Action::\"call\", resource) when { resource.effect == \"read\" };");
     let bob = Caller::assertion("bob", Means::Token, Reach::all());
     for _ in 0..3 {
         assert_eq!(code(call(&control, &caller(), &item("a", Effect::Read), "{}")), "pass");
@@ -275,8 +292,16 @@ fn measured() {
         ask();
         clock(&format!("{count} rules, arguments {looks}: a call"), 100_000, Box::new(ask));
         let pins: Vec<Item> = (0..1000).map(|number| item(&format!("t{number}"), Effect::Read)).collect();
-        clock(&format!("{count} rules: 1,000 tools listed for the first time"), 1, Box::new(|| pins.iter().for_each(|pin| assert!(!control.hides(&caller, pin)))));
-        clock(&format!("{count} rules: 1,000 tools listed again"), 10, Box::new(|| pins.iter().for_each(|pin| assert!(!control.hides(&caller, pin)))));
+        clock(
+            &format!("{count} rules: 1,000 tools listed for the first time"),
+            1,
+            Box::new(|| pins.iter().for_each(|pin| assert!(!control.hides(&caller, pin)))),
+        );
+        clock(
+            &format!("{count} rules: 1,000 tools listed again"),
+            10,
+            Box::new(|| pins.iter().for_each(|pin| assert!(!control.hides(&caller, pin)))),
+        );
     }
     let text = policies(9_999, true);
     clock("10,000 rules: load", 1, Box::new(|| drop(control(&text))));
