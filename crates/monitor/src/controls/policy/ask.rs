@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use cedar_policy::{AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicyId, PolicySet, Request, Response};
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicyId, PolicySet, Request, Response,
+};
 use cedar_policy::{RestrictedExpression as Value, RestrictedExpression};
 
 use super::rules::{Rules, uid};
@@ -119,15 +121,25 @@ fn text(value: &str) -> Value {
 
 impl Rules {
     /// Answers what can be answered before the moment comes. `environment` is the gateway's.
-    pub fn know(&self, environment: &str, caller: (&Caller, &Strength), action: &'static str, subject: Subject<'_>) -> Result<Known, String> {
+    pub fn know(
+        &self,
+        environment: &str,
+        caller: (&Caller, &Strength),
+        action: &'static str,
+        subject: Subject<'_>,
+    ) -> Result<Known, String> {
         let (target, server) = target(subject)?;
         let client = client(caller.0, caller.1)?;
         let names = [client.uid(), uid("Action", action)?, target.uid()];
         let entities = Entities::from_entities([client, target], None).map_err(|error| error.to_string())?;
         let context = Context::from_pairs([("environment".to_owned(), text(environment))]).map_err(|error| error.to_string())?;
         let request = request(&names, context)?;
-        let shelves = || self.shelves(action, [Some(names[2].clone()), server.clone()]);
-        let ask = |set: &PolicySet| Authorizer::new().is_authorized(&request, set, &entities);
+        let mut who = vec![names[0].clone()];
+        for group in caller.0.badge().into_iter().flat_map(|badge| &badge.groups) {
+            who.push(uid("Group", group)?);
+        }
+        let what: Vec<EntityUid> = server.into_iter().chain([names[2].clone()]).collect();
+        let ask = |set: &PolicySet| (!set.is_empty()).then(|| Authorizer::new().is_authorized(&request, set, &entities));
         let mut known = Known {
             outcome: Outcome::default(),
             open: PolicySet::new(),
@@ -137,17 +149,18 @@ impl Rules {
             entities: Entities::empty(),
             names: names.clone(),
         };
-        for shelf in shelves() {
-            known.outcome.add(&ask(&shelf.settled));
+        for shelf in self.shelves(action, &who, &what) {
+            ask(&shelf.settled).iter().for_each(|response| known.outcome.add(response));
             let leading = ask(&shelf.leading);
+            let leading = leading.iter().map(Response::diagnostics);
             // A rule that fails is asked again at its moment, and fails then.
-            let failed = leading.diagnostics().errors().map(failed);
-            for rule in leading.diagnostics().reason().chain(failed).filter_map(|id| self.get(id)) {
+            let matching = leading.flat_map(|found| found.reason().chain(found.errors().map(failed)));
+            for rule in matching.filter_map(|id| self.get(id)) {
                 known.open.add(rule.policy.clone()).map_err(|error| error.to_string())?;
                 known.facts.extend(rule.uses.facts.iter().cloned());
                 known.keys.extend(rule.uses.keys.iter().cloned());
             }
-            known.possible.extend(ask(&shelf.possible).diagnostics().reason().cloned());
+            known.possible.extend(ask(&shelf.possible).iter().flat_map(|found| found.diagnostics().reason()).cloned());
         }
         known.entities = entities;
         Ok(known)
@@ -192,7 +205,8 @@ impl Rules {
         &self,
         denied: &Outcome,
         allows: impl Fn(&Steps) -> Result<Option<Outcome>, String>,
-    ) -> Result<Option<Steps>, String> {        let mut steps = Steps::default();
+    ) -> Result<Option<Steps>, String> {
+        let mut steps = Steps::default();
         for id in &denied.forbids {
             match self.get(id).map(|rule| &rule.steps).filter(|steps| !steps.is_empty()) {
                 Some(asked) => steps.add(asked),
@@ -326,13 +340,19 @@ fn arguments(keys: &BTreeSet<(String, String)>, moment: Moment<'_>) -> Result<Ve
     let entity = |kind, tags: Vec<(String, RestrictedExpression)>| {
         Entity::new_with_tags(uid(kind, "call")?, [], [], tags).map_err(|error| error.to_string())
     };
-    Ok(vec![
-        entity("Arguments", of("arguments", |value| Some(Value::new_string(written(value)))))?,
-        entity("Numbers", of("numbers", |value| value.as_whole().map(Value::new_long)))?,
-        entity("Lists", of("lists", |value| {
-            (value.kind() == Shape::Array).then(|| Value::new_set(value.items().map(|item| Value::new_string(written(item)))))
-        }))?,
-    ])
+    let read = |holder: &str| match holder {
+        "numbers" => entity("Numbers", of(holder, |value| value.as_whole().map(Value::new_long))),
+        "lists" => entity("Lists", of(holder, texts)),
+        _ => entity("Arguments", of(holder, |value| Some(Value::new_string(written(value))))),
+    };
+    let mut holders: Vec<&str> = keys.iter().map(|(holder, _)| holder.as_str()).collect();
+    // Sorted, as the set that they come from.
+    holders.dedup();
+    holders.into_iter().map(read).collect()
+}
+
+fn texts(value: View<'_>) -> Option<Value> {
+    (value.kind() == Shape::Array).then(|| Value::new_set(value.items().map(|item| Value::new_string(written(item)))))
 }
 
 /// Whether an argument is there that its holder cannot show. A rule would take it for absent, and what it forbids would pass.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use cedar_policy::pst::{ActionConstraint, EntityOrSlot, ResourceConstraint};
+use cedar_policy::pst::{ActionConstraint, EntityOrSlot, Policy as Tree, PrincipalConstraint, ResourceConstraint};
 use cedar_policy::{Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
 use super::scan::{Part, Uses, settled, uses};
@@ -65,7 +65,7 @@ impl Rule {
     }
 }
 
-/// Rules about one action and one resource, or about all of them.
+/// Rules about one action, one caller or group, and one resource, or about all of them.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     /// Those whose answer is the same at every moment.
@@ -81,7 +81,7 @@ pub(super) struct Shelf {
 pub struct Rules {
     all: HashMap<PolicyId, Rule>,
     order: Vec<PolicyId>,
-    shelves: HashMap<(&'static str, Option<EntityUid>), Shelf>,
+    shelves: HashMap<(&'static str, [Option<EntityUid>; 2]), Shelf>,
     /// What would satisfy some rule that permits.
     pub(super) permit_steps: Steps,
 }
@@ -94,18 +94,25 @@ impl Rules {
         if sources.iter().map(|source| pieces(&source.text).len()).sum::<usize>() > MAX_RULES {
             return Err(format!("there are more than {MAX_RULES} rules; write fewer about more, with groups, servers and effects"));
         }
+        let mut trees = Vec::new();
         for source in sources {
+            let pieces = pieces(&source.text);
+            // Beginning to parse costs more than most rules do, so all of a file are parsed at once. When that fails they
+            // are parsed one by one, to find the place.
+            let mut parsed = together(&source.text, pieces.len()).into_iter().flatten();
             let (mut last, mut beside) = (0_usize, 0_usize);
-            for (line, text) in pieces(&source.text) {
+            for (line, text) in pieces {
                 // Several rules may stand on one line.
                 beside = if line == last { beside.saturating_add(1) } else { 1 };
                 last = line;
                 let more = if beside > 1 { format!("#{beside}") } else { String::new() };
-                rules.add(&format!("{}:{line}{more}", source.name), text)?;
+                let place = format!("{}:{line}{more}", source.name);
+                let policy = parsed.next().map_or_else(|| Policy::parse(None, text).map_err(|error| format!("{place}: {error}")), Ok)?;
+                trees.push(rules.add(&place, policy)?);
             }
         }
         rules.validate()?;
-        rules.order.clone().iter().try_for_each(|id| rules.lay_out(id))?;
+        trees.iter().try_for_each(|(id, tree)| rules.lay_out(id, tree))?;
         Ok(rules)
     }
 
@@ -114,15 +121,18 @@ impl Rules {
         let tree = policy.to_pst().map_err(|error| error.to_string())?;
         let id = policy.id().clone();
         let rule = Rule { name: id.to_string().into(), place: String::new(), policy, steps: Steps::default(), uses: uses(&tree) };
-        let mut rules =
-            Self { all: HashMap::from([(id.clone(), rule)]), order: vec![id.clone()], shelves: HashMap::new(), permit_steps: Steps::default() };
-        rules.lay_out(&id)?;
+        let mut rules = Self {
+            all: HashMap::from([(id.clone(), rule)]),
+            order: vec![id.clone()],
+            shelves: HashMap::new(),
+            permit_steps: Steps::default(),
+        };
+        rules.lay_out(&id, &tree)?;
         Ok(rules)
     }
 
-    fn add(&mut self, place: &str, text: &str) -> Result<(), String> {
+    fn add(&mut self, place: &str, policy: Policy) -> Result<(PolicyId, Tree), String> {
         let bad = |what: &dyn std::fmt::Display| format!("{place}: {what}");
-        let policy = Policy::parse(None, text).map_err(|error| bad(&error))?;
         let own = policy.annotation("id").map(str::to_owned);
         if own.as_deref().is_some_and(|id| id.is_empty() || id.len() > 128 || id.chars().any(char::is_control)) {
             return Err(bad(&"an @id is 1 to 128 characters that can be seen"));
@@ -133,7 +143,8 @@ impl Rules {
             return Err(bad(&format!("another rule is called {name:?} as well, at {}; give them different names with @id", other.place)));
         }
         let policy = policy.new_id(id.clone());
-        let uses = uses(&policy.to_pst().map_err(|error| bad(&error))?);
+        let tree = policy.to_pst().map_err(|error| bad(&error))?;
+        let uses = uses(&tree);
         if let Some(unclear) = uses.unclear.map(str::to_owned).or_else(|| uses.keys.iter().find_map(|(_, key)| broken(key))) {
             return Err(bad(&unclear));
         }
@@ -143,8 +154,8 @@ impl Rules {
             self.permit_steps.add(&rule.steps);
         }
         self.order.push(id.clone());
-        self.all.insert(id, rule);
-        Ok(())
+        self.all.insert(id.clone(), rule);
+        Ok((id, tree))
     }
 
     fn validate(&self) -> Result<(), String> {
@@ -159,9 +170,14 @@ impl Rules {
     }
 
     /// Puts a rule where the questions that it can answer will look.
-    fn lay_out(&mut self, id: &PolicyId) -> Result<(), String> {
+    fn lay_out(&mut self, id: &PolicyId, tree: &Tree) -> Result<(), String> {
         let Some(rule) = self.all.get(id) else { return Ok(()) };
-        let tree = rule.policy.to_pst().map_err(|error| error.to_string())?;
+        let principal = match &tree.body().principal {
+            PrincipalConstraint::Eq(EntityOrSlot::Entity(one))
+            | PrincipalConstraint::In(EntityOrSlot::Entity(one))
+            | PrincipalConstraint::IsIn(_, EntityOrSlot::Entity(one)) => Some(uid(&one.ty.to_string(), &one.eid)?),
+            _ => None,
+        };
         let resource = match &tree.body().resource {
             ResourceConstraint::Eq(EntityOrSlot::Entity(one))
             | ResourceConstraint::In(EntityOrSlot::Entity(one))
@@ -174,24 +190,26 @@ impl Rules {
             ActionConstraint::In(some) => some.iter().any(|one| one.eid == action),
         };
         for action in ACTIONS.into_iter().filter(|action| named(action)) {
-            let shelf = self.shelves.entry((action, resource.clone())).or_default();
+            let shelf = self.shelves.entry((action, [principal.clone(), resource.clone()])).or_default();
             let put = |set: &mut PolicySet, policy| set.add(policy).map_err(|error| error.to_string());
             if rule.uses.is_settled() {
                 put(&mut shelf.settled, rule.policy.clone())?;
                 continue;
             }
-            put(&mut shelf.leading, settled(&tree, Part::Leading)?)?;
+            put(&mut shelf.leading, settled(tree, Part::Leading)?)?;
             if rule.permits() {
-                put(&mut shelf.possible, settled(&tree, Part::All)?)?;
+                put(&mut shelf.possible, settled(tree, Part::All)?)?;
             }
         }
         Ok(())
     }
 
-    /// The rules that can answer a question about a resource and what it belongs to, and those about all resources.
-    pub(super) fn shelves<'r>(&'r self, action: &'static str, names: [Option<EntityUid>; 2]) -> impl Iterator<Item = &'r Shelf> {
-        let named = names.into_iter().flatten().map(Some);
-        std::iter::once(None).chain(named).filter_map(move |name| self.shelves.get(&(action, name)))
+    /// The rules that can answer a question: those about everybody or one of `who`, and everything or one of `what`.
+    pub(super) fn shelves(&self, action: &'static str, who: &[EntityUid], what: &[EntityUid]) -> Vec<&Shelf> {
+        let or_any = |names: &[EntityUid]| std::iter::once(None).chain(names.iter().cloned().map(Some)).collect::<Vec<_>>();
+        let what = or_any(what);
+        let each = |who: Option<EntityUid>| what.iter().map(move |what| (action, [who.clone(), what.clone()]));
+        or_any(who).into_iter().flat_map(each).filter_map(|key| self.shelves.get(&key)).collect()
     }
 
     /// Every rule, in the order in which they are written.
@@ -206,10 +224,24 @@ impl Rules {
     }
 }
 
+/// The kinds of entities that calls are asked about: reading a name costs more than many rules.
+static KINDS: LazyLock<HashMap<&str, EntityTypeName>> = LazyLock::new(|| {
+    let names = ["Client", "Group", "Server", "Tool", "Prompt", "Resource", "Action", "Arguments", "Numbers", "Lists"];
+    names.into_iter().filter_map(|name| Some((name, EntityTypeName::from_str(name).ok()?))).collect()
+});
+
 /// An entity's name.
 pub(super) fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
-    let kind = EntityTypeName::from_str(kind).map_err(|error| error.to_string())?;
+    let known = KINDS.get(kind).cloned();
+    let kind = known.map_or_else(|| EntityTypeName::from_str(kind).map_err(|error| error.to_string()), Ok)?;
     Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+}
+
+/// The rules of a text in their order, if it is made of so many and of nothing else.
+fn together(text: &str, count: usize) -> Option<Vec<Policy>> {
+    let set = PolicySet::from_str(text).ok().filter(|set| set.num_of_policies() == count)?;
+    // Cedar numbers them from the first to the last.
+    (0..count).map(|number| set.policy(&PolicyId::new(format!("policy{number}"))).cloned()).collect()
 }
 
 /// Why a key of an argument names nothing, if it does (RFC 6901, section 3).
