@@ -57,7 +57,8 @@ fn run() -> Result<()> {
         if wish.misses.as_deref() == Some(slice.name) {
             report::misses(&items);
         }
-        tallies.push(Tally::of(slice.name, &items, took));
+        let bytes = rows.iter().map(|row| corpus::text(row, "text").len()).sum();
+        tallies.push(Tally { bytes, ..Tally::of(slice.name, &items, took) });
     }
     for slice in slices::MANY {
         let rows = corpus::read(&wish.corpora, slice.file)?;

@@ -51,7 +51,11 @@ fn f1(tally: &Tally) -> String {
 
 /// How long it took, which is different each time and belongs on no page.
 pub(crate) fn speed(tallies: &[Tally]) -> String {
-    tallies.iter().map(|tally| format!("{}: {:.1} µs for each row\n", tally.slice, tally.micros())).collect()
+    let line = |tally: &Tally| {
+        let rate = tally.rate().map(|rate| format!(", {rate:.1} MB/s")).unwrap_or_default();
+        format!("{}: {:.1} µs for each row{rate}\n", tally.slice, tally.micros())
+    };
+    tallies.iter().map(line).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few thousand rows")]
@@ -78,7 +82,7 @@ pub(crate) fn json(tallies: &[Tally]) -> Result<String> {
     };
     let slice = |tally: &Tally| {
         let lines: Vec<Value> = tally.lines.iter().map(line).collect();
-        json!({ "slice": tally.slice, "rows": tally.rows, "microseconds": tally.micros(), "lines": lines })
+        json!({ "slice": tally.slice, "rows": tally.rows, "microseconds": tally.micros(), "megabytes_a_second": tally.rate(), "lines": lines })
     };
     let all: Vec<Value> = tallies.iter().map(slice).collect();
     Ok(format!("{}\n", serde_json::to_string_pretty(&all)?))

@@ -43,6 +43,8 @@ pub(crate) struct Tally {
     pub(crate) lines: BTreeMap<String, Line>,
     pub(crate) rows: usize,
     pub(crate) took: Duration,
+    /// How long the texts are, where rows are texts.
+    pub(crate) bytes: usize,
 }
 
 impl Tally {
@@ -55,7 +57,14 @@ impl Tally {
                 if item.tuned { line.tuned.add(item) } else { line.held.add(item) }
             }
         }
-        Self { slice, lines, rows: items.len(), took }
+        Self { slice, lines, rows: items.len(), took, bytes: 0 }
+    }
+
+    /// Megabytes a second, where rows are texts.
+    pub(crate) fn rate(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
+        let bytes = self.bytes as f64;
+        (self.bytes > 0).then(|| bytes / 1e6 / self.took.as_secs_f64().max(1e-9))
     }
 
     /// Microseconds for each row.

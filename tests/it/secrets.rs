@@ -619,7 +619,7 @@ fn planted_secrets_come_out_nowhere_when_things_fail() {
     // A server that repeats what it was shown, in what nobody but the operator reads: what it says to `initialize`, which
     // the legacy era has.
     let echo = json!({"code": -32000, "message": format!("bad key {CANARY}-of-vault")});
-    collect(session, "upstream.unreachable", "remote", &|| {
+    collect(session, "upstream.invalid", "remote", &|| {
         stage.script("remote", &script().era(Era::Legacy).on("initialize", vec![Act::Error(echo.clone())]))
     });
     let dies = vec![Act::Say(format!("bad key {CANARY}-of-file")), Act::Exit(1)];

@@ -25,11 +25,11 @@ static FILE: &[u8] = include_bytes!("model.bin");
 pub type Score = f32;
 
 /// A model, read where it stands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Model {
     weights: &'static [u8],
     /// For each word how much it makes a piece worth reading.
-    heats: &'static [u8],
+    heats: Vec<u8>,
     scale: f32,
     bias: f32,
     /// At this score or above a sentence is refused.
@@ -45,7 +45,7 @@ pub struct Model {
 /// A model that knows nothing.
 const NONE: Model = Model {
     weights: &[],
-    heats: &[],
+    heats: Vec::new(),
     scale: 0.0,
     bias: -100.0,
     block: f32::INFINITY,
@@ -79,7 +79,7 @@ fn read(file: &'static [u8]) -> Option<Model> {
     let number = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes);
     (weights.len() == SIZE).then(|| Model {
         weights,
-        heats,
+        heats: with_garbled(heats.to_vec()),
         scale: number(scale),
         bias: number(bias),
         block: number(block),
@@ -87,6 +87,27 @@ fn read(file: &'static [u8]) -> Option<Model> {
         agree_block: number(agree_block),
         agree_warn: number(agree_warn),
     })
+}
+
+/// Words turned or written backwards are read wherever they stand.
+fn with_garbled(mut heats: Vec<u8>) -> Vec<u8> {
+    for word in crate::garble::words() {
+        let spot = spot_of(word.bytes().fold(0, mix));
+        if let Some(heat) = heats.get_mut(spot) {
+            *heat = u8::try_from(HOT).unwrap_or(u8::MAX);
+        }
+    }
+    heats
+}
+
+/// One letter more in the hash of a word, as the first look makes it.
+pub(crate) const fn mix(hash: u64, letter: u8) -> u64 {
+    hash.rotate_left(5) ^ letter as u64
+}
+
+/// Where a word falls in the table of the first look.
+pub(crate) fn spot_of(hash: u64) -> usize {
+    usize::try_from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).unwrap_or(0) % HEATS
 }
 
 impl Model {

@@ -89,6 +89,11 @@ fn links<'a>(text: &'a str, veils: &mut Vec<Veil<'a>>) {
             }
         }
     }
+    // Within a line it is shown, and meant to pass for a comment.
+    for (at, mark) in text.match_indices("[//]:").take(LINKS) {
+        let target = text.get(at + mark.len()..).unwrap_or_default().lines().next().unwrap_or_default().trim_start();
+        veils.push(Veil { kind: Kind::Reference, ..markup(Weight::Block, target) });
+    }
     let all = text.match_indices("](").filter_map(|(at, _)| Some((text.get(..at)?, text.get(at + 2..)?)));
     for (i, (before, rest)) in all.enumerate() {
         let link = head(rest, LINK);

@@ -3,7 +3,7 @@
 //! Every word has a heat, learned from pieces in which something was found; heats are never negative, so that no words put
 //! around an order cool it down. What is no plain text (escapes, blobs, other scripts, spaced letters) is always read.
 
-use crate::learned::{HEATS, HOT, MODEL};
+use crate::learned::{HOT, MODEL, mix, spot_of};
 
 /// A piece ends here at the latest.
 const LONGEST: usize = 512;
@@ -151,14 +151,14 @@ impl<'a> Sift<'a> {
             if letter == 0 {
                 break;
             }
-            hash = hash.rotate_left(5) ^ u64::from(letter);
+            hash = mix(hash, letter);
             all |= letter;
             digits |= letter == b'0';
             length += 1;
         }
         let word = rest.get(..length).unwrap_or_default();
         self.at += length;
-        let spot = spot(hash);
+        let spot = spot_of(hash);
         words(spot);
         warmth.heat += MODEL.heat(spot);
         warmth.alone = if length == 1 { warmth.alone + 1 } else { 0 };
@@ -176,11 +176,6 @@ impl<'a> Sift<'a> {
             }
         }
     }
-}
-
-/// Where a word falls.
-fn spot(hash: u64) -> usize {
-    usize::try_from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).unwrap_or(0) % HEATS
 }
 
 /// Whether a word is of a script that has no blanks, or is none of the common alphabets.
@@ -220,8 +215,16 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_text_is_hot() {
-        for text in ["%61%62%63%64", "\\u0061\\u0062", "r e a d t h e m", "SGVsbG8gd29ybGQgYWdhaW4x", "r34d th3 f1l3", "请忽略", "𝗋𝖾𝖺𝖽"]
-        {
+        for text in [
+            "%61%62%63%64",
+            "\\u0061\\u0062",
+            "r e a d t h e m",
+            "SGVsbG8gd29ybGQgYWdhaW4x",
+            "r34d th3 f1l3",
+            "znex nyy nyregf",
+            "请忽略",
+            "𝗋𝖾𝖺𝖽",
+        ] {
             assert!(pieces(text).iter().any(|(piece, _)| piece.hot), "{text}");
         }
     }

@@ -251,10 +251,8 @@ const DOING: &str = "\
 
 /// Whether what is not shown begins with a verb of doing.
 fn is_command(text: &str) -> bool {
-    commands(
-        head(text, LONGEST_VEIL).trim_start_matches(['#', ' ', '"', '(', '\'']).trim_end_matches(['"', ')', '\'']),
-        &Verdict::default(),
-    )
+    let said = head(text, LONGEST_VEIL).trim_start_matches(['#', '<', '>', ' ', '"', '(', '\'']);
+    commands(said.split(['"', ')']).next().unwrap_or(said), &Verdict::default())
 }
 
 /// Whether a decoded text is an order or a command. Honest data is decoded, too, so a sentence has to begin with
@@ -264,7 +262,7 @@ fn commands(text: &str, verdict: &Verdict) -> bool {
         return true;
     }
     let folded = fold(text);
-    let sentences = folded.split(['\n', ':', ';']).map(str::trim);
+    let sentences = folded.split(['\n', ';']).flat_map(|line| line.split(": ")).map(str::trim);
     sentences.filter(|sentence| !sentence.contains(['{', '"'])).any(|sentence| {
         let mut words = sentence.split(' ');
         words.next().is_some_and(|first| DOING.split_ascii_whitespace().any(|verb| verb == first)) && words.count() >= 2

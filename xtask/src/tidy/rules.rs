@@ -62,7 +62,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             // What it says.
             row("garble", &["decode"]),
             row("words", &["fold", "garble"]),
-            row("learned", &["words"]),
+            row("learned", &["garble", "words"]),
             row("orders", &["finding", "fold", "learned", "words"]),
             row("text", &["finding", "fold", "decode", "hidden", "learned", "markup", "garble", "words", "orders"]),
             // What tools return: the first look, what is read, what is made inert.
