@@ -180,15 +180,17 @@ fn bodies_are_kept_within_bounds_for_all_and_for_each() {
     };
     let refused = |token: &str, length: usize| reason(&begin(token, length).response().expect("a refusal").json()).map(str::to_owned);
     // What is begun first is not read first: whoever finds no room beside a small one begins again.
-    let mut mine = begin(&tokens[0], 60_000);
-    eventually("the body is being read", || {
-        if mine.wait(std::time::Duration::from_millis(200)) == Waited::Data {
-            mine = begin(&tokens[0], 60_000);
-        }
-        refused_or_not(begin(&tokens[0], 10_000)).as_deref() == Some("serve.share")
-    });
-    let theirs = begin(&tokens[1], 60_000);
-    eventually("the other body is being read", || refused_or_not(begin(&tokens[1], 10_000)).as_deref() == Some("serve.share"));
+    let hold = |token: &str| {
+        let mut large = begin(token, 60_000);
+        eventually("the body is being read", || {
+            if large.wait(std::time::Duration::from_millis(200)) == Waited::Data {
+                large = begin(token, 60_000);
+            }
+            refused_or_not(begin(token, 10_000)).as_deref() == Some("serve.share")
+        });
+        large
+    };
+    let (mine, theirs) = (hold(&tokens[0]), hold(&tokens[1]));
     assert_eq!(refused(&tokens[2], 60_000).as_deref(), Some("serve.busy"));
     // Small ones find room, and when the large ones are gone, large ones do.
     assert_eq!(gateway.visitor(&tokens[2]).request("tools/list", &json!({})).status(), 200);

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Explain(explain::Args),
+    Explain(Box<explain::Args>),
     Test(test::Args),
     Coverage(coverage::Args),
     Diff(diff::Args),

@@ -122,9 +122,9 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("config", &["clock"]),
             row("journal", &["clock", "config/files"]),
             // Keys of issuers are fetched through the one dialer.
-            row("identity", &["clock", "config", "config/files", "secrets", "upstream"]),
+            row("identity", &["clock", "config", "config/files", "config/watch", "secrets", "upstream"]),
             row("review", &["config", "config/files"]),
-            row("stops", &["config/files"]),
+            row("stops", &["clock", "config/files", "config/watch"]),
             row("tls", &["config", "config/files"]),
             // What differs is counted by how grave it is.
             row("drift", &["journal", "metrics", "review/*", "webhook"]),
@@ -235,8 +235,9 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     "crates/gateway/src/upstream/dial.rs",
     // What a server inherits of the environment.
     "crates/gateway/src/upstream/stdio.rs",
-    // What counting costs.
+    // What counting and policies cost.
     "crates/meter/tests/speed.rs",
+    "crates/monitor/src/controls/policy/tests.rs",
     // The one lenient JSON parser, for text that was read strictly before.
     "crates/monitor/src/wire/json.rs",
     // Processes.
@@ -246,6 +247,7 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     "crates/sandbox/src/ward.rs",
     "crates/sandbox/src/ward/cgroup.rs",
     "crates/sandbox/src/ward/root.rs",
+    "crates/sandbox/src/ward/strict.rs",
 ];
 
 /// Directories whose code may say `unsafe`.

@@ -61,7 +61,7 @@ enum Wanted {
 impl Args {
     fn wanted(&self, world: &World) -> Result<Wanted, Exit> {
         let named = [(Kind::Tool, &self.tool), (Kind::Prompt, &self.prompt), (Kind::Resource, &self.resource)];
-        for (kind, name) in named.into_iter().filter_map(|(kind, name)| Some((kind, name.as_ref()?))) {
+        if let Some((kind, name)) = named.into_iter().find_map(|(kind, name)| Some((kind, name.as_ref()?))) {
             return world.item(kind, name).map(Wanted::Item);
         }
         match &self.server {

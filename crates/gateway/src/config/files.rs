@@ -178,7 +178,7 @@ pub fn list(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
 pub(crate) fn without_descriptors<T>(work: impl FnOnce() -> T) -> T {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let before = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before.clone() }).expect("a limit");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before }).expect("a limit");
     let done = work();
     setrlimit(Resource::Nofile, before).expect("the limit from before");
     done

@@ -34,7 +34,6 @@ use crate::identity::{self, Certificate, Shown};
 use crate::serve::{House, Visit, handle};
 use crate::session::{Endpoint, Interim, InterimSender, Talk};
 use crate::share::Share;
-use crate::upstream::Pulse;
 use answer::{Answer, json, plain, plain_status, stream};
 use body::{Body, Kept};
 use flood::{Entry, Flood};
@@ -43,7 +42,6 @@ pub use proxy::Line;
 use proxy::{Origin, Through};
 use sessions::{Session, Sessions};
 pub use stall::Stall;
-use tape::Tape;
 
 const SESSION: &str = "mcp-session-id";
 /// Ours are shorter.
@@ -393,17 +391,9 @@ async fn run_within(
             let tape = session.tape();
             let _ = decided.send(Decision::Stream(tape.attach(None)));
             while let Some(item) = live.next_item().await {
-                play(&tape, item);
+                tape.record(item);
             }
             tape.end();
         }
-    }
-}
-
-fn play(tape: &Tape, item: Interim) {
-    match item {
-        Interim::Message(message) | Interim::Ask(_, message) => tape.push(message),
-        Interim::Pulse(Pulse::Primed { retry_ms }) => tape.prime(retry_ms),
-        Interim::Pulse(Pulse::HungUp) => tape.hang_up(),
     }
 }

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn beside_a_token_only_a_client_of_here_adds_strength() {
-        let rows: &[(Result<&[&str], &str>, Result<Option<&str>, &str>)] = &[
+        type Row = (Result<&'static [&'static str], &'static str>, Result<Option<&'static str>, &'static str>);
+        let rows: &[Row] = &[
             (Ok(&["dns:own", "dns:unlisted"]), Ok(Some("dns:own"))),
             (Ok(&["dns:unlisted"]), Ok(None)),
             (Err("none"), Ok(None)),

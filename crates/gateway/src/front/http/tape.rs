@@ -8,6 +8,9 @@ use bartizan_monitor::wire::sse::{self, Event};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use crate::session::Interim;
+use crate::upstream::Pulse;
+
 /// How many events are kept.
 const MAX_EVENTS: usize = 256;
 /// How many bytes of events are kept.
@@ -47,13 +50,22 @@ impl Tape {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds what is said before an answer.
+    pub(super) fn record(&self, item: Interim) {
+        match item {
+            Interim::Message(message) | Interim::Ask(_, message) => self.push(message),
+            Interim::Pulse(Pulse::Primed { retry_ms }) => self.prime(retry_ms),
+            Interim::Pulse(Pulse::HungUp) => self.hang_up(),
+        }
+    }
+
     /// Adds a message.
     pub(super) fn push(&self, data: Bytes) {
         self.add(Event { data, ..Event::default() });
     }
 
     /// Adds a priming event: an id to resume from before anything is said.
-    pub(super) fn prime(&self, retry_ms: Option<u64>) {
+    fn prime(&self, retry_ms: Option<u64>) {
         self.add(Event { retry_ms: retry_ms.or(Some(RETRY_MS)), ..Event::default() });
     }
 
@@ -78,7 +90,7 @@ impl Tape {
     }
 
     /// Lets the reader go; it will come back with the last id that it has seen.
-    pub(super) fn hang_up(&self) {
+    fn hang_up(&self) {
         self.inner().reader = None;
     }
 
