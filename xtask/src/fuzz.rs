@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -37,16 +39,27 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         bail!("there is no fuzz target `{unknown}`; there are {}", join(&all));
     }
     let built = build()?;
-    let mut broken = Vec::new();
-    for target in all.iter().filter(|t| wanted.is_empty() || wanted.contains(*t)) {
-        match fuzz(&built.join(target), target, seconds) {
-            Ok(said) => println!("fuzz {target:<12} {said}"),
-            Err(e) => {
-                println!("fuzz {target:<12} FAILED: {e:#}");
-                broken.push(target.clone());
-            }
+    let chosen: Vec<&String> = all.iter().filter(|t| wanted.is_empty() || wanted.contains(*t)).collect();
+    let next = AtomicUsize::new(0);
+    let broken = Mutex::new(Vec::new());
+    // A target keeps one core busy.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while let Some(target) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match fuzz(&built.join(target), target, seconds) {
+                        Ok(said) => println!("fuzz {target:<12} {said}"),
+                        Err(e) => {
+                            println!("fuzz {target:<12} FAILED: {e:#}");
+                            broken.lock().unwrap_or_else(PoisonError::into_inner).push((*target).clone());
+                        }
+                    }
+                }
+            });
         }
-    }
+    });
+    let broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !broken.is_empty() {
         bail!("fuzzing found something in {}", broken.join(", "));
     }

@@ -2,10 +2,10 @@
 //! what the later ones have to say; the summary and the exit code are at the end.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::run::{Options, cargo, installed, root, run};
 
@@ -74,6 +74,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         .filter(|s| !skip.contains(&s.name.to_string()))
         .collect();
     let begun = Instant::now();
+    let installing = chosen.iter().any(|step| step.name == "install").then(begin_to_install).transpose()?;
     let mut results: Vec<(&Step, Outcome, Duration)> = Vec::new();
     for (i, step) in chosen.iter().enumerate() {
         println!("\n==> [{}/{}] {}: {}", i + 1, chosen.len(), step.name, step.what);
@@ -89,6 +90,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         }
         results.push((step, outcome, took));
     }
+    drop(installing);
     summary(&results, begun.elapsed())
 }
 
@@ -196,8 +198,32 @@ fn real_dir() -> PathBuf {
     root().join("tests/real")
 }
 
+fn installer() -> Command {
+    let mut command = Command::new("bash");
+    command.arg(real_dir().join("install")).current_dir(root());
+    command
+}
+
+/// Somebody who installs beside the compiling, which leaves the network alone. What it does not manage, the step does
+/// again, and says so.
+struct Installing(Child);
+
+impl Drop for Installing {
+    fn drop(&mut self) {
+        // It is at its end, unless the step was not reached.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn begin_to_install() -> Result<Installing> {
+    let child = installer().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    Ok(Installing(child.context("bash could not be started")?))
+}
+
+/// Waits for whoever else installs (the script holds a lock), and does what is left.
 fn install(_: bool) -> Result<Outcome> {
-    done(run(Command::new("bash").arg(real_dir().join("install")).current_dir(root())))
+    done(run(&mut installer()))
 }
 
 fn real(_: bool) -> Result<Outcome> {
