@@ -134,7 +134,9 @@ class Review:
 
     def configure(self, argv):
         env = ", ".join(f'{key} = "${{env:DUMMY}}"' for key in self.keys)
-        text = f"[servers.{self.name}]\ncommand = {json.dumps(fill(argv))}\nenv = {{ {env} }}\n"
+        # What was approved is what is compared; nothing is called, so everybody may see what destroys, too.
+        (self.dir / "open.cedar").write_text("permit (principal, action, resource);\n")
+        text = f"[policy]\nfiles = [\"open.cedar\"]\n\n[servers.{self.name}]\ncommand = {json.dumps(fill(argv))}\nenv = {{ {env} }}\n"
         (self.dir / "bartizan.toml").write_text(text)
 
     def words(self, *words):
