@@ -7,6 +7,9 @@ use bartizan_monitor::stages::{Admitted, Ruling};
 pub fn ask(ruling: Ruling) -> Result<Admitted, Refusal> {
     match ruling {
         Ruling::Admitted(admitted) => Ok(admitted),
-        Ruling::Held(held) => Err(held.refused()),
+        Ruling::Held(held) => Err({
+            let refusal = Refusal::new(held.hold().reason, "nobody agreed");
+            held.refused(refusal, None)
+        }),
     }
 }

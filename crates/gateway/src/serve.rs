@@ -208,7 +208,7 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
 fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
     let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
     let (labels, tally, transport) = (house.labels(&visit.talk.caller), house.counts.tally(), visit.talk.transport);
-    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally }
+    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, agreed: Arc::default() }
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.
