@@ -314,6 +314,12 @@ impl Case {
         self.arguments.as_ref().map(Json::view)
     }
 
+    /// The same, to be kept.
+    #[must_use]
+    pub const fn arguments_json(&self) -> Option<&Json> {
+        self.arguments.as_ref()
+    }
+
     /// The digest of the arguments' canonical form; of `{}` when there are none.
     #[must_use]
     pub fn arguments_digest(&self) -> Digest {
@@ -335,7 +341,8 @@ impl Case {
 }
 
 /// Members of `_meta` that belong to one message: the protocol's own, progress, traces.
-fn is_transient(key: &str) -> bool {
+#[must_use]
+pub fn is_transient(key: &str) -> bool {
     key.starts_with("io.modelcontextprotocol/") || matches!(key, "progressToken" | "traceparent" | "tracestate" | "baggage")
 }
 

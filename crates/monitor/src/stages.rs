@@ -6,15 +6,15 @@
 
 mod held;
 mod judge;
-pub use held::{Asking, Binding, Grant, Held, QUESTION, Word, question};
+pub use held::{Asking, Binding, Grant, Held, QUESTION, Word, party, question};
 pub use judge::{Mode, Monitor};
 
 use std::sync::Arc;
 
 use crate::case::{Case, Event, Reply, ReplyForm, Step};
 use crate::journal::{Outcome, Receipt, Ticket};
-use crate::reason::gateway::MONITOR_JOURNAL;
 use crate::reason::Refusal;
+use crate::reason::gateway::MONITOR_JOURNAL;
 use crate::wire::canonical::Digest;
 use crate::wire::envelope;
 use crate::wire::json::Json;

@@ -111,7 +111,8 @@ pub fn question(text: &str) -> Json {
 }
 
 /// The one who a principal stands for: the number of a token changes when it is rotated, its label does not.
-fn party(principal: &str) -> &str {
+#[must_use]
+pub fn party(principal: &str) -> &str {
     let is_token = principal.starts_with("token:");
     principal.rsplit_once('#').filter(|_| is_token).map_or(principal, |(party, _)| party)
 }

@@ -137,7 +137,10 @@ fn what_does_not_fit_is_refused_and_each_for_its_own_reason() {
         assert_eq!(judged(world, own, local(), 0), Err("confirm.mismatch"));
     }
     let stale = [
-        World { definition: r#"{"name":"t","description":"new","inputSchema":{"type":"object","properties":{"a":{},"b":{}}}}"#, ..World::new() },
+        World {
+            definition: r#"{"name":"t","description":"new","inputSchema":{"type":"object","properties":{"a":{},"b":{}}}}"#,
+            ..World::new()
+        },
         World { policy: b"q", ..World::new() },
     ];
     for world in &stale {
