@@ -30,7 +30,7 @@ use crate::metrics::Answered;
 use crate::serve::{House, Visit, facts, menu_of};
 use crate::session::Running;
 use crate::snapshot::Snapshot;
-use desk::{Answer, Card, Desk, Place, Resume};
+use desk::{Answer, Card, Desk, Place, Resume, Room};
 use put::{Put, Said, elicits};
 use seal::Seal;
 
@@ -139,13 +139,14 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    fn card(&self, held: &Held, resume: Option<Resume>) -> Result<Arc<Card>, Refusal> {
-        let (case, now_ms) = (held.case(), clock::now_ms());
+    fn card(&self, held: &Held, resume: impl FnOnce(&Case) -> Option<Resume>) -> Result<(Arc<Card>, Room), Refusal> {
+        let (case, binding, now_ms) = (held.case(), held.binding(), clock::now_ms());
+        let room = self.house.consult.desk.room(case.caller().principal(), &binding, now_ms)?;
         let item = case.item().cloned().ok_or_else(|| Refusal::new(MONITOR_FAULT, "only tools are held"))?;
         let previous = self.visit.talk.memory.last(&tool_of(case));
-        Ok(Arc::new(Card {
+        let card = Card {
             id: desk::fresh_id()?,
-            binding: held.binding(),
+            binding,
             hold: held.hold(),
             place: place(self.visit),
             server: item.server.clone(),
@@ -155,18 +156,20 @@ impl Asker<'_> {
             until_ms: now_ms.saturating_add(clock::millis(self.house.consult.timeout)),
             shown: shown::shown(case, previous.as_ref()),
             arguments: case.arguments_json().cloned(),
-            resume,
-        }))
+            resume: resume(case),
+        };
+        Ok((Arc::new(card), room))
     }
 
     /// The message is answered with the question; the client comes again.
     fn park(&self, held: Held, channel: &Channel) -> Result<Consulted, Refusal> {
-        let resume = matches!(channel, Channel::Preview).then(|| tool::resume(&self.snapshot, self.visit.talk, self.house, held.case()));
-        let parked = self.card(&held, resume.flatten()).and_then(|card| self.house.consult.desk.park(&card).map(|()| card));
-        let card = match parked {
+        let is_preview = matches!(channel, Channel::Preview);
+        let resume = |case: &Case| is_preview.then(|| tool::resume(&self.snapshot, self.visit.talk, self.house, case)).flatten();
+        let (card, room) = match self.card(&held, resume) {
             Ok(card) => card,
             Err(refusal) => return Err(held.refused(refusal, None)),
         };
+        self.house.consult.desk.park(&card, room);
         put::tell(&card);
         let word = word(&card, channel, "nobody");
         let handle = card.id.as_str();
@@ -186,11 +189,11 @@ impl Asker<'_> {
     /// The call itself waits, for whichever answer comes first.
     async fn wait(&self, held: Held, channel: &Channel, running: Option<&Running>) -> Result<Consulted, Refusal> {
         let house = self.house;
-        let waiting = self.card(&held, None).and_then(|card| Ok((house.consult.desk.wait(&card)?, card)));
-        let ((_seat, answered), card) = match waiting {
-            Ok(waiting) => waiting,
+        let (card, room) = match self.card(&held, |_| None) {
+            Ok(card) => card,
             Err(refusal) => return Err(held.refused(refusal, None)),
         };
+        let (_seat, answered) = house.consult.desk.wait((&card, room));
         put::tell(&card);
         let put = matches!(channel, Channel::Question).then(|| Put::to(self.visit, &card));
         let said = async {

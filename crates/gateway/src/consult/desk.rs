@@ -94,8 +94,11 @@ enum State {
 struct Entry {
     card: Arc<Card>,
     state: State,
-    _room: Share<Arc<str>>,
+    _room: Room,
 }
+
+/// Room on the desk.
+pub(super) type Room = Share<Arc<str>>;
 
 /// Why an answer does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,29 +147,31 @@ impl Desk {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, card: &Arc<Card>, state: State) -> Result<(), Refusal> {
-        let mut entries = self.entries();
-        // Who asks the same again has forgotten the question before: it makes room, and its answer is void.
-        entries.retain(|_, entry| {
-            let same = entry.card.binding == card.binding && !matches!(entry.state, State::Waiting(_));
-            !same && card.since_ms < entry.card.until_ms
+    /// Room for one more of somebody, before anything is made for it. Who asks the same again has forgotten the
+    /// question before: it makes room, and its answer is void.
+    pub(super) fn room(&self, principal: &Arc<str>, binding: &Binding, now_ms: u64) -> Result<Room, Refusal> {
+        self.entries().retain(|_, entry| {
+            let same = entry.card.binding == *binding && !matches!(entry.state, State::Waiting(_));
+            !same && now_ms < entry.card.until_ms
         });
         let busy = |_| Refusal::new(CONFIRM_BUSY, "as many calls wait as may").retry_after(1000);
-        let room = self.room.take(&card.place.principal, 1).map_err(busy)?;
-        entries.insert(card.id.clone(), Entry { card: card.clone(), state, _room: room });
-        Ok(())
+        self.room.take(principal, 1).map_err(busy)
+    }
+
+    fn put(&self, (card, room): (&Arc<Card>, Room), state: State) {
+        self.entries().insert(card.id.clone(), Entry { card: card.clone(), state, _room: room });
     }
 
     /// A call that waits for its answer.
-    pub(super) fn wait(&self, card: &Arc<Card>) -> Result<(Seat<'_>, oneshot::Receiver<Answer>), Refusal> {
+    pub(super) fn wait(&self, (card, room): (&Arc<Card>, Room)) -> (Seat<'_>, oneshot::Receiver<Answer>) {
         let (said, heard) = oneshot::channel();
-        self.put(card, State::Waiting(said))?;
-        Ok((Seat { desk: self, id: card.id.clone() }, heard))
+        self.put((card, room), State::Waiting(said));
+        (Seat { desk: self, id: card.id.clone() }, heard)
     }
 
     /// A call whose client comes again.
-    pub(super) fn park(&self, card: &Arc<Card>) -> Result<(), Refusal> {
-        self.put(card, State::Parked)
+    pub(super) fn park(&self, card: &Arc<Card>, room: Room) {
+        self.put((card, room), State::Parked);
     }
 
     /// Takes the question that a client brings an answer to: once, from where it was asked, and in time. Whoever else
