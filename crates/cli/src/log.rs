@@ -143,13 +143,14 @@ impl Printer<'_> {
         let shown = format!("{outcome:<11}");
         let mut parts = vec![match outcome {
             "answered" | "sent" => self.paint.good(&shown),
-            "running" => shown,
+            "running" | "held" => shown,
             _ => self.paint.bad(&shown),
         }];
         parts.extend(told.text("principal").map(|principal| visible(&principal)));
         parts.push(what(told));
         parts.extend(told.text("effect").map(|effect| format!("[{}]", visible(&effect))));
         parts.extend(told.text("reason").map(|reason| self.paint.bad(&visible(&reason))));
+        parts.extend(told.get("confirmation").map(|word| self.paint.dim(&confirmed(word))));
         parts.extend(told.get("us").and_then(View::as_i64).map(|us| self.paint.dim(&took(us))));
         parts.extend(told.text("detail").filter(|detail| !detail.is_empty()).map(|detail| self.paint.dim(&visible(&detail))));
         parts.join("  ")
@@ -165,6 +166,13 @@ fn what(told: &Told) -> String {
         (None, _) => String::new(),
     };
     visible(&format!("{method}{place}"))
+}
+
+/// What a person said, over which channel, and how long that took.
+fn confirmed(word: View<'_>) -> String {
+    let text = |key: &str| word.get(key).and_then(View::as_str).unwrap_or_default();
+    let seconds = word.get("waited_ms").and_then(View::as_i64).unwrap_or_default().saturating_add(500) / 1000;
+    visible(&format!("{}: {} over {} ({}), {seconds} s", text("answer"), text("by"), text("channel"), text("assurance")))
 }
 
 fn took(us: i64) -> String {

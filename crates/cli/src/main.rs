@@ -1,5 +1,6 @@
 //! `bartizan`: arguments become calls of the libraries, errors become exit codes.
 
+mod approvals;
 mod approve;
 mod audit;
 mod check;
@@ -61,6 +62,7 @@ enum Command {
     Run(run::Args),
     Serve(serve::Args),
     Approve(approve::Args),
+    Approvals(approvals::Args),
     Diff(diff::Args),
     Check(check::Args),
     Token(token::Args),
@@ -121,6 +123,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::main(&args, &places, config),
         Command::Serve(args) => serve::main(&args, &places, config),
         Command::Approve(args) => approve::main(&args, &places, config),
+        Command::Approvals(args) => approvals::main(&args, &places).into(),
         Command::Diff(args) => diff::main(&args, &places, config),
         Command::Check(args) => check::main(&args, &places, config).into(),
         Command::Token(args) => token::main(&args, &places).into(),

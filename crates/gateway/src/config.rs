@@ -201,8 +201,9 @@ impl Judging<'_> {
         let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
+        material.allow_destructive(file.dangerous.destructive_calls.as_ref(), problems);
         material.policy(file.policy, &base, problems);
-        let quota = material.quota();
+        let (quota, confirm_timeout) = (material.quota(), material.confirm_timeout());
         let policy = material.environment(environment.as_deref());
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
@@ -220,6 +221,7 @@ impl Judging<'_> {
             stores,
             redis,
             quota,
+            confirm_timeout,
             places: self.places,
             policy_digest,
         };
@@ -290,6 +292,10 @@ impl Judging<'_> {
         }
         for name in &file.dangerous.unconfined {
             weakenings.push(format!("`dangerous.unconfined`: {:?} may do on this machine what the gateway may do", name.get_ref()));
+        }
+        if let Some(less) = &file.dangerous.destructive_calls {
+            weakenings
+                .push(format!("`dangerous.destructive_calls`: what destroys is asked about {}, not each time", less.get_ref().name()));
         }
         for control in &file.dangerous.observe {
             weakenings.push(format!("`dangerous.observe`: the objections of `{}` are recorded and not enforced", control.get_ref()));

@@ -1,12 +1,305 @@
 //! Second opinions, asked after everything local has passed: nobody is asked in vain.
+//!
+//! START HERE: [`ask`]. A held call gets a [`desk::Card`]; whoever answers first, over whichever channel, decides.
+//! Channels: the client's own question to its person (`elicitation/create`, `input_required`), a tool that completes
+//! the call where the client has neither ([`tool`]), and the command line of this machine ([`line`]). Silence, time-out,
+//! disconnecting, restart and no channel are no. `docs/decisions/0023-a-persons-yes.md` says why it is as it is.
 
+mod back;
+pub mod desk;
+pub mod line;
+mod put;
+mod seal;
+pub mod shown;
+mod tool;
+pub use back::{Brought, Claim};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_monitor::case::{Agreement, Assurance, Case, Scope};
+use bartizan_monitor::journal::Ticket;
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::stages::{Admitted, Ruling};
+use bartizan_monitor::reason::gateway::{CONFIRM_EXPIRED, CONFIRM_REFUSED, MONITOR_FAULT, SERVE_DRAINING};
+use bartizan_monitor::stages::{Admitted, Asking, Grant, Held, Released, Ruling, Word};
+use bartizan_monitor::wire::canonical::Digest;
+use bartizan_monitor::wire::version::Era;
 
-/// Asks a person where a control wants one. There is no channel to a person yet, and silence is no.
-pub fn ask(ruling: Ruling) -> Result<Admitted, Refusal> {
-    match ruling {
-        Ruling::Admitted(admitted) => Ok(admitted),
-        Ruling::Held(held) => Err(held.refused()),
+use crate::clock;
+use crate::metrics::Answered;
+use crate::serve::{House, Visit, facts, menu_of};
+use crate::session::Running;
+use crate::snapshot::Snapshot;
+use desk::{Answer, Card, Desk, Place, Resume, Room};
+use put::{Put, Said, elicits};
+use seal::Seal;
+
+/// For how long a tool that was agreed to for a session stays so.
+const SESSION_MS: u64 = 8 * 3_600_000;
+
+/// Everything that is needed to ask.
+#[derive(Debug)]
+pub struct Consult {
+    /// What waits.
+    pub desk: Desk,
+    seal: Seal,
+    timeout: Duration,
+}
+
+/// What became of a call.
+pub enum Consulted {
+    /// It goes on, judged by this.
+    Go(Admitted, Arc<Snapshot>),
+    /// Its message is answered with a question.
+    Asked(Released),
+}
+
+impl Consult {
+    /// Questions stay open as long as this.
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
+        Self { desk: Desk::default(), seal: Seal::new(), timeout }
+    }
+}
+
+/// How a held call is asked about.
+enum Channel {
+    /// It waits while the client asks its person.
+    Question,
+    /// It waits for somebody at this machine.
+    Elsewhere,
+    /// The client comes again with its person's answer.
+    Input,
+    /// The model is told what would be sent, and what completes it.
+    Preview,
+}
+
+impl Channel {
+    fn of(visit: &Visit<'_>, held: &Held) -> Self {
+        match (elicits(visit.talk, held.case()), held.case().version().era()) {
+            (true, Era::Legacy) => Self::Question,
+            (true, Era::Modern) => Self::Input,
+            (false, _) if held.hold().minimum > Assurance::Client => Self::Elsewhere,
+            (false, _) => Self::Preview,
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Question => "elicitation",
+            Self::Elsewhere => "approvals",
+            Self::Input => "input-required",
+            Self::Preview => "confirm-tool",
+        }
+    }
+}
+
+/// Asks a person where a control wants one. What the client brought along may be the answer already.
+pub async fn ask(
+    house: &Arc<House>,
+    visit: &Visit<'_>,
+    (ruling, snapshot): (Ruling, Arc<Snapshot>),
+    (brought, running): (Brought, Option<&Running>),
+) -> Result<Consulted, Refusal> {
+    let held = match ruling {
+        Ruling::Admitted(admitted) => return Ok(Consulted::Go(admitted, snapshot)),
+        Ruling::Held(held) => held,
+    };
+    let asker = Asker { house, visit, snapshot };
+    if let Brought::Claim(claim) = brought {
+        return asker.claimed(held, claim);
+    }
+    if let Some((card, word)) = house.consult.desk.granted(&held.binding(), clock::now_ms()) {
+        return asker.settle(held, &card, word);
+    }
+    let channel = Channel::of(visit, &held);
+    house.metrics.held(held.case().effect());
+    match channel {
+        Channel::Question | Channel::Elsewhere => asker.wait(held, &channel, running).await,
+        Channel::Input | Channel::Preview => asker.park(held, &channel),
+    }
+}
+
+/// The place of a conversation.
+pub(crate) fn place(visit: &Visit<'_>) -> Place {
+    let talk = visit.talk;
+    Place { principal: talk.caller.principal().clone(), session: talk.label.clone(), endpoint: talk.endpoint.name.clone() }
+}
+
+/// The tool of a case, as it is told apart in a conversation's memory.
+fn tool_of(case: &Case) -> Digest {
+    let (server, tool) = (case.server().map_or("", |server| server), case.item().map_or("", |item| item.pin.name.as_str()));
+    Digest::of_bytes(format!("{server}\0{tool}").as_bytes())
+}
+
+struct Asker<'a> {
+    house: &'a Arc<House>,
+    visit: &'a Visit<'a>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Asker<'_> {
+    fn card(&self, held: &Held, resume: impl FnOnce(&Case) -> Option<Resume>) -> Result<(Arc<Card>, Room), Refusal> {
+        let (case, binding, now_ms) = (held.case(), held.binding(), clock::now_ms());
+        let room = self.house.consult.desk.room(case.caller().principal(), &binding, now_ms)?;
+        let item = case.item().cloned().ok_or_else(|| Refusal::new(MONITOR_FAULT, "only tools are held"))?;
+        let previous = self.visit.talk.memory.last(&tool_of(case));
+        let card = Card {
+            id: desk::fresh_id()?,
+            binding,
+            hold: held.hold(),
+            place: place(self.visit),
+            server: item.server.clone(),
+            item,
+            effect: case.effect(),
+            since_ms: now_ms,
+            until_ms: now_ms.saturating_add(clock::millis(self.house.consult.timeout)),
+            shown: shown::shown(case, previous.as_ref()),
+            arguments: case.arguments_json().cloned(),
+            resume: resume(case),
+        };
+        Ok((Arc::new(card), room))
+    }
+
+    /// The message is answered with the question; the client comes again.
+    fn park(&self, held: Held, channel: &Channel) -> Result<Consulted, Refusal> {
+        let is_preview = matches!(channel, Channel::Preview);
+        let resume = |case: &Case| is_preview.then(|| tool::resume(&self.snapshot, self.visit.talk, self.house, case)).flatten();
+        let (card, room) = match self.card(&held, resume) {
+            Ok(card) => card,
+            Err(refusal) => return Err(held.refused(refusal, None)),
+        };
+        self.house.consult.desk.park(&card, room);
+        put::tell(&card);
+        let word = word(&card, channel, "nobody");
+        let handle = card.id.as_str();
+        let released = if let Some(resume) = &card.resume {
+            tool::announce(self.visit.talk);
+            held.asked(Asking::Preview { text: &tool::preview(&card, resume), handle }, &word)
+        } else {
+            let text = put::text(&card);
+            match self.house.consult.state(&card, held.case()) {
+                Some(state) => held.asked(Asking::Input { text: &text, state: &state }, &word),
+                None => return Err(held.refused(Refusal::new(CONFIRM_EXPIRED, "the state cannot be sealed"), None)),
+            }
+        };
+        Ok(Consulted::Asked(released))
+    }
+
+    /// The call itself waits, for whichever answer comes first.
+    async fn wait(&self, held: Held, channel: &Channel, running: Option<&Running>) -> Result<Consulted, Refusal> {
+        let house = self.house;
+        let (card, room) = match self.card(&held, |_| None) {
+            Ok(card) => card,
+            Err(refusal) => return Err(held.refused(refusal, None)),
+        };
+        let (_seat, answered) = house.consult.desk.wait((&card, room));
+        put::tell(&card);
+        let put = matches!(channel, Channel::Question).then(|| Put::to(self.visit, &card));
+        let said = async {
+            match &put {
+                Some(put) => put.answer().await,
+                None => std::future::pending().await,
+            }
+        };
+        let enlisted = house.stops.enlist(held.case(), []);
+        let own = |by: &str| word(&card, channel, by);
+        let outcome = tokio::select! {
+            Ok(answer) = answered => match answer {
+                Answer::Yes(word) => Ok(word),
+                Answer::No(word) => Err((Refusal::new(CONFIRM_REFUSED, format!("{} said no", word.by)), Some(word))),
+            },
+            said = said => match said {
+                Said::Yes => Ok(own(self.visit.talk.caller.principal())),
+                Said::No(why) => Err((Refusal::new(CONFIRM_REFUSED, why), Some(own(self.visit.talk.caller.principal())))),
+            },
+            refusal = crate::serve::ended(running, &enlisted) => Err((refusal, None)),
+            () = house.drained() => Err((Refusal::new(SERVE_DRAINING, "while it waited for a person"), None)),
+            () = tokio::time::sleep(house.consult.timeout) => Err((Refusal::new(CONFIRM_EXPIRED, "nobody answered"), Some(own("nobody")))),
+        };
+        drop(enlisted);
+        match outcome {
+            Ok(word) => self.again(held, &card, word).await,
+            Err((refusal, word)) => {
+                house.metrics.confirmed(Answered::of(&refusal), clock::now_ms().saturating_sub(card.since_ms));
+                Err(held.refused(refusal, word.as_ref()))
+            }
+        }
+    }
+
+    /// What a client brings back settles it, with what somebody said elsewhere meanwhile.
+    fn claimed(&self, held: Held, Claim { card, answer, said, channel }: Claim) -> Result<Consulted, Refusal> {
+        let by = self.visit.talk.caller.principal().clone();
+        let waited_ms = clock::now_ms().saturating_sub(card.since_ms);
+        let own = Word { by, assurance: Assurance::Client, channel, shown: card.shown.digest, waited_ms };
+        match (answer, said) {
+            (Some(Answer::No(word)), _) => self.refuse(held, Refusal::new(CONFIRM_REFUSED, format!("{} said no", word.by)), &word),
+            (_, Said::No(why)) => self.refuse(held, Refusal::new(CONFIRM_REFUSED, why), &own),
+            (Some(Answer::Yes(word)), Said::Yes) => self.settle(held, &card, word),
+            (None, Said::Yes) => self.settle(held, &card, own),
+        }
+    }
+
+    fn refuse(&self, held: Held, refusal: Refusal, word: &Word) -> Result<Consulted, Refusal> {
+        self.house.metrics.confirmed(Answered::of(&refusal), word.waited_ms);
+        Err(held.refused(refusal, Some(word)))
+    }
+
+    /// Somebody said yes to what is held now.
+    fn settle(&self, held: Held, card: &Card, word: Word) -> Result<Consulted, Refusal> {
+        let (scope, now_ms, waited_ms, assurance) = (held.hold().scope, clock::now_ms(), word.waited_ms, word.assurance);
+        let granted = held.granted(Grant::assertion(card.binding, word, card.until_ms), now_ms);
+        self.house.metrics.confirmed(granted.as_ref().map_or_else(Answered::of, |_| Answered::Granted), waited_ms);
+        let admitted = granted?;
+        let (case, memory) = (admitted.case(), &self.visit.talk.memory);
+        memory.keep(tool_of(case), case.arguments_json());
+        if let (Scope::Session, Some(item)) = (scope, case.item()) {
+            let agreement = Agreement { call: case.facts().id, until_ms: now_ms.saturating_add(SESSION_MS), assurance };
+            memory.agree(self.snapshot.monitor.policy(), item, agreement);
+        }
+        Ok(Consulted::Go(admitted, self.snapshot.clone()))
+    }
+
+    /// While it waited everything may have changed: it is judged anew, by what holds now.
+    async fn again(&self, held: Held, card: &Card, word: Word) -> Result<Consulted, Refusal> {
+        let (house, talk) = (self.house, self.visit.talk);
+        let (case, ticket) = held.reopen();
+        let (menus, ticket) = or_refuse(self.still().and(Ok(())), ticket).map(|((), ticket)| (case.server().cloned(), ticket))?;
+        let menus = match menus {
+            Some(server) => vec![menu_of(house, talk, &server, case.version().era()).await],
+            None => Vec::new(),
+        };
+        // Reading lists takes time, too.
+        let ((), ticket) = or_refuse(self.still(), ticket)?;
+        let snapshot = house.snapshot();
+        let renewed = snapshot.catalog.renew(case, &menus, facts(house, self.visit, (&snapshot, ticket.id())));
+        let (case, ticket) = or_refuse(renewed, ticket)?;
+        let asker = Self { house, visit: self.visit, snapshot: snapshot.clone() };
+        match snapshot.monitor.admit(case, ticket)? {
+            Ruling::Admitted(admitted) => Ok(Consulted::Go(admitted, snapshot)),
+            Ruling::Held(held) => asker.settle(held, card, word),
+        }
+    }
+
+    fn still(&self) -> Result<(), Refusal> {
+        self.visit.talk.lives()?;
+        self.house.identity.still(&self.visit.talk.caller, clock::now_ms())
+    }
+}
+
+/// What the client itself says of a card, or nobody.
+fn word(card: &Card, channel: &Channel, by: &str) -> Word {
+    let waited_ms = clock::now_ms().saturating_sub(card.since_ms);
+    Word { by: by.into(), assurance: Assurance::Client, channel: channel.name(), shown: card.shown.digest, waited_ms }
+}
+
+/// A refusal closes the record; anything else carries it on.
+fn or_refuse<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket), Refusal> {
+    match result {
+        Ok(value) => Ok((value, ticket)),
+        Err(refusal) => {
+            ticket.refuse(&refusal);
+            Err(refusal)
+        }
     }
 }

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bartizan_monitor::case::{Effect, ReplyForm};
+use bartizan_monitor::reason::gateway::{CONFIRM_EXPIRED, CONFIRM_REFUSED};
 use bartizan_monitor::reason::{Class, Reason, Refusal};
 use bartizan_monitor::stages::{Released, ReleasedKind};
 
@@ -57,6 +58,46 @@ impl Outcome {
         match reason.class() {
             Class::Upstream | Class::Timeout | Class::Fault => Self::Failed,
             _ => Self::Refused,
+        }
+    }
+}
+
+/// How a call that waited for a person was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// Somebody agreed.
+    Granted,
+    /// Somebody said no.
+    Refused,
+    /// Nobody answered in time.
+    Expired,
+    /// Somebody answered, and it did not count.
+    Void,
+    /// The call ended before.
+    Withdrawn,
+}
+
+impl Answered {
+    const ALL: [Self; 5] = [Self::Granted, Self::Refused, Self::Expired, Self::Void, Self::Withdrawn];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::Void => "void",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// What a refusal means for a question.
+    #[must_use]
+    pub fn of(refusal: &Refusal) -> Self {
+        match refusal.reason {
+            reason if reason == CONFIRM_REFUSED => Self::Refused,
+            reason if reason == CONFIRM_EXPIRED => Self::Expired,
+            reason if reason.area() == "confirm" => Self::Void,
+            _ => Self::Withdrawn,
         }
     }
 }
@@ -118,6 +159,9 @@ pub struct Level {
 pub struct Metrics {
     servers: BTreeMap<Arc<str>, Counts>,
     refusals: BTreeMap<&'static str, AtomicU64>,
+    held: Tally<{ EFFECTS.len() }>,
+    answered: Tally<{ Answered::ALL.len() }>,
+    answers: Durations,
 }
 
 impl Metrics {
@@ -126,7 +170,7 @@ impl Metrics {
     pub fn new<'s>(servers: impl IntoIterator<Item = &'s Arc<str>>) -> Arc<Self> {
         let servers = servers.into_iter().map(|name| (name.clone(), Counts::default())).collect();
         let refusals = bartizan_monitor::reasons().map(|reason| (reason.code(), AtomicU64::new(0))).collect();
-        Arc::new(Self { servers, refusals })
+        Arc::new(Self { servers, refusals, held: Tally::default(), answered: Tally::default(), answers: Durations::default() })
     }
 
     /// A call that begins. It is counted when it is dropped, whatever becomes of it, if it concerns a server.
@@ -139,6 +183,19 @@ impl Metrics {
     pub fn refused(&self, reason: Reason) {
         if let Some(count) = self.refusals.get(reason.code()) {
             count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A call that a person is asked about.
+    pub fn held(&self, effect: Effect) {
+        EFFECTS.iter().position(|one| *one == effect).into_iter().for_each(|at| self.held.add(at));
+    }
+
+    /// How a question was answered, and after how many milliseconds.
+    pub fn confirmed(&self, answered: Answered, waited_ms: u64) {
+        Answered::ALL.iter().position(|one| *one == answered).into_iter().for_each(|at| self.answered.add(at));
+        if matches!(answered, Answered::Granted | Answered::Refused) {
+            self.answers.add(Duration::from_millis(waited_ms));
         }
     }
 

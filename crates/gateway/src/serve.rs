@@ -3,6 +3,7 @@
 
 mod accept;
 mod door;
+mod guest;
 mod lists;
 mod local;
 mod notes;
@@ -10,31 +11,31 @@ mod place;
 mod run;
 mod seen;
 mod task;
+pub(crate) use guest::{facts, menu_of};
 pub(crate) use place::no_room;
 pub use run::{ServeError, run_http, run_stdio};
 pub(crate) use seen::said;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bartizan_monitor::case::{Case, Effect, Facts, Item};
-use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list, watched};
+use bartizan_monitor::case::{Case, Effect, Item};
+use bartizan_monitor::catalog::{Menu, Owner, Place as Where};
 use bartizan_monitor::journal::Ticket;
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::reason::gateway::{SERVE_DRAINING, SERVE_SUSPENDED, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
+use bartizan_monitor::reason::gateway::{SERVE_SUSPENDED, UPSTREAM_CANCELLED};
 use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released};
+use bartizan_monitor::wire::UNSOLICITED;
 use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::Era;
-use bartizan_monitor::wire::{PARAMS, UNSOLICITED};
 use tokio_util::sync::CancellationToken;
 
 use crate::artefact::{Approvals, Approved};
 use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
-use crate::consult;
+use crate::consult::{self, Consult, Consulted};
 use crate::counts::Counts;
 use crate::drift::Drift;
 use crate::front::{self, Reply};
@@ -42,21 +43,13 @@ use crate::identity::Identity;
 use crate::journal::{Durability, Journal};
 use crate::metrics::{Call, Metrics};
 use crate::secrets::{Inventory, Keeper};
-use crate::session::{Ask, Ear, InterimSender, Running, Talk};
+use crate::session::{Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot, Standing};
 use crate::stops::{Enlisted, Watched};
 use crate::upstream::Listener;
 use crate::webhook::Hook;
-use place::{Place, Places};
-
-/// How old a server's list may be when a client asks for lists.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// How many resources one listening may name.
-const MAX_WATCHED: usize = 256;
-
-/// How long reading lists may take in all.
-const LISTS: Duration = Duration::from_secs(90);
+use guest::{Guest, menus};
+use place::Places;
 
 /// Everything that serves.
 #[derive(Debug)]
@@ -83,6 +76,8 @@ pub struct House {
     pub places: Places,
     /// What is counted over all calls.
     pub counts: Arc<Counts>,
+    /// What waits for a person.
+    pub consult: Consult,
     /// What callers have seen.
     seen: seen::Seen,
     draining: CancellationToken,
@@ -126,20 +121,27 @@ async fn live(
     let talk = visit.talk;
     let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
     let (guest, ticket) = closing(house.enter(visit, &parsed).await, ticket)?; // 3
+    let (unfolded, ticket) = closing(house.consult.unfold(|| consult::place(visit), parsed), ticket)?;
+    let (parsed, brought) = unfolded;
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
     // Reading lists may take long: what is judged is judged by what holds now.
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
-    let facts = facts(house, visit, &ticket);
+    let facts = facts(house, visit, (&snapshot, ticket.id()));
     let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let meant = snapshot.catalog.meant(&parsed, place.naming, &menus);
-    let case = snapshot.catalog.case(parsed, &talk.caller, place, facts).map_err(|refusal| veil(&snapshot, talk, meant, refusal));
+    let case = snapshot.catalog.case(parsed, &talk.caller, place, facts);
+    let case = case.map_err(|refusal| veil(&snapshot, talk, meant, brought.explain(refusal)));
     let (case, ticket) = closing(case, ticket)?; // 4
     case.server().into_iter().for_each(|server| call.concerns(server, case.effect()));
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
     house.counts.nudge();
-    let admitted = consult::ask(ruling)?; // 6
+    let asked = consult::ask(house, visit, (ruling, snapshot), (brought, guest.running.as_ref())).await?; // 6
+    let (admitted, snapshot) = match asked {
+        Consulted::Go(admitted, snapshot) => (admitted, snapshot),
+        Consulted::Asked(released) => return Ok(Some(released)),
+    };
     let recorded = record(house, admitted).await?; // 7
     let begun = recorded.case().tool().map(|tool| Owner { server: tool.server.clone(), tool: Some(tool.pin.name.as_str().into()) });
     let labels = recorded.case().server().map(|server| said(&snapshot, Some(recorded.case()), server));
@@ -205,38 +207,6 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
     }
 }
 
-fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
-    let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
-    let (labels, tally, transport) = (house.labels(&visit.talk.caller), house.counts.tally(), visit.talk.transport);
-    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally }
-}
-
-/// What the servers that a message concerns offer, unless the client gives up or a server does not end.
-async fn menus(house: &Arc<House>, talk: &Arc<Talk>, parsed: &Parsed, guest: &Guest) -> Result<Vec<Menu>, Refusal> {
-    let cancel = guest.running.as_ref().map(|running| running.cancel.clone()).unwrap_or_default();
-    let (snapshot, age) = (house.snapshot(), age(house, parsed));
-    let read = tokio::time::timeout(LISTS, talk.menus(house, &snapshot, (parsed, guest.owner.as_ref()), age));
-    tokio::select! {
-        menus = read => menus.map_err(|_| Refusal::new(UPSTREAM_TIMEOUT, "reading the servers' lists took too long")),
-        () = cancel.cancelled() => Err(Refusal::new(UPSTREAM_CANCELLED, "the client cancelled")),
-    }
-}
-
-/// How old a server's list may be for a message. A server that changes what it offers and says nothing of it is found
-/// out at the first call after that time.
-fn age(house: &House, parsed: &Parsed) -> Duration {
-    let known = house.settings.limits.list_age;
-    if parsed.method().and_then(is_list).is_some() { FRESH.min(known) } else { known }
-}
-
-/// What a message brings along and holds while it is in the house.
-struct Guest {
-    owner: Option<Owner>,
-    ask: Option<Ask>,
-    running: Option<Running>,
-    _place: Place,
-}
-
 impl Approvals for House {
     fn of(&self, server: &str) -> Approved {
         let snapshot = self.snapshot();
@@ -256,6 +226,7 @@ impl House {
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
         let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start), metrics.clone());
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
+        let consult = Consult::new(settings.confirm_timeout);
         Arc::new(Self {
             settings,
             current,
@@ -268,6 +239,7 @@ impl House {
             lists: lists::Lists::default(),
             counts,
             places,
+            consult,
             seen: seen::Seen::default(),
             draining: CancellationToken::new(),
         })
@@ -293,38 +265,6 @@ impl House {
     pub async fn empty(&self) {
         self.places.empty().await;
     }
-
-    /// Lets a message in: the credential still holds, there is room, and it says who it belongs to.
-    async fn enter(&self, visit: &Visit<'_>, parsed: &Parsed) -> Result<Guest, Refusal> {
-        let talk = visit.talk;
-        talk.touch();
-        self.identity.still_since(&talk.caller, visit.arrived, clock::now_ms())?;
-        // What running calls wait for (answers to servers' questions, cancellations) is taken to the end.
-        if self.draining.is_cancelled() && matches!(parsed.message(), Message::Request { .. }) {
-            return Err(Refusal::new(SERVE_DRAINING, ""));
-        }
-        let place = self.places.take(talk, parsed.method(), parsed.id()).await?;
-        // It may have waited long for its place.
-        self.identity.still(&talk.caller, clock::now_ms())?;
-        talk.lives()?;
-        let mut guest = Guest { owner: None, ask: None, running: None, _place: place };
-        match parsed.message() {
-            Message::Request { id, method, params } => {
-                if watched(params.as_ref()).take(MAX_WATCHED + 1).count() > MAX_WATCHED && *method == Method::Listen {
-                    return Err(Refusal::new(PARAMS, format!("more than {MAX_WATCHED} resources in one listening")));
-                }
-                guest.running = Some(talk.start(id)?);
-                guest.owner = task::owner(talk, *method, params.as_ref());
-            }
-            Message::Response { id, .. } => {
-                let ask = talk.asks.answered(id).ok_or_else(|| Refusal::new(UNSOLICITED, "no server waits for it"))?;
-                guest.owner = ask.link().map(|link| Owner { server: link.server().name().clone(), tool: None });
-                guest.ask = Some(ask);
-            }
-            Message::Notification { .. } => {}
-        }
-        Ok(guest)
-    }
 }
 
 /// Writes the decision down before anything happens; on disk for what changes the world.
@@ -335,7 +275,7 @@ async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> 
 }
 
 /// Resolves when the client or the operator ends a running call.
-async fn ended(running: Option<&Running>, enlisted: &Enlisted<'_>) -> Refusal {
+pub(crate) async fn ended(running: Option<&Running>, enlisted: &Enlisted<'_>) -> Refusal {
     let cancel = running.map(|running| running.cancel.clone()).unwrap_or_default();
     tokio::select! {
         () = cancel.cancelled() => Refusal::new(UPSTREAM_CANCELLED, "the client cancelled"),
@@ -360,6 +300,10 @@ async fn send(
     mut guest: Guest,
 ) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
+    if let Some(own) = guest.own.take() {
+        own.tell(recorded);
+        return Ok(None);
+    }
     let Some(name) = recorded.case().server().cloned() else {
         let enlisted = house.stops.enlist(recorded.case(), heard(talk, recorded.case()));
         return local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted)).await;

@@ -7,9 +7,11 @@
 mod asks;
 mod ear;
 mod endpoint;
-pub use asks::{Ask, Asks};
+mod memory;
+pub use asks::{Ask, Asks, OwnAsk};
 pub use ear::{Ear, Interim, InterimSender, ListenEar};
 pub use endpoint::Endpoint;
+pub use memory::Memory;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -111,6 +113,8 @@ pub struct Talk {
     last_used: AtomicU64,
     looks: AtomicU64,
     peer: Mutex<Option<IpAddr>>,
+    /// What its person agreed to.
+    pub memory: Memory,
 }
 
 impl std::fmt::Debug for Talk {
@@ -147,6 +151,7 @@ impl Talk {
             last_used: AtomicU64::new(clock::now_ms()),
             looks: AtomicU64::new(1),
             peer: Mutex::default(),
+            memory: Memory::default(),
         })
     }
 
@@ -283,7 +288,8 @@ impl Talk {
         menus
     }
 
-    async fn menu(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era, age: Duration) -> Menu {
+    /// What one server offers, no older than `age`.
+    pub async fn menu(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era, age: Duration) -> Menu {
         if !self.caller.may_see(server.name()) || self.is_stopped(house, server) {
             // A server that is hidden or suspended is not asked; the controls say no to whatever is called.
             return Menu { server: server.name().clone(), offer: Ok(Arc::default()) };

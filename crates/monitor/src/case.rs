@@ -1,8 +1,10 @@
 //! All that a control may see: who calls what, where, when, and what came back.
 
+mod agreed;
 mod caller;
 mod labels;
 mod stops;
+pub use agreed::{Agreed, Agreement, Assurance, Scope};
 pub use caller::{Badge, Caller, Means, Reach, Strength};
 pub use labels::Labels;
 pub use stops::{Stopped, Stops};
@@ -183,6 +185,8 @@ pub struct Facts {
     pub stops: Arc<Stops>,
     /// What the call takes of what there is only so much of; given back unless the call is made.
     pub tally: Arc<Tally>,
+    /// The tools that somebody agreed to in this session, under the policy of this moment.
+    pub agreed: Arc<Agreed>,
 }
 
 /// One message of a verified caller about something that exists and was approved.
@@ -254,6 +258,29 @@ impl Case {
         self.item().filter(|_| self.method() == Some(Method::ToolsCall))
     }
 
+    /// What somebody agreed to earlier in this session and covers the call.
+    #[must_use]
+    pub fn agreed(&self) -> Option<&Agreement> {
+        self.facts.agreed.covers(self.tool()?, self.facts.now_ms)
+    }
+
+    /// What a call carries to the server beside name and arguments: everything else of its parameters, without what
+    /// differs each time and says nothing of what is done.
+    #[must_use]
+    pub fn beside(&self) -> Option<Json> {
+        let Message::Request { params: Some(params), .. } = &self.message else { return None };
+        let mut found = Vec::new();
+        for (key, value) in params.view().members() {
+            if key == "_meta" {
+                let meta: Vec<_> = value.members().filter(|(key, _)| !is_transient(key)).collect();
+                found.extend(meta.into_iter().map(|(key, value)| (format!("_meta.{key}"), params.share(value))));
+            } else if !matches!(&*key, "name" | "arguments") {
+                found.push((key.into_owned(), params.share(value)));
+            }
+        }
+        (!found.is_empty()).then(|| Json::object(found.iter().map(|(key, value)| (key.as_str(), value.clone()))))
+    }
+
     /// Whether it ends what was begun: it can only lessen what happens, so a change of the definition
     /// does not stand in its way.
     #[must_use]
@@ -287,6 +314,12 @@ impl Case {
         self.arguments.as_ref().map(Json::view)
     }
 
+    /// The same, to be kept.
+    #[must_use]
+    pub const fn arguments_json(&self) -> Option<&Json> {
+        self.arguments.as_ref()
+    }
+
     /// The digest of the arguments' canonical form; of `{}` when there are none.
     #[must_use]
     pub fn arguments_digest(&self) -> Digest {
@@ -305,6 +338,12 @@ impl Case {
     pub const fn mirror(&self) -> &crate::wire::mirror::Mirror {
         &self.mirror
     }
+}
+
+/// Members of `_meta` that belong to one message: the protocol's own, progress, traces.
+#[must_use]
+pub fn is_transient(key: &str) -> bool {
+    key.starts_with("io.modelcontextprotocol/") || matches!(key, "progressToken" | "traceparent" | "tracestate" | "baggage")
 }
 
 /// What came back for a call.

@@ -2,6 +2,7 @@
 
 mod definition;
 mod effect;
+mod renew;
 mod resources;
 mod shadow;
 mod uri;
@@ -142,6 +143,8 @@ impl Catalog {
                 None => Target::Gateway,
             },
             Message::Notification { .. } => owner.map_or(Target::Gateway, |owner| Target::Server(owner.server.clone())),
+            // The answer to a question of the gateway's own goes to no server.
+            Message::Response { .. } if owner.is_some_and(Owner::is_gateway) => Target::Gateway,
             Message::Response { .. } => Target::Server(owner.ok_or_else(|| unknown("no such request"))?.server.clone()),
         };
         if let (Target::Item(item), Message::Request { method, params: Some(params), .. }) = (&target, &mut message) {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::case::{Caller, Case, Event, Item, Reply};
+use crate::case::{Assurance, Caller, Case, Event, Item, Reply, Scope};
 use crate::reason::{Reason, Refusal};
 use crate::wire::json::Json;
 
@@ -14,9 +14,28 @@ pub enum Verdict {
     /// No objection once these parts are replaced. The monitor edits, never the control.
     Mask(Vec<Mask>),
     /// A person must agree.
-    Hold(Reason),
+    Hold(Hold),
     /// No.
     Deny(Refusal),
+}
+
+/// What a person is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// Why.
+    pub reason: Reason,
+    /// For how much one yes is good.
+    pub scope: Scope,
+    /// How strongly it must be known that somebody agreed.
+    pub minimum: Assurance,
+}
+
+impl Hold {
+    /// Both together: the first reason, the narrower scope, the stronger assurance.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { reason: self.reason, scope: self.scope.min(other.scope), minimum: self.minimum.max(other.minimum) }
+    }
 }
 
 /// A part of a body, a whole JSON value, and what it is replaced by.

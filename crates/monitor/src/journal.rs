@@ -9,7 +9,7 @@ mod chain;
 pub use chain::{Break, Chain, Summary, Verifier};
 
 use crate::case::{Case, Labels, Mark, ReplyForm, Step};
-use crate::reason::Refusal;
+use crate::reason::{Reason, Refusal};
 use crate::wire::canonical::Digest;
 use crate::wire::envelope::Message;
 use crate::wire::json::{Json, Kind, Members, View};
@@ -111,14 +111,24 @@ impl Ticket {
 
     /// Closes the record of a call that a control denied.
     pub(crate) fn deny(mut self, decision: &Json, refusal: &Refusal) {
+        self.write_with(decision, refused("refused", refusal));
+    }
+
+    fn write_with(&mut self, decision: &Json, end: impl IntoIterator<Item = (&'static str, Json)>) {
         let view = decision.view();
         let mut members: Vec<(String, Json)> = view
             .members()
             .filter(|(key, _)| !matches!(&**key, "event" | "call"))
             .map(|(key, value)| (key.into_owned(), decision.share(value)))
             .collect();
-        members.extend(refused("refused", refusal).map(|(key, value)| (key.to_owned(), value)));
+        members.extend(end.into_iter().map(|(key, value)| (key.to_owned(), value)));
         self.write(members.iter().map(|(key, value)| (key.as_str(), value.clone())));
+    }
+
+    /// Closes the record of a call that waits for a person: its message is answered with the question.
+    pub(crate) fn hold(mut self, decision: &Json, reason: Reason) {
+        let end = [("outcome", Json::string("held")), ("reason", Json::string(reason.code()))];
+        self.write_with(decision, end);
     }
 
     /// Closes the record of a call whose reply was withheld: it had its effect.
@@ -215,6 +225,9 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     }
     if let Some(arguments) = case.arguments() {
         members.shown("arguments", case.arguments_digest()).json("shape", &outline(arguments));
+    }
+    if let Some(agreement) = case.agreed() {
+        members.shown("agreed", format_args!("{:016x}", agreement.call));
     }
     if let Some(trace) = trace(case) {
         members.json("trace", &trace);

@@ -336,6 +336,34 @@ pub mod gateway {
             "Too much at once for one client.",
             "The session or the principal has as many calls, streams, bodies or server processes as one may have; the rest is for others.",
             "Wait for running calls, close what is not used, or raise the limit that the record names.";
+        CONFIRM_REFUSED = "confirm.refused", Class::Denied,
+            "A person was asked and said no. Do not try again unless that person asks for it.",
+            "Somebody declined, in the client or with `bartizan approvals refuse`; or the question was closed without an answer.",
+            "The journal says who declined, over which channel. If it was a mistake, let the client call again.";
+        CONFIRM_EXPIRED = "confirm.expired", Class::Denied,
+            "Nobody agreed in time.",
+            "A question stays open for `controls.confirm.timeout_seconds`; a yes that comes later does not count.",
+            "Call again when somebody is there to agree; `bartizan approvals list` shows what waits.";
+        CONFIRM_STALE = "confirm.stale", Class::Denied,
+            "What was agreed to has changed since. Call again, and a person is asked anew.",
+            "The tool's reviewed definition or the policy changed between the question and the answer: what was agreed to is not what would be done.",
+            "Nothing to do: the next call is asked for under what holds now.";
+        CONFIRM_MISMATCH = "confirm.mismatch", Class::Denied,
+            "This is not the call that a person was asked about. Call again without the old answer.",
+            "The answer belongs to a call with another caller, session, tool or other arguments. A yes is good for exactly the call that was shown.",
+            "If no client was changed, look into it: somebody tried to use a yes for something else.";
+        CONFIRM_ASSURANCE = "confirm.assurance", Class::Denied,
+            "The client cannot agree to this call on a person's behalf. It must be agreed to out of its reach, with `bartizan approvals`.",
+            "Policy wants to know more strongly who agrees (`controls.confirm.minimum`) than this channel can say.",
+            "Use `bartizan approvals grant`, with `--as` where another person must agree.";
+        CONFIRM_UNKNOWN = "confirm.unknown", Class::Denied,
+            "There is no such open question. Call the tool itself again.",
+            "The handle or `requestState` was used before, has expired, was altered, belongs to somebody else, or is of a gateway that was restarted; the answer is the same for all.",
+            "Let the client call the tool again. If it repeats, look for a client that replays answers.";
+        CONFIRM_BUSY = "confirm.busy", Class::Limit,
+            "Too many calls wait for a person. Wait until some of them are answered.",
+            "As many calls are held as one client, or all together, may have waiting for an answer.",
+            "Answer them: `bartizan approvals list`. If a client asks without end, suspend it.";
         MONITOR_JOURNAL = "monitor.journal", Class::Fault,
             "The gateway could not record the call, so it did not make it.",
             "No record, no call: the journal could not be written.",

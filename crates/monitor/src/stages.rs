@@ -4,15 +4,17 @@
 //! `Case → Admitted → Recorded → Answer → Released`, or `Case → Held → Admitted` when a person must
 //! agree. No `Clone`, no `Default`, no public fields: a stage that was not earned does not compile.
 
+mod held;
 mod judge;
+pub use held::{Asking, Binding, Grant, Held, QUESTION, Word, party, question};
 pub use judge::{Mode, Monitor};
 
 use std::sync::Arc;
 
 use crate::case::{Case, Event, Reply, ReplyForm, Step};
 use crate::journal::{Outcome, Receipt, Ticket};
+use crate::reason::Refusal;
 use crate::reason::gateway::MONITOR_JOURNAL;
-use crate::reason::{Reason, Refusal};
 use crate::wire::canonical::Digest;
 use crate::wire::envelope;
 use crate::wire::json::Json;
@@ -25,13 +27,6 @@ pub struct Admitted {
     decision: Json,
 }
 
-/// Nobody denied, and somebody must agree.
-#[derive(Debug)]
-pub struct Held {
-    admitted: Admitted,
-    reason: Reason,
-}
-
 /// What the controls said together.
 #[derive(Debug)]
 pub enum Ruling {
@@ -39,29 +34,6 @@ pub enum Ruling {
     Admitted(Admitted),
     /// Ask a person.
     Held(Held),
-}
-
-impl Held {
-    /// Why a person is asked.
-    #[must_use]
-    pub const fn reason(&self) -> Reason {
-        self.reason
-    }
-
-    /// The call that waits.
-    #[must_use]
-    pub const fn case(&self) -> &Case {
-        &self.admitted.case
-    }
-
-    /// Nobody agreed.
-    #[must_use]
-    pub fn refused(self) -> Refusal {
-        let refusal = Refusal::new(self.reason, "nobody agreed");
-        // The record says what every control said, like that of any other refusal.
-        self.admitted.ticket.deny(&self.admitted.decision, &refusal);
-        refusal
-    }
 }
 
 impl Admitted {

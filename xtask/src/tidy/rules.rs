@@ -118,7 +118,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             // What gateways tell each other goes over the one dialer, and the stops end up in the file.
             row("leases", &["config", "config/files", "counts", "identity", "journal", "stops", "upstream"]),
             row("snapshot", &["config", "config/files"]),
-            row("consult", &[]),
+            // Whoever is asked is asked in a conversation, and what was agreed to is judged anew by what holds then.
+            row("consult", &["clock", "config/files", "identity", "metrics", "review", "serve", "session", "share", "snapshot"]),
             row("config", &["clock"]),
             row("journal", &["clock", "config/files"]),
             // Keys of issuers are fetched through the one dialer.
@@ -230,6 +231,8 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     "crates/gateway/src/config.rs",
     "crates/gateway/src/config/files.rs",
     "crates/gateway/src/snapshot.rs",
+    // The line between `bartizan approvals` and the gateways of this machine.
+    "crates/gateway/src/consult/line.rs",
     // Connections, and the client's pipe.
     "crates/gateway/src/front/stdio/pipe.rs",
     "crates/gateway/src/upstream/dial.rs",
@@ -266,7 +269,7 @@ pub(crate) const FUNCTION_LINES: usize = 60;
 /// Parameters of a function, without `self`.
 pub(crate) const PARAMETERS: usize = 5;
 /// Lines below a directory or of a file, without tests.
-pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[("crates/monitor/src/", 9000), ("crates/monitor/src/stages.rs", 200)];
+pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[("crates/monitor/src/", 9400), ("crates/monitor/src/stages.rs", 200)];
 /// Packages in what is shipped.
 pub(crate) const RELEASE_PACKAGES: usize = 350;
 

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bartizan_meter::Rules;
 use bartizan_monitor::control::{Control, Entry, Section};
 use bartizan_monitor::controls::REGISTRY;
+use bartizan_monitor::controls::confirm;
 use bartizan_monitor::controls::policy::Source;
+use bartizan_monitor::lock::Confirm;
 use bartizan_monitor::stages::{Mode, Monitor};
 use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::Json;
@@ -85,6 +88,32 @@ impl<'i> Material<'i> {
         for server in servers {
             list.push(Spanned::new(0..0, DeValue::String(DeString::Owned(server))));
         }
+    }
+
+    /// Lets what destroys happen with less than a yes each time. Only `dangerous` can say so.
+    pub(super) fn allow_destructive(&mut self, less: Option<&Spanned<Confirm>>, problems: &mut Problems) {
+        const KEY: &str = "destructive";
+        let written = self.sections.get("confirm").and_then(|(section, _)| match section.get_ref() {
+            DeValue::Table(table) => {
+                table.get_key_value(KEY).map(|(_, value)| (value.get_ref().as_str().map(ToOwned::to_owned), value.span()))
+            }
+            _ => None,
+        });
+        if let Some((Some(word), at)) = written.filter(|(word, _)| word.as_deref() != Some(Confirm::Always.name())) {
+            let help = "what destroys is asked about each time; `dangerous.destructive_calls` accepts less";
+            problems.add(Some(at), format!("{word:?} is not to be had here"), help);
+        }
+        let Some(less) = less else { return };
+        let (section, _) = self.sections.entry("confirm").or_insert_with(|| (Spanned::new(0..0, DeValue::Table(DeTable::default())), 0..0));
+        let DeValue::Table(table) = section.get_mut() else { return };
+        table.insert(key(KEY), Spanned::new(less.span(), DeValue::String(DeString::Borrowed(less.get_ref().name()))));
+    }
+
+    /// How long a question stays open. What is wrong with it the control says.
+    pub(super) fn confirm_timeout(&self) -> Duration {
+        let section = self.sections.get("confirm").map(|(section, _)| section.clone());
+        let config = section.and_then(|section| confirm::Config::deserialize(section.into_deserializer()).ok()).unwrap_or_default();
+        Duration::from_secs(config.timeout_seconds)
     }
 
     /// Reads the policy files and hands them to the `policy` control.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bartizan_monitor::lock::Confirm;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _, IntoDeserializer as _};
 use toml::Spanned;
@@ -223,6 +224,8 @@ pub(super) struct Dangerous {
     pub(super) load_variables: Vec<Spanned<String>>,
     /// npm packages whose install scripts are run when they are fetched.
     pub(super) allow_scripts: Vec<Spanned<String>>,
+    /// When somebody is asked about what destroys, where that is less than always.
+    pub(super) destructive_calls: Option<Spanned<Confirm>>,
     /// Servers that are not confined; `*` is all of them.
     pub(super) unconfined: Vec<Spanned<String>>,
     /// Issuers whose keys and introspection may be on private addresses and on this machine.

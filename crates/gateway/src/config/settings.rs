@@ -39,6 +39,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How often calls may be made, and budgets.
     pub quota: Rules,
+    /// How long a question to a person stays open.
+    pub confirm_timeout: Duration,
     /// Through what gateways share limits and stops.
     pub redis: Option<Arc<Redis>>,
     /// How often what servers offer is compared with the lock file when nobody asks.

@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Counts, Drifted, EFFECTS, Level, Metrics, Outcome, place};
+use super::{Answered, Counts, Drifted, EFFECTS, Level, Metrics, Outcome, place};
 
 /// What is looked at when somebody reads the numbers.
 pub(crate) type Look = Box<dyn Fn() -> Level + Send + Sync>;
@@ -93,6 +93,23 @@ impl Shown {
         Ok(())
     }
 
+    fn confirmations(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut held =
+            encoder.encode_descriptor("held_calls", "Calls that a person was asked about, by effect", None, MetricType::Counter)?;
+        for (effect, count) in EFFECTS.iter().zip(self.metrics.held.read()) {
+            held.encode_family(&[("effect", effect.name())])?.encode_counter(&count, NONE)?;
+        }
+        let help = "Questions to a person, by how they ended";
+        let mut answered = encoder.encode_descriptor("answered_questions", help, None, MetricType::Counter)?;
+        for (answer, count) in Answered::ALL.iter().zip(self.metrics.answered.read()) {
+            answered.encode_family(&[("answer", answer.name())])?.encode_counter(&count, NONE)?;
+        }
+        let help = "How long people took to answer";
+        let (sum, count, buckets) = self.metrics.answers.read();
+        let mut took = encoder.encode_descriptor("answer_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        took.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
     fn levels(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let level = (self.look)();
         let size = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -126,6 +143,7 @@ impl Collector for Shown {
         }
         self.waits(&mut encoder)?;
         self.drift(&mut encoder)?;
+        self.confirmations(&mut encoder)?;
         self.levels(&mut encoder)
     }
 }

@@ -163,8 +163,10 @@ fn list(
             .ok_or_else(|| Refusal::new(PARAMS, "not a cursor that was given here"))?,
     };
     let more = visible.items.len().saturating_sub(start) > PAGE;
-    let rest = || Json::array(visible.items.iter().skip(start).take(PAGE).cloned());
-    let mut members = vec![(kind.plural(), if start == 0 { visible.first.clone() } else { rest() })];
+    // What completes calls that wait stands on the last page.
+    let own = if kind == Kind::Tool && !more { house.consult.tools(talk, (era, params)) } else { Vec::new() };
+    let rest = || Json::array(visible.items.iter().skip(start).take(PAGE).chain(&own).cloned());
+    let mut members = vec![(kind.plural(), if start == 0 && own.is_empty() { visible.first.clone() } else { rest() })];
     if more {
         members.push(("nextCursor", Json::string(&format!("{CURSOR}{}", start.saturating_add(PAGE)))));
     }

@@ -17,6 +17,7 @@ use super::House;
 use super::accept::Gate;
 use crate::artefact;
 use crate::config::{How, Loaded};
+use crate::consult::line::Post;
 use crate::front;
 use crate::front::http::Front;
 use crate::front::stdio::Lines;
@@ -161,6 +162,17 @@ fn watch_stops(house: &Arc<House>) -> JoinHandle<()> {
     })
 }
 
+/// Lets people on this machine see and answer what waits. Without it the other channels remain.
+fn hear_approvals(house: &Arc<House>) -> JoinHandle<()> {
+    let house = house.clone();
+    tokio::spawn(async move {
+        match Post::open(&house.settings.places.state) {
+            Ok(post) => post.serve(house).await,
+            Err(error) => tracing::error!(%error, "`bartizan approvals` cannot reach this gateway"),
+        }
+    })
+}
+
 /// Says at the start which servers lack a secret, and renews what opens the stores from then on. A server that lacks
 /// one is not used until it is there; the others are.
 fn tend_secrets(house: &Arc<House>, servers: Vec<Arc<Server>>) -> JoinHandle<()> {
@@ -266,6 +278,7 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
         probe_drift(&house, vec![server.clone()]),
         tend_secrets(&house, vec![server]),
         keep_counts(&house),
+        hear_approvals(&house),
     ];
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, front::stdio::pipe::input(), &lines).await.map_err(ServeError::Pipe);
@@ -306,7 +319,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     watch_tls(&house, tls.clone());
     probe_drift(&house, servers.clone());
     tend_secrets(&house, servers.clone());
-    let counting = keep_counts(&house);
+    let (counting, hearing) = (keep_counts(&house), hear_approvals(&house));
     let (sweeper, minder) = (front.clone(), house.clone());
     tokio::spawn(async move {
         loop {
@@ -326,6 +339,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     let _ = tokio::time::timeout(Duration::from_millis(500), async { while connections.join_next().await.is_some() {} }).await;
     house.identity.remember();
     counting.abort();
+    hearing.abort();
     house.counts.write();
     house.journal.finish();
     Ok(())

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use bartizan_monitor::wire::envelope::Id;
+use bartizan_monitor::stages::Recorded;
+use bartizan_monitor::wire::envelope::{Id, Message, Outcome};
 use bartizan_monitor::wire::json::View;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::held;
 use crate::upstream::Link;
@@ -85,6 +87,23 @@ impl Drop for Ask {
 pub struct Asks {
     next: AtomicU64,
     open: Mutex<HashMap<u64, Ask>>,
+    /// What the gateway itself asks.
+    own: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+}
+
+/// A question of the gateway's own that a message answers.
+#[derive(Debug)]
+pub struct OwnAsk(oneshot::Sender<Outcome>);
+
+impl OwnAsk {
+    /// Tells whoever asked. What is told was judged and recorded like any message.
+    pub fn tell(self, recorded: Recorded) {
+        if let Message::Response { outcome, .. } = recorded.case().message() {
+            // Whoever asked may have its answer already.
+            let _ = self.0.send(outcome.clone());
+        }
+        recorded.sent();
+    }
 }
 
 impl Asks {
@@ -104,6 +123,23 @@ impl Asks {
     /// Takes the request that a client's response answers: each is answered once.
     pub fn answered(&self, id: &Id) -> Option<Ask> {
         self.take(id.as_number()?)
+    }
+
+    /// Notes a question of the gateway's own; the answer comes out here, or nothing when there will be none.
+    pub fn own(&self, id: &str) -> oneshot::Receiver<Outcome> {
+        let (said, heard) = oneshot::channel();
+        held(&self.own).insert(id.to_owned(), said);
+        heard
+    }
+
+    /// Takes the question of the gateway's own that a client's response answers: once.
+    pub fn own_answered(&self, id: &Id) -> Option<OwnAsk> {
+        held(&self.own).remove(&*id.json().view().as_str()?).map(OwnAsk)
+    }
+
+    /// Gives a question of the gateway's own up; whether it was still open.
+    pub fn forget(&self, id: &str) -> bool {
+        held(&self.own).remove(id).is_some()
     }
 
     /// Takes a request that the client will not answer.
@@ -127,6 +163,7 @@ impl Asks {
 
     /// Refuses all of them, and waits until that is said.
     pub async fn close(&self) {
+        held(&self.own).clear();
         let open: Vec<Ask> = held(&self.open).drain().map(|(_, ask)| ask).collect();
         let refused = open.into_iter().filter_map(|mut ask| {
             ask.settle();

@@ -272,7 +272,7 @@ fn judged(
     let (session, stops, tally) = (talk.label.clone(), house.stops.now(), Arc::default());
     let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller));
     let peer = call.map_or_else(|| talk.peer(), |call| call.case().facts().peer);
-    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally };
+    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, agreed: Arc::default() };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),

@@ -47,8 +47,8 @@ impl Returns {
     }
 }
 
-/// When a person is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+/// When a person is asked. In order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confirm {
     /// Not on account of this entry. No answer for what destroys.

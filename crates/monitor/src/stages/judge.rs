@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::case::{Caller, Case, Event, Item, Mark, Step};
-use crate::control::{Control, Entry, Judged, Mask, Verdict};
+use crate::control::{Control, Entry, Hold, Judged, Mask, Verdict};
 use crate::controls::REGISTRY;
 use crate::journal::{self, Outcome, Ticket};
 use crate::reason::gateway::MONITOR_FAULT;
@@ -93,7 +93,7 @@ impl Monitor {
                 let admitted = Admitted { case, ticket, decision };
                 Ok(match heard.hold {
                     None => Ruling::Admitted(admitted),
-                    Some(reason) => Ruling::Held(Held { admitted, reason }),
+                    Some(hold) => Ruling::Held(Held { admitted, hold, policy: self.policy }),
                 })
             }
             Err(refusal) => {
@@ -155,7 +155,7 @@ impl Monitor {
     /// own. Whatever somebody would have to agree to is not watched.
     pub fn permits(&self, watch: &Case) -> Result<(), Reason> {
         let asked = self.ask(&mut Trail::new(), |control| control.on_call(watch)).map_err(|refusal| refusal.reason)?;
-        asked.hold.map_or(Ok(()), Err)
+        asked.hold.map_or(Ok(()), |hold| Err(hold.reason))
     }
 
     /// Asks in order; the first denial ends it, holds wait for the end, masks add up.
@@ -183,7 +183,7 @@ impl Monitor {
 /// What the controls asked for without objecting.
 #[derive(Default)]
 struct Consent {
-    hold: Option<Reason>,
+    hold: Option<Hold>,
     masks: Vec<Mask>,
 }
 
@@ -192,16 +192,16 @@ impl Seat {
         match (self.mode, verdict) {
             (_, Verdict::Pass) => Ok(Mark::Pass),
             (Mode::Observe, Verdict::Mask(_)) => Ok(Mark::Mask),
-            (Mode::Observe, Verdict::Hold(reason)) => Ok(Mark::Observed(reason)),
+            (Mode::Observe, Verdict::Hold(hold)) => Ok(Mark::Observed(hold.reason)),
             // A control that cannot decide is not a control that was told to look on.
             (Mode::Observe, Verdict::Deny(refusal)) if refusal.reason != MONITOR_FAULT => Ok(Mark::Observed(refusal.reason)),
             (Mode::Enforce, Verdict::Mask(masks)) => {
                 consent.masks.extend(masks);
                 Ok(Mark::Mask)
             }
-            (Mode::Enforce, Verdict::Hold(reason)) => {
-                consent.hold.get_or_insert(reason);
-                Ok(Mark::Hold(reason))
+            (Mode::Enforce, Verdict::Hold(hold)) => {
+                consent.hold = Some(consent.hold.map_or(hold, |before| before.and(hold)));
+                Ok(Mark::Hold(hold.reason))
             }
             (_, Verdict::Deny(refusal)) => Err(refusal),
         }

@@ -148,6 +148,20 @@ impl Parsed {
         }
     }
 
+    /// The same request with other parameters, of which nothing was judged yet. Headers that mirrored a name which is
+    /// not called any more say nothing of the one that is.
+    pub fn with_params(mut self, params: Json) -> Result<Self, Refusal> {
+        if let Message::Request { method, params: own, .. } = &mut self.message {
+            params::shape(*method, Some(&params))?;
+            let name = |params: Option<&Json>| params.and_then(|params| Some(params.view().get("name")?.as_str()?.into_owned()));
+            if name(own.as_ref()) != name(Some(&params)) {
+                self.mirror = Mirror::none();
+            }
+            *own = Some(params);
+        }
+        Ok(self)
+    }
+
     /// Gives up the message.
     #[must_use]
     pub fn into_message(self) -> Message {

@@ -12,7 +12,7 @@ use super::method::Method;
 use super::version::{Era, Version};
 
 /// The `_meta` and `data` key under which a client finds the reason.
-const KEY: &str = "io.github.bartizan-security/refusal";
+pub const KEY: &str = "io.github.bartizan-security/refusal";
 
 /// A refusal in the form that a client understands.
 #[derive(Debug, Clone)]
