@@ -213,6 +213,7 @@ fn requested(row: &Row) -> Judged {
                 labels: Default::default(),
                 stops: Default::default(),
                 tally: Default::default(),
+                once: bartizan_monitor::case::Once::default(),
             },
         };
         monitor.relay(Heard::unsolicited(event)).is_ok()

@@ -10,6 +10,7 @@ mod explain;
 mod format;
 mod grants;
 mod log;
+mod once;
 mod paint;
 mod policy;
 mod run;
@@ -67,6 +68,7 @@ enum Command {
     Secrets(secrets::Args),
     Suspend(suspend::Suspend),
     Resume(suspend::Resume),
+    Once(once::Args),
     Policy(policy::Args),
     Log(log::Args),
     Audit(audit::Args),
@@ -127,6 +129,7 @@ fn main() -> ExitCode {
         Command::Secrets(args) => secrets::main(&args, &places, config).into(),
         Command::Suspend(args) => suspend::suspend(&args, &places).into(),
         Command::Resume(args) => suspend::resume(&args, &places).into(),
+        Command::Once(args) => once::main(&args, &places).into(),
         Command::Policy(args) => policy::main(&args, &places, config),
         Command::Log(args) => log::main(&args, &places).into(),
         Command::Audit(args) => audit::main(&args, &places).into(),

@@ -202,7 +202,7 @@ impl Judging<'_> {
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
-        let quota = material.quota();
+        let (quota, once) = (material.quota(), material.once());
         let policy = material.environment(environment.as_deref());
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
@@ -220,6 +220,7 @@ impl Judging<'_> {
             stores,
             redis,
             quota,
+            once,
             places: self.places,
             policy_digest,
         };

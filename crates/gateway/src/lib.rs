@@ -13,6 +13,7 @@ pub mod identity;
 pub mod journal;
 pub mod leases;
 pub mod metrics;
+pub mod once;
 pub mod review;
 pub mod secrets;
 pub mod serve;

@@ -6,6 +6,7 @@ mod door;
 mod lists;
 mod local;
 mod notes;
+mod once;
 mod place;
 mod run;
 mod seen;
@@ -18,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_monitor::case::{Case, Effect, Facts, Item};
+use bartizan_monitor::case::{Case, Effect, Facts, Item, Once};
 use bartizan_monitor::catalog::{Menu, Owner, Place as Where, is_list, watched};
 use bartizan_monitor::journal::Ticket;
 use bartizan_monitor::reason::Refusal;
@@ -41,6 +42,7 @@ use crate::front::{self, Reply};
 use crate::identity::Identity;
 use crate::journal::{Durability, Journal};
 use crate::metrics::{Call, Metrics};
+use crate::once::Record;
 use crate::secrets::{Inventory, Keeper};
 use crate::session::{Ask, Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot, Standing};
@@ -83,6 +85,8 @@ pub struct House {
     pub places: Places,
     /// What is counted over all calls.
     pub counts: Arc<Counts>,
+    /// What was done, so that it is not done twice.
+    pub once: Arc<Record>,
     /// What callers have seen.
     seen: seen::Seen,
     draining: CancellationToken,
@@ -128,6 +132,7 @@ async fn live(
     let (guest, ticket) = closing(house.enter(visit, &parsed).await, ticket)?; // 3
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
+    let turn = once::turn(house, talk, &parsed, &menus, &guest).await;
     // Reading lists may take long: what is judged is judged by what holds now.
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
@@ -138,6 +143,7 @@ async fn live(
     let (case, ticket) = closing(case, ticket)?; // 4
     case.server().into_iter().for_each(|server| call.concerns(server, case.effect()));
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
+    drop(turn);
     house.counts.nudge();
     let admitted = consult::ask(ruling)?; // 6
     let recorded = record(house, admitted).await?; // 7
@@ -208,7 +214,8 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
 fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
     let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
     let (labels, tally, transport) = (house.labels(&visit.talk.caller), house.counts.tally(), visit.talk.transport);
-    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally }
+    let once = Once::with(house.once.clone());
+    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, once }
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.
@@ -255,6 +262,7 @@ impl House {
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
         let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start), metrics.clone());
+        let once = Record::open(&settings.places.state, settings.once);
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
         Arc::new(Self {
             settings,
@@ -267,6 +275,7 @@ impl House {
             metrics,
             lists: lists::Lists::default(),
             counts,
+            once,
             places,
             seen: seen::Seen::default(),
             draining: CancellationToken::new(),
@@ -330,8 +339,8 @@ impl House {
 /// Writes the decision down before anything happens; on disk for what changes the world.
 async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> {
     let durability = if admitted.case().effect() == Effect::Read { Durability::Written } else { Durability::OnDisk };
-    let receipt = house.journal.record(admitted.decision(), durability).await;
-    admitted.record(receipt)
+    let (receipt, known) = tokio::join!(house.journal.record(admitted.decision(), durability), once::recorded(house, admitted.case()));
+    admitted.record(known.and(receipt))
 }
 
 /// Resolves when the client or the operator ends a running call.
@@ -360,6 +369,10 @@ async fn send(
     mut guest: Guest,
 ) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
+    let recorded = match once::replayed(recorded) {
+        Ok(answer) => return Ok(Some(answer)),
+        Err(recorded) => recorded,
+    };
     let Some(name) = recorded.case().server().cloned() else {
         let enlisted = house.stops.enlist(recorded.case(), heard(talk, recorded.case()));
         return local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted)).await;

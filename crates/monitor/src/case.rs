@@ -2,14 +2,16 @@
 
 mod caller;
 mod labels;
+mod once;
 mod stops;
 pub use caller::{Badge, Caller, Means, Reach, Strength};
 pub use labels::Labels;
+pub use once::{Answered, BadKey, Before, Claim, Deed, Deeds, KEY, Moment, Once};
 pub use stops::{Stopped, Stops};
 
 use core::net::IpAddr;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use bartizan_meter::Tally;
 
@@ -183,6 +185,8 @@ pub struct Facts {
     pub stops: Arc<Stops>,
     /// What the call takes of what there is only so much of; given back unless the call is made.
     pub tally: Arc<Tally>,
+    /// What was done before.
+    pub once: Once,
 }
 
 /// One message of a verified caller about something that exists and was approved.
@@ -196,6 +200,7 @@ pub struct Case {
     pub(crate) message: Message,
     pub(crate) target: Target,
     pub(crate) arguments: Option<Json>,
+    pub(crate) digest: OnceLock<Digest>,
     pub(crate) mirror: crate::wire::mirror::Mirror,
 }
 
@@ -290,7 +295,8 @@ impl Case {
     /// The digest of the arguments' canonical form; of `{}` when there are none.
     #[must_use]
     pub fn arguments_digest(&self) -> Digest {
-        self.arguments.as_ref().map_or_else(|| Digest::of_bytes(b"{}"), Digest::of_json)
+        // Several controls and the record want it.
+        *self.digest.get_or_init(|| digest_of(self.arguments.as_ref()))
     }
 
     /// The URI that a request names.
@@ -305,6 +311,12 @@ impl Case {
     pub const fn mirror(&self) -> &crate::wire::mirror::Mirror {
         &self.mirror
     }
+}
+
+/// The digest of arguments; of `{}` when there are none.
+#[must_use]
+pub fn digest_of(arguments: Option<&Json>) -> Digest {
+    arguments.map_or_else(|| Digest::of_bytes(b"{}"), Digest::of_json)
 }
 
 /// What came back for a call.

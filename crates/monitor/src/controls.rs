@@ -26,6 +26,7 @@ controls! {
     shadow,
     schema,
     policy,
+    once,
     confirm,
     quota,
     request,

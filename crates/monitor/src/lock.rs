@@ -7,7 +7,7 @@
 mod contract;
 mod row;
 mod text;
-pub use contract::{Confirm, Constraint, Contract, ContractError, Limits, Returns};
+pub use contract::{Confirm, Constraint, Contract, ContractError, Limits, Repeats, Returns};
 pub use text::pretty;
 
 pub mod artefact;

@@ -186,6 +186,7 @@ impl Who {
             stops: Arc::default(),
             // Limits are not what is asked about.
             tally: Arc::default(),
+            once: bartizan_monitor::case::Once::default(),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_meter::Rules;
 use bartizan_monitor::control::{Control, Entry, Section};
-use bartizan_monitor::controls::REGISTRY;
+use bartizan_monitor::controls::{REGISTRY, once};
 use bartizan_monitor::controls::policy::Source;
 use bartizan_monitor::stages::{Mode, Monitor};
 use bartizan_monitor::wire::canonical::Digest;
@@ -166,6 +166,12 @@ impl<'i> Material<'i> {
     pub(super) fn quota(&self) -> Rules {
         let section = self.sections.get("quota").map(|(section, _)| section.clone());
         section.and_then(|section| Rules::deserialize(section.into_deserializer()).ok()).unwrap_or_default()
+    }
+
+    /// How long what was done is remembered. What is wrong with it the control says.
+    pub(super) fn once(&self) -> once::Config {
+        let section = self.sections.get("once").map(|(section, _)| section.clone());
+        section.and_then(|section| once::Config::deserialize(section.into_deserializer()).ok()).unwrap_or_default()
     }
 
     fn mode(&self, entry: &Entry) -> Mode {

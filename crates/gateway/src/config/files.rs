@@ -98,6 +98,12 @@ pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
+/// Takes a file away that nobody needs any more, for good.
+pub fn remove(path: &Path) -> io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "the module that owns the gateway's files")]
+    std::fs::remove_file(path)
+}
+
 fn lock_file(path: &Path) -> io::Result<File> {
     #[expect(clippy::disallowed_methods, reason = "the module that owns the gateway's files")]
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_meter::Rules;
+use bartizan_monitor::controls::once;
 use bartizan_monitor::wire::canonical::Digest;
 
 use super::access::Access;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How often calls may be made, and budgets.
     pub quota: Rules,
+    /// How long what was done is remembered.
+    pub once: once::Config,
     /// Through what gateways share limits and stops.
     pub redis: Option<Arc<Redis>>,
     /// How often what servers offer is compared with the lock file when nobody asks.

@@ -4,7 +4,7 @@ use std::fmt::{Formatter, Result as Written};
 
 use bytes::Bytes;
 
-use super::contract::{Confirm, Constraint, Contract, Limits, Returns};
+use super::contract::{Confirm, Constraint, Contract, Limits, Repeats, Returns};
 use super::text::{one_line, pretty, toml_text};
 use super::{LockError, MAX_PREVIOUS, Pin, Version};
 use crate::case::{Effect, Kind};
@@ -24,6 +24,7 @@ pub(super) struct Row {
     environment: Option<String>,
     returns: Option<Returns>,
     confirm: Option<Confirm>,
+    once: Option<Repeats>,
     #[serde(default)]
     limits: Limits,
     arguments: Option<String>,
@@ -74,6 +75,7 @@ impl Row {
             environment: self.environment,
             returns: self.returns,
             confirm: self.confirm,
+            once: self.once,
             limits: self.limits,
             arguments,
             notes: self.notes,
@@ -101,9 +103,9 @@ pub(super) fn write(f: &mut Formatter<'_>, server: &str, pin: &Pin) -> Written {
 }
 
 fn write_contract(f: &mut Formatter<'_>, contract: &Contract) -> Written {
-    let Contract { owner, environment, returns, confirm, limits, arguments, notes } = contract;
+    let Contract { owner, environment, returns, confirm, once, limits, arguments, notes } = contract;
     let texts = [("owner", owner.as_deref()), ("environment", environment.as_deref())];
-    let words = [("returns", returns.map(Returns::name)), ("confirm", confirm.map(Confirm::name))];
+    let words = [("returns", returns.map(Returns::name)), ("confirm", confirm.map(Confirm::name)), ("once", once.map(Repeats::name))];
     for (key, text) in texts.into_iter().chain(words) {
         text.map_or(Ok(()), |text| writeln!(f, "{key} = {}", toml_text(text)))?;
     }
