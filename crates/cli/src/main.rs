@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod format;
 mod grants;
+mod labels;
 mod log;
 mod once;
 mod paint;
@@ -69,6 +70,7 @@ enum Command {
     Suspend(suspend::Suspend),
     Resume(suspend::Resume),
     Once(once::Args),
+    Labels(labels::Args),
     Policy(policy::Args),
     Log(log::Args),
     Audit(audit::Args),
@@ -130,6 +132,7 @@ fn main() -> ExitCode {
         Command::Suspend(args) => suspend::suspend(&args, &places).into(),
         Command::Resume(args) => suspend::resume(&args, &places).into(),
         Command::Once(args) => once::main(&args, &places).into(),
+        Command::Labels(args) => labels::main(&args, &places).into(),
         Command::Policy(args) => policy::main(&args, &places, config),
         Command::Log(args) => log::main(&args, &places).into(),
         Command::Audit(args) => audit::main(&args, &places).into(),

@@ -202,7 +202,7 @@ impl Judging<'_> {
         material.observe(&file.dangerous.observe, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
-        let (quota, once) = (material.quota(), material.once());
+        let (quota, once, labels_kept) = (material.quota(), material.once(), material.labels_kept());
         let policy = material.environment(environment.as_deref());
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
@@ -221,6 +221,7 @@ impl Judging<'_> {
             redis,
             quota,
             once,
+            labels_kept,
             places: self.places,
             policy_digest,
         };

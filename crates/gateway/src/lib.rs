@@ -11,6 +11,7 @@ pub mod drift;
 pub mod front;
 pub mod identity;
 pub mod journal;
+pub mod labels;
 pub mod leases;
 pub mod metrics;
 pub mod once;

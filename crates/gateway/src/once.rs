@@ -59,7 +59,15 @@ struct Book {
 
 /// A turn to make a call that others wait to make, too. It lasts until it is dropped.
 #[derive(Debug)]
-pub struct Turn(#[expect(dead_code, reason = "held for as long as the turn lasts")] Option<OwnedSemaphorePermit>);
+pub struct Turn(Option<OwnedSemaphorePermit>);
+
+impl Turn {
+    /// Whether it came before the wait was over.
+    #[must_use]
+    pub const fn came(&self) -> bool {
+        self.0.is_some()
+    }
+}
 
 impl Record {
     /// What processes before this one did, over a state directory. When it cannot be read, the gateway starts all the

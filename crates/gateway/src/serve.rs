@@ -41,6 +41,7 @@ use crate::drift::Drift;
 use crate::front::{self, Reply};
 use crate::identity::Identity;
 use crate::journal::{Durability, Journal};
+use crate::labels::Read;
 use crate::metrics::{Call, Metrics};
 use crate::once::Record;
 use crate::secrets::{Inventory, Keeper};
@@ -87,8 +88,8 @@ pub struct House {
     pub counts: Arc<Counts>,
     /// What was done, so that it is not done twice.
     pub once: Arc<Record>,
-    /// What callers have seen.
-    seen: seen::Seen,
+    /// What clients have read.
+    read: Read,
     draining: CancellationToken,
 }
 
@@ -213,7 +214,7 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
 
 fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
     let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
-    let (labels, tally, transport) = (house.labels(&visit.talk.caller), house.counts.tally(), visit.talk.transport);
+    let (labels, tally, transport) = (house.labels(&visit.talk.caller, Some(visit.arrived)), house.counts.tally(), visit.talk.transport);
     let once = Once::with(house.once.clone());
     Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, once }
 }
@@ -263,6 +264,7 @@ impl House {
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
         let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start), metrics.clone());
         let once = Record::open(&settings.places.state, settings.once);
+        let read = Read::open(&settings.places.state, settings.labels_kept);
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
         Arc::new(Self {
             settings,
@@ -277,7 +279,7 @@ impl House {
             counts,
             once,
             places,
-            seen: seen::Seen::default(),
+            read,
             draining: CancellationToken::new(),
         })
     }

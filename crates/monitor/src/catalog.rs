@@ -7,7 +7,7 @@ mod shadow;
 mod uri;
 pub use crate::wire::mirror::mirrored;
 pub use definition::{Definition, Offer, Rejected};
-pub use effect::propose;
+pub use effect::{propose, reaches_out};
 pub use shadow::Shadows;
 pub use uri::normal_form;
 

@@ -27,6 +27,7 @@ controls! {
     schema,
     policy,
     once,
+    flow,
     confirm,
     quota,
     request,

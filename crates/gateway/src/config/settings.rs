@@ -40,6 +40,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How often calls may be made, and budgets.
     pub quota: Rules,
+    /// How long labels of what was read stay.
+    pub labels_kept: Duration,
     /// How long what was done is remembered.
     pub once: once::Config,
     /// Through what gateways share limits and stops.

@@ -25,7 +25,7 @@ const CLEARED_MS: u64 = 400 * 24 * 3_600_000;
 /// How long to wait for another process that takes over files.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How large a file may grow before it is written anew, beside what has to stand in it.
-const SLACK: usize = 32 * 1024 * 1024;
+const SLACK: usize = if cfg!(test) { 1024 * 1024 } else { 32 * 1024 * 1024 };
 
 /// Calls by key, as files tell of them.
 type Told = HashMap<Digest, Entry>;

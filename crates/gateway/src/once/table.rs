@@ -14,11 +14,11 @@ use super::entry::{Entry, State};
 /// How many calls of one client are remembered that are done; the oldest makes room.
 const MOST_DONE: usize = 4096;
 /// How many calls of one client may be ambiguous or running. None of them makes room.
-const MOST_OPEN: usize = 1024;
+const MOST_OPEN: usize = 512;
 /// How many are remembered in all.
 const MOST: usize = 262_144;
 /// How many bytes of answers are kept in all; the oldest ones go.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+const MOST_BYTES: usize = if cfg!(test) { 1024 * 1024 } else { 16 * 1024 * 1024 };
 
 /// Which entry: a key, and the call that it was made by.
 pub(super) type Which = (Digest, u64);

@@ -270,7 +270,7 @@ fn judged(
     (method, params): (Method, Option<Json>),
 ) -> Result<Option<Json>, Refusal> {
     let (session, stops, tally) = (talk.label.clone(), house.stops.now(), Arc::default());
-    let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller));
+    let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller, None));
     let peer = call.map_or_else(|| talk.peer(), |call| call.case().facts().peer);
     let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, once: Once::default() };
     let event = Event {

@@ -13,6 +13,8 @@ pub struct Contract {
     pub environment: Option<String>,
     /// What kind of content comes back. Policy sees it; without it, content is untrusted.
     pub returns: Option<Returns>,
+    /// Whether data can leave through it.
+    pub egress: Option<bool>,
     /// When a person is asked before a call.
     pub confirm: Option<Confirm>,
     /// Which calls without an idempotency key are one and the same.
@@ -159,8 +161,8 @@ impl Contract {
         if called && matches!(kind, Kind::Instructions | Kind::Server) {
             return bad("environment, returns and limits are for what is called");
         }
-        if kind != Kind::Tool && (self.confirm.is_some() || self.once.is_some() || self.arguments.is_some()) {
-            return bad("confirm, once and arguments are for tools");
+        if kind != Kind::Tool && (self.egress.is_some() || self.confirm.is_some() || self.once.is_some() || self.arguments.is_some()) {
+            return bad("egress, confirm, once and arguments are for tools");
         }
         Ok(())
     }
