@@ -214,6 +214,7 @@ fn requested(row: &Row) -> Judged {
                 stops: Default::default(),
                 tally: Default::default(),
                 agreed: Default::default(),
+                once: bartizan_monitor::case::Once::default(),
             },
         };
         monitor.relay(Heard::unsolicited(event)).is_ok()

@@ -6,7 +6,7 @@ use bartizan_gateway::review::grade::grade;
 use bartizan_gateway::review::{Change, What, compare};
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::catalog::{Definition, Offer};
-use bartizan_monitor::lock::{Confirm, Constraint, Contract, Limits, Lock, MAX_PREVIOUS, Pin, Returns};
+use bartizan_monitor::lock::{Confirm, Constraint, Contract, Limits, Lock, MAX_PREVIOUS, Pin, Repeats, Returns};
 use bartizan_monitor::wire::json::Json;
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -69,7 +69,9 @@ fn contract() -> impl Strategy<Value = Contract> {
             owner,
             environment,
             returns,
+            egress: confirm.map(|confirm| confirm == Confirm::Never),
             confirm,
+            once: returns.map(|returns| if returns == Returns::Private { Repeats::Key } else { Repeats::Window }),
             limits,
             arguments,
             notes,

@@ -10,7 +10,9 @@ mod exit;
 mod explain;
 mod format;
 mod grants;
+mod labels;
 mod log;
+mod once;
 mod paint;
 mod policy;
 mod run;
@@ -69,6 +71,8 @@ enum Command {
     Secrets(secrets::Args),
     Suspend(suspend::Suspend),
     Resume(suspend::Resume),
+    Once(once::Args),
+    Labels(labels::Args),
     Policy(policy::Args),
     Log(log::Args),
     Audit(audit::Args),
@@ -130,6 +134,8 @@ fn main() -> ExitCode {
         Command::Secrets(args) => secrets::main(&args, &places, config).into(),
         Command::Suspend(args) => suspend::suspend(&args, &places).into(),
         Command::Resume(args) => suspend::resume(&args, &places).into(),
+        Command::Once(args) => once::main(&args, &places).into(),
+        Command::Labels(args) => labels::main(&args, &places).into(),
         Command::Policy(args) => policy::main(&args, &places, config),
         Command::Log(args) => log::main(&args, &places).into(),
         Command::Audit(args) => audit::main(&args, &places).into(),

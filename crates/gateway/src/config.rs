@@ -204,6 +204,7 @@ impl Judging<'_> {
         material.allow_destructive(file.dangerous.destructive_calls.as_ref(), problems);
         material.policy(file.policy, &base, problems);
         let (quota, confirm_timeout) = (material.quota(), material.confirm_timeout());
+        let (once, labels_kept) = (material.once(), material.labels_kept());
         let policy = material.environment(environment.as_deref());
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
@@ -222,6 +223,8 @@ impl Judging<'_> {
             redis,
             quota,
             confirm_timeout,
+            once,
+            labels_kept,
             places: self.places,
             policy_digest,
         };

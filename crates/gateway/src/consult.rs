@@ -63,6 +63,7 @@ impl Consult {
 }
 
 /// How a held call is asked about.
+#[derive(Debug, Clone, Copy)]
 enum Channel {
     /// It waits while the client asks its person.
     Question,
@@ -79,7 +80,7 @@ impl Channel {
         match (elicits(visit.talk, held.case()), held.case().version().era()) {
             (true, Era::Legacy) => Self::Question,
             (true, Era::Modern) => Self::Input,
-            (false, _) if held.hold().minimum > Assurance::Client => Self::Elsewhere,
+            (false, _) if held.hold().minimum > Assurance::Model => Self::Elsewhere,
             (false, _) => Self::Preview,
         }
     }
@@ -90,6 +91,14 @@ impl Channel {
             Self::Elsewhere => "approvals",
             Self::Input => "input-required",
             Self::Preview => "confirm-tool",
+        }
+    }
+
+    /// How strongly a yes over it tells that a person agreed.
+    const fn assurance(&self) -> Assurance {
+        match self {
+            Self::Question | Self::Elsewhere | Self::Input => Assurance::Client,
+            Self::Preview => Assurance::Model,
         }
     }
 }
@@ -115,7 +124,8 @@ pub async fn ask(
     let channel = Channel::of(visit, &held);
     house.metrics.held(held.case().effect());
     match channel {
-        Channel::Question | Channel::Elsewhere => asker.wait(held, &channel, running).await,
+        // On the heap: most calls are not held, and need not carry the room for it.
+        Channel::Question | Channel::Elsewhere => Box::pin(asker.wait(held, &channel, running)).await,
         Channel::Input | Channel::Preview => asker.park(held, &channel),
     }
 }
@@ -231,7 +241,7 @@ impl Asker<'_> {
     fn claimed(&self, held: Held, Claim { card, answer, said, channel }: Claim) -> Result<Consulted, Refusal> {
         let by = self.visit.talk.caller.principal().clone();
         let waited_ms = clock::now_ms().saturating_sub(card.since_ms);
-        let own = Word { by, assurance: Assurance::Client, channel, shown: card.shown.digest, waited_ms };
+        let own = Word { by, assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms };
         match (answer, said) {
             (Some(Answer::No(word)), _) => self.refuse(held, Refusal::new(CONFIRM_REFUSED, format!("{} said no", word.by)), &word),
             (_, Said::No(why)) => self.refuse(held, Refusal::new(CONFIRM_REFUSED, why), &own),
@@ -290,7 +300,7 @@ impl Asker<'_> {
 /// What the client itself says of a card, or nobody.
 fn word(card: &Card, channel: &Channel, by: &str) -> Word {
     let waited_ms = clock::now_ms().saturating_sub(card.since_ms);
-    Word { by: by.into(), assurance: Assurance::Client, channel: channel.name(), shown: card.shown.digest, waited_ms }
+    Word { by: by.into(), assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms }
 }
 
 /// A refusal closes the record; anything else carries it on.

@@ -5,6 +5,7 @@
 //! After a failed write nothing is recorded any more, and so no call leaves any more.
 
 pub mod browse;
+pub mod notebook;
 pub mod read;
 mod recover;
 mod sync;
@@ -65,7 +66,7 @@ impl Journal {
         let fail = |error| JournalError { path: directory.clone(), error };
         files::private_directory(state).and_then(|()| files::private_directory(&directory)).map_err(fail)?;
         recover::all(&directory).map_err(fail)?;
-        let file = begin(&directory).map_err(fail)?;
+        let (_, file) = begin(&directory).map_err(fail)?;
         let journal = Self::on(file).map_err(fail)?;
         journal.note(&Json::object([("event", Json::string("begin")), ("pid", Json::of(&std::process::id()))]));
         if let Some(reason) = journal.writer.dead() {
@@ -121,7 +122,7 @@ impl Journal {
 }
 
 /// Makes this process's file: held for as long as the process lives, so that others see that it does.
-fn begin(directory: &Path) -> io::Result<File> {
+fn begin(directory: &Path) -> io::Result<(PathBuf, File)> {
     let name = format!("{}-{}", clock::utc(clock::now_ms()).replace(['-', ':'], ""), std::process::id());
     // In containers every gateway may have the same process number and start in the same millisecond.
     for attempt in 0..1000_u32 {
@@ -130,7 +131,7 @@ fn begin(directory: &Path) -> io::Result<File> {
             Ok(file) => {
                 file.lock()?;
                 files::sync_directory(directory)?;
-                return Ok(file);
+                return Ok((path, file));
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),

@@ -7,6 +7,7 @@ mod guest;
 mod lists;
 mod local;
 mod notes;
+mod once;
 mod place;
 mod run;
 mod seen;
@@ -41,7 +42,9 @@ use crate::drift::Drift;
 use crate::front::{self, Reply};
 use crate::identity::Identity;
 use crate::journal::{Durability, Journal};
+use crate::labels::Read;
 use crate::metrics::{Call, Metrics};
+use crate::once::Record;
 use crate::secrets::{Inventory, Keeper};
 use crate::session::{Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot, Standing};
@@ -78,8 +81,10 @@ pub struct House {
     pub counts: Arc<Counts>,
     /// What waits for a person.
     pub consult: Consult,
-    /// What callers have seen.
-    seen: seen::Seen,
+    /// What was done, so that it is not done twice.
+    pub once: Arc<Record>,
+    /// What clients have read.
+    read: Read,
     draining: CancellationToken,
 }
 
@@ -125,6 +130,7 @@ async fn live(
     let (parsed, brought) = unfolded;
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
+    let turn = once::turn(house, talk, &parsed, &menus, &guest).await;
     // Reading lists may take long: what is judged is judged by what holds now.
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
@@ -136,6 +142,7 @@ async fn live(
     let (case, ticket) = closing(case, ticket)?; // 4
     case.server().into_iter().for_each(|server| call.concerns(server, case.effect()));
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
+    drop(turn);
     house.counts.nudge();
     let asked = consult::ask(house, visit, (ruling, snapshot), (brought, guest.running.as_ref())).await?; // 6
     let (admitted, snapshot) = match asked {
@@ -225,6 +232,8 @@ impl House {
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
         let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start), metrics.clone());
+        let once = Record::open(&settings.places.state, settings.once);
+        let read = Read::open(&settings.places.state, settings.labels_kept);
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
         let consult = Consult::new(settings.confirm_timeout);
         Arc::new(Self {
@@ -238,9 +247,10 @@ impl House {
             metrics,
             lists: lists::Lists::default(),
             counts,
+            once,
             places,
             consult,
-            seen: seen::Seen::default(),
+            read,
             draining: CancellationToken::new(),
         })
     }
@@ -270,8 +280,8 @@ impl House {
 /// Writes the decision down before anything happens; on disk for what changes the world.
 async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> {
     let durability = if admitted.case().effect() == Effect::Read { Durability::Written } else { Durability::OnDisk };
-    let receipt = house.journal.record(admitted.decision(), durability).await;
-    admitted.record(receipt)
+    let (receipt, known) = tokio::join!(house.journal.record(admitted.decision(), durability), once::recorded(house, admitted.case()));
+    admitted.record(known.and(receipt))
 }
 
 /// Resolves when the client or the operator ends a running call.
@@ -304,6 +314,10 @@ async fn send(
         own.tell(recorded);
         return Ok(None);
     }
+    let recorded = match once::replayed(recorded) {
+        Ok(answer) => return Ok(Some(answer)),
+        Err(recorded) => recorded,
+    };
     let Some(name) = recorded.case().server().cloned() else {
         let enlisted = house.stops.enlist(recorded.case(), heard(talk, recorded.case()));
         return local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted)).await;

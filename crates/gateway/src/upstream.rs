@@ -29,7 +29,7 @@ pub use survey::{Surveyed, survey};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_monitor::case::Target;
+use bartizan_monitor::case::{Answered, Claim, Target};
 use bartizan_monitor::catalog::{Menu, Offer};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::UPSTREAM_TIMEOUT;
@@ -120,6 +120,13 @@ struct Hearing<'a> {
     link: &'a Arc<Link>,
     recorded: Option<&'a Recorded>,
     ear: &'a dyn Listener,
+}
+
+impl Hearing<'_> {
+    /// What was claimed of a call that must not be made twice: told when the server may have it.
+    fn claim(&self) -> Option<&Arc<dyn Claim>> {
+        self.recorded?.case().facts().once.claim()
+    }
 }
 
 #[derive(Debug)]
@@ -241,6 +248,10 @@ impl Link {
             outcome = self.converse(&recorded, ear) => outcome,
         };
         attempt.ended(outcome.as_ref().err());
+        if let (Ok(outcome), Some(claim)) = (&outcome, recorded.case().facts().once.claim()) {
+            let (Outcome::Result(body) | Outcome::Error(body)) = outcome;
+            claim.answered(Answered::of(outcome), body);
+        }
         match outcome {
             Ok(outcome) => Ok(recorded.answered(outcome)),
             Err(refusal) => Err(recorded.failed(refusal)),

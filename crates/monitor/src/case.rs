@@ -3,15 +3,17 @@
 mod agreed;
 mod caller;
 mod labels;
+mod once;
 mod stops;
 pub use agreed::{Agreed, Agreement, Assurance, Scope};
 pub use caller::{Badge, Caller, Means, Reach, Strength};
 pub use labels::Labels;
+pub use once::{Answered, BadKey, Before, Claim, Deed, Deeds, KEY, Moment, Once};
 pub use stops::{Stopped, Stops};
 
 use core::net::IpAddr;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use bartizan_meter::Tally;
 
@@ -187,6 +189,8 @@ pub struct Facts {
     pub tally: Arc<Tally>,
     /// The tools that somebody agreed to in this session, under the policy of this moment.
     pub agreed: Arc<Agreed>,
+    /// What was done before.
+    pub once: Once,
 }
 
 /// One message of a verified caller about something that exists and was approved.
@@ -200,6 +204,7 @@ pub struct Case {
     pub(crate) message: Message,
     pub(crate) target: Target,
     pub(crate) arguments: Option<Json>,
+    pub(crate) digest: OnceLock<Digest>,
     pub(crate) mirror: crate::wire::mirror::Mirror,
 }
 
@@ -323,7 +328,8 @@ impl Case {
     /// The digest of the arguments' canonical form; of `{}` when there are none.
     #[must_use]
     pub fn arguments_digest(&self) -> Digest {
-        self.arguments.as_ref().map_or_else(|| Digest::of_bytes(b"{}"), Digest::of_json)
+        // Several controls and the record want it.
+        *self.digest.get_or_init(|| digest_of(self.arguments.as_ref()))
     }
 
     /// The URI that a request names.
@@ -344,6 +350,12 @@ impl Case {
 #[must_use]
 pub fn is_transient(key: &str) -> bool {
     key.starts_with("io.modelcontextprotocol/") || matches!(key, "progressToken" | "traceparent" | "tracestate" | "baggage")
+}
+
+/// The digest of arguments; of `{}` when there are none.
+#[must_use]
+pub fn digest_of(arguments: Option<&Json>) -> Digest {
+    arguments.map_or_else(|| Digest::of_bytes(b"{}"), Digest::of_json)
 }
 
 /// What came back for a call.

@@ -8,11 +8,11 @@ mod shadow;
 mod uri;
 pub use crate::wire::mirror::mirrored;
 pub use definition::{Definition, Offer, Rejected};
-pub use effect::propose;
+pub use effect::{propose, reaches_out};
 pub use shadow::Shadows;
 pub use uri::normal_form;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use resources::{Found, Resources};
 
@@ -154,7 +154,14 @@ impl Catalog {
             Message::Request { method: Method::ToolsCall | Method::PromptsGet, params: Some(params), .. } => params.get("arguments"),
             Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => None,
         };
-        Ok(Case { caller: caller.clone(), facts, version, message, target, arguments, mirror })
+        Ok(Case { caller: caller.clone(), facts, version, message, target, arguments, digest: OnceLock::new(), mirror })
+    }
+
+    /// The approved tool that a call names, before it is a case. Routing only; [`Self::case`] decides.
+    #[must_use]
+    pub fn called(&self, parsed: &Parsed, caller: &Caller, (naming, menus): (Naming, &[Menu])) -> Option<Item> {
+        let Message::Request { method: Method::ToolsCall, params, .. } = parsed.message() else { return None };
+        self.item(&Reference::read(Method::ToolsCall, params.as_ref())?, naming, menus, caller).ok()
     }
 
     /// The approved definitions of one kind that the servers still offer as reviewed, in order, with
@@ -232,6 +239,7 @@ impl Catalog {
             message: Message::Request { id: id.clone(), method: Method::Subscribe, params: Some(params) },
             target: Target::Item(item),
             arguments: None,
+            digest: OnceLock::new(),
             mirror: listening.mirror.clone(),
         })
     }

@@ -26,6 +26,8 @@ controls! {
     shadow,
     schema,
     policy,
+    once,
+    flow,
     confirm,
     quota,
     request,

@@ -229,6 +229,9 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     if let Some(agreement) = case.agreed() {
         members.shown("agreed", format_args!("{:016x}", agreement.call));
     }
+    if let Some((first, _)) = facts.once.claim().and_then(|claim| claim.replay()) {
+        members.shown("replays", format_args!("{first:016x}"));
+    }
     if let Some(trace) = trace(case) {
         members.json("trace", &trace);
     }

@@ -7,7 +7,7 @@
 mod contract;
 mod row;
 mod text;
-pub use contract::{Confirm, Constraint, Contract, ContractError, Limits, Returns};
+pub use contract::{Confirm, Constraint, Contract, ContractError, Limits, Repeats, Returns};
 pub use text::pretty;
 
 pub mod artefact;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::case::{Effect, Kind};
-use crate::catalog::Definition;
+use crate::catalog::{Definition, reaches_out};
 use crate::wire::canonical::Digest;
 use crate::wire::json::Json;
 use artefact::Artefact;
@@ -47,6 +47,8 @@ pub struct Pin {
     pub definition: Json,
     /// What was approved before, newest first, at most [`MAX_PREVIOUS`].
     pub previous: Vec<Version>,
+    /// Whether the definition shows that data can leave through it.
+    pub reaches_out: bool,
 }
 
 /// An approved version of a definition that another has replaced.
@@ -65,7 +67,8 @@ impl Pin {
     #[must_use]
     pub fn new(definition: Definition, effect: Effect) -> Self {
         let Definition { kind, name, json, digest } = definition;
-        Self { kind, name, effect, contract: Contract::default(), digest, definition: json, previous: Vec::new() }
+        let reaches_out = reaches_out(json.view());
+        Self { kind, name, effect, contract: Contract::default(), digest, definition: json, previous: Vec::new(), reaches_out }
     }
 
     /// The pin after another definition was approved in its place: what the operator wrote stays, and
@@ -92,6 +95,13 @@ impl Pin {
     #[must_use]
     pub fn confirm(&self) -> Option<Confirm> {
         self.contract.confirm.filter(|confirm| !(*confirm == Confirm::Never && self.effect == Effect::Destructive))
+    }
+
+    /// Whether data can leave through it: as the operator says, else what changes something may send it, and what its
+    /// definition shows to reach out does.
+    #[must_use]
+    pub fn sends(&self) -> bool {
+        self.contract.egress.unwrap_or(self.effect != Effect::Read || self.reaches_out)
     }
 }
 

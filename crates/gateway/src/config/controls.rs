@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use bartizan_meter::Rules;
 use bartizan_monitor::control::{Control, Entry, Section};
-use bartizan_monitor::controls::REGISTRY;
-use bartizan_monitor::controls::confirm;
 use bartizan_monitor::controls::policy::Source;
+use bartizan_monitor::controls::{REGISTRY, confirm, flow, once};
 use bartizan_monitor::lock::Confirm;
 use bartizan_monitor::stages::{Mode, Monitor};
 use bartizan_monitor::wire::canonical::Digest;
@@ -195,6 +194,19 @@ impl<'i> Material<'i> {
     pub(super) fn quota(&self) -> Rules {
         let section = self.sections.get("quota").map(|(section, _)| section.clone());
         section.and_then(|section| Rules::deserialize(section.into_deserializer()).ok()).unwrap_or_default()
+    }
+
+    /// How long labels stay. What is wrong with it the control says.
+    pub(super) fn labels_kept(&self) -> Duration {
+        let section = self.sections.get("flow").map(|(section, _)| section.clone());
+        let config = section.and_then(|section| flow::Config::deserialize(section.into_deserializer()).ok()).unwrap_or_default();
+        Duration::from_secs(u64::from(config.label_hours).saturating_mul(3600))
+    }
+
+    /// How long what was done is remembered. What is wrong with it the control says.
+    pub(super) fn once(&self) -> once::Config {
+        let section = self.sections.get("once").map(|(section, _)| section.clone());
+        section.and_then(|section| once::Config::deserialize(section.into_deserializer()).ok()).unwrap_or_default()
     }
 
     fn mode(&self, entry: &Entry) -> Mode {

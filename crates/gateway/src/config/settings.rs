@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_meter::Rules;
+use bartizan_monitor::controls::once;
 use bartizan_monitor::wire::canonical::Digest;
 
 use super::access::Access;
@@ -41,6 +42,10 @@ pub struct Settings {
     pub quota: Rules,
     /// How long a question to a person stays open.
     pub confirm_timeout: Duration,
+    /// How long labels of what was read stay.
+    pub labels_kept: Duration,
+    /// How long what was done is remembered.
+    pub once: once::Config,
     /// Through what gateways share limits and stops.
     pub redis: Option<Arc<Redis>>,
     /// How often what servers offer is compared with the lock file when nobody asks.

@@ -14,7 +14,7 @@ use bartizan_monitor::wire::method::Method;
 
 use super::desk::{Answer, Card, Place};
 use super::put::Said;
-use super::{Consult, seal, tool};
+use super::{Channel, Consult, seal, tool};
 use crate::clock;
 
 /// What a client claims: that its person answered a question of ours. Taken off the desk, so it is claimed once.
@@ -25,7 +25,7 @@ pub struct Claim {
     pub(super) answer: Option<Answer>,
     /// What the client says.
     pub(super) said: Said,
-    pub(super) channel: &'static str,
+    pub(super) channel: Channel,
 }
 
 /// What a message brought along of ours.
@@ -111,7 +111,7 @@ impl Consult {
         let mut members = without(params, &["inputResponses", "requestState", "_meta"]);
         members.extend(without(&back, &["_meta"]));
         members.extend(meta(params, back.get("_meta").as_ref()).map(|meta| ("_meta".to_owned(), meta)));
-        Ok((object(&members), Claim { card, answer, said, channel: "input-required" }))
+        Ok((object(&members), Claim { card, answer, said, channel: Channel::Input }))
     }
 
     /// The call behind a handle; none where no tool of ours is called, because a server may have one of such a name.
@@ -125,7 +125,7 @@ impl Consult {
         let mut members = without(&resume.params, &["_meta"]);
         members.extend(meta(params, lasting(&resume.params).as_ref()).map(|meta| ("_meta".to_owned(), meta)));
         let params = object(&members);
-        Ok(Some((params, Claim { card, answer, said: Said::Yes, channel: "confirm-tool" })))
+        Ok(Some((params, Claim { card, answer, said: Said::Yes, channel: Channel::Preview })))
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn can_elicit(capabilities: Option<View<'_>>) -> bool {
 pub(super) fn text(card: &Card) -> String {
     let Card { shown, id, hold, .. } = card;
     match hold.minimum {
-        Assurance::Client => format!("Agree to this call? It is sent once, exactly as shown.\n\n{}", shown.text),
+        Assurance::Model | Assurance::Client => format!("Agree to this call? It is sent once, exactly as shown.\n\n{}", shown.text),
         minimum => {
             let second = if minimum >= Assurance::Person { " --as TOKEN" } else { "" };
             format!(

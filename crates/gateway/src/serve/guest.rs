@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_monitor::case::Facts;
+use bartizan_monitor::case::{Facts, Once};
 use bartizan_monitor::catalog::{Menu, Owner, is_list, watched};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SERVE_DRAINING, UPSTREAM_CANCELLED, UPSTREAM_TIMEOUT};
@@ -79,9 +79,9 @@ impl House {
 /// When and where a call of this number happens, and what is known of its conversation at this moment.
 pub(crate) fn facts(house: &House, visit: &Visit<'_>, (snapshot, id): (&Snapshot, u64)) -> Facts {
     let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
-    let (labels, tally, transport) = (house.labels(&visit.talk.caller), house.counts.tally(), visit.talk.transport);
-    let agreed = visit.talk.memory.agreed(snapshot.monitor.policy());
-    Facts { id, now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, agreed }
+    let (labels, tally, transport) = (house.labels(&visit.talk.caller, Some(visit.arrived)), house.counts.tally(), visit.talk.transport);
+    let (agreed, once) = (visit.talk.memory.agreed(snapshot.monitor.policy()), Once::with(house.once.clone()));
+    Facts { id, now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, agreed, once }
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.

@@ -100,6 +100,12 @@ fn keep_counts(house: &Arc<House>) -> JoinHandle<()> {
     })
 }
 
+/// Learns what other gateways over the state directory did, and what people cleared.
+fn keep_record(house: &Arc<House>) -> JoinHandle<()> {
+    let house = house.clone();
+    tokio::spawn(async move { house.once.keep().await })
+}
+
 impl Record for Journal {
     fn note(&self, members: &Json) {
         Self::note(self, members);
@@ -279,6 +285,7 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
         tend_secrets(&house, vec![server]),
         keep_counts(&house),
         hear_approvals(&house),
+        keep_record(&house),
     ];
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, front::stdio::pipe::input(), &lines).await.map_err(ServeError::Pipe);
@@ -320,6 +327,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     probe_drift(&house, servers.clone());
     tend_secrets(&house, servers.clone());
     let (counting, hearing) = (keep_counts(&house), hear_approvals(&house));
+    keep_record(&house);
     let (sweeper, minder) = (front.clone(), house.clone());
     tokio::spawn(async move {
         loop {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use bartizan_monitor::case::{Event, Facts, Labels};
+use bartizan_monitor::case::{Event, Facts, Labels, Once};
 use bartizan_monitor::catalog::{Offer, UNAPPROVED};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Heard, Recorded};
@@ -270,9 +270,9 @@ fn judged(
     (method, params): (Method, Option<Json>),
 ) -> Result<Option<Json>, Refusal> {
     let (session, stops, tally) = (talk.label.clone(), house.stops.now(), Arc::default());
-    let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller));
+    let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller, None));
     let peer = call.map_or_else(|| talk.peer(), |call| call.case().facts().peer);
-    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, agreed: Arc::default() };
+    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, agreed: Arc::default(), once: Once::default() };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),

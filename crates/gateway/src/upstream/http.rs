@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bartizan_monitor::case::Claim;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::UPSTREAM_TOO_LARGE;
 use bartizan_monitor::wire::UNSOLICITED;
@@ -64,6 +65,8 @@ struct Labels<'a> {
     params: Option<View<'a>>,
     declared: &'a [(String, String)],
     purpose: Purpose<'a>,
+    /// What was claimed of the call.
+    claim: Option<&'a Arc<dyn Claim>>,
 }
 
 impl Pipe {
@@ -118,7 +121,8 @@ impl Pipe {
             (Era::Legacy, Method::Initialize) => None,
             (Era::Legacy, _) => Some(Version::NEWEST_LEGACY),
         };
-        let labels = Labels { version: spoken, method, params: params.map(Json::view), declared: &[], purpose: Purpose::Other };
+        let labels =
+            Labels { version: spoken, method, params: params.map(Json::view), declared: &[], purpose: Purpose::Other, claim: None };
         let response = self.post(&request(slot.id(), method, params), &labels).await?;
         if method == Method::Initialize {
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = response.headers().get("mcp-session-id").cloned();
@@ -135,6 +139,7 @@ impl Pipe {
             params: outgoing.params.map(Json::view),
             declared: outgoing.declared,
             purpose: Purpose::of(hearing.recorded),
+            claim: hearing.claim(),
         };
         let text = request(slot.id(), outgoing.method, outgoing.params);
         self.unless_over(async {
@@ -150,7 +155,7 @@ impl Pipe {
             Message::Notification { method, params } => (*method, params.as_ref().map(Json::view)),
             Message::Request { .. } | Message::Response { .. } => (Method::Ping, None),
         };
-        let labels = Labels { version: Some(link.version()), method, params, declared: &[], purpose: Purpose::Other };
+        let labels = Labels { version: Some(link.version()), method, params, declared: &[], purpose: Purpose::Other, claim: None };
         let response = self.unless_over(self.post(text, &labels)).await?;
         if response.status().is_success() {
             Ok(())
@@ -184,8 +189,13 @@ impl Pipe {
         Ok(request)
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Refusal> {
-        let response = self.server.http.request(request).await.map_err(|error| self.server.unreachable(chain(&error)))?;
+    async fn send(&self, request: Request<Full<Bytes>>, claim: Option<&Arc<dyn Claim>>) -> Result<Response<Incoming>, Refusal> {
+        claim.into_iter().for_each(|claim| claim.leaves());
+        let sent = self.server.http.request(request).await;
+        // Nobody was there, or whoever was there did not want it. All else leaves open what became of it.
+        let spared = sent.as_ref().map_or_else(hyper_util::client::legacy::Error::is_connect, |response| is_declined(response.status()));
+        claim.filter(|_| spared).into_iter().for_each(|claim| claim.spared());
+        let response = sent.map_err(|error| self.server.unreachable(chain(&error)))?;
         if response.status() == StatusCode::UNAUTHORIZED {
             return Err(self.server.refused(&self.speaker));
         }
@@ -204,7 +214,7 @@ impl Pipe {
         if let Some(session) = self.session() {
             headers.insert("mcp-session-id", session);
         }
-        let response = self.send(request).await?;
+        let response = self.send(request, labels.claim).await?;
         if response.status() == StatusCode::NOT_FOUND && self.session().is_some() {
             self.cut();
             return Err(self.server.unreachable("it ended the session"));
@@ -334,7 +344,7 @@ impl Pipe {
         if let Some(last) = last {
             headers.insert("last-event-id", HeaderValue::try_from(last).map_err(|error| self.server.invalid(error))?);
         }
-        self.send(request).await
+        self.send(request, None).await
     }
 
     /// Hears what the server says outside of calls, on the standalone stream of a legacy session.
@@ -350,6 +360,11 @@ impl Pipe {
             *self.ear.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(reading));
         }
     }
+}
+
+/// Whether a status says that the request was not carried out: it is the client's fault, and not a matter of time.
+fn is_declined(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
 }
 
 impl Hearing<'_> {

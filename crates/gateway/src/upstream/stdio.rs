@@ -212,6 +212,8 @@ impl Pipe {
 
     pub(super) async fn exchange(&self, outgoing: Outgoing<'_>, slot: Slot, hearing: Hearing<'_>) -> Result<Outcome, Refusal> {
         let mut cancel = CancelOnDrop { link: hearing.link.clone(), id: slot.id(), armed: true };
+        // What lies in the pipe may be read by a server that dies before it answers.
+        hearing.claim().into_iter().for_each(|claim| claim.leaves());
         let outcome =
             self.run(outgoing.method, outgoing.params, slot, |message| hearing.ear.hear(hearing.link, hearing.recorded, message)).await;
         cancel.armed = false;

@@ -10,6 +10,8 @@ use crate::wire::canonical::Digest;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Assurance {
+    /// The model did what completes the call, knowing what would be sent. Perhaps it asked its person.
+    Model,
     /// The client says so. It relays its person, or it does not.
     Client,
     /// Somebody used the command line as the user that the gateway runs as.
@@ -25,6 +27,7 @@ impl Assurance {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Model => "model",
             Self::Client => "client",
             Self::Local => "local",
             Self::Person => "person",

@@ -100,6 +100,44 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
+/// Arguments that say where something goes.
+const ADDRESSES: &[&str] = &[
+    "url",
+    "uri",
+    "urls",
+    "href",
+    "endpoint",
+    "webhook",
+    "host",
+    "hostname",
+    "domain",
+    "to",
+    "cc",
+    "bcc",
+    "recipient",
+    "recipients",
+    "email",
+    "channel",
+    "callback",
+];
+
+/// Whether a tool's reviewed definition shows that data can leave through it, beside its effect. It only ever adds: that a
+/// server calls its world closed proves nothing.
+#[must_use]
+pub fn reaches_out(definition: View<'_>) -> bool {
+    let open = definition.at(&["annotations", "openWorldHint"]).and_then(View::as_bool) == Some(true);
+    let fields = definition.at(&["inputSchema", "properties"]);
+    let addressed = |(name, field): (std::borrow::Cow<'_, str>, View<'_>)| {
+        let format = field.get("format").and_then(View::as_str);
+        let is_address =
+            format.is_some_and(|format| matches!(&*format, "uri" | "uri-reference" | "iri" | "email" | "idn-email" | "hostname"));
+        let words = words(&name);
+        // `to` alone is somebody; in `path_to_file` it is not.
+        is_address || words.iter().any(|word| ADDRESSES.contains(&word.as_str()) && (word != "to" || words.len() == 1))
+    };
+    open || fields.into_iter().flat_map(View::members).any(addressed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +157,15 @@ mod tests {
         assert_eq!(effect("git_reset", "{}"), Effect::Destructive);
         assert_eq!(effect("get_and_delete", "{}"), Effect::Destructive);
         assert_eq!(effect("frobnicate", "{}"), Effect::Write);
+    }
+
+    #[test]
+    fn definitions_only_add_ways_out() {
+        let of = |text: &str| reaches_out(Json::parse(Bytes::from(text.to_owned())).expect("json").view());
+        assert!(!of("{}") && !of(r#"{"annotations":{"openWorldHint":false},"inputSchema":{"properties":{"path":{},"total":{}}}}"#));
+        assert!(of(r#"{"annotations":{"openWorldHint":true}}"#));
+        assert!(of(r#"{"annotations":{"openWorldHint":false},"inputSchema":{"properties":{"callback_url":{}}}}"#));
+        assert!(of(r#"{"inputSchema":{"properties":{"a":{"type":"string","format":"email"}}}}"#));
     }
 
     #[test]

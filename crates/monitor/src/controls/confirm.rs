@@ -54,7 +54,7 @@ pub struct Minimum {
 
 impl Default for Minimum {
     fn default() -> Self {
-        Self { read: Assurance::Client, write: Assurance::Client, destructive: Assurance::Client }
+        Self { read: Assurance::Model, write: Assurance::Model, destructive: Assurance::Model }
     }
 }
 

@@ -13,8 +13,12 @@ pub struct Contract {
     pub environment: Option<String>,
     /// What kind of content comes back. Policy sees it; without it, content is untrusted.
     pub returns: Option<Returns>,
+    /// Whether data can leave through it.
+    pub egress: Option<bool>,
     /// When a person is asked before a call.
     pub confirm: Option<Confirm>,
+    /// Which calls without an idempotency key are one and the same.
+    pub once: Option<Repeats>,
     /// How much and how long.
     pub limits: Limits,
     /// What arguments must satisfy beside the tool's own schema.
@@ -67,6 +71,31 @@ impl Confirm {
             Self::Never => "never",
             Self::Session => "session",
             Self::Always => "always",
+        }
+    }
+}
+
+/// Which calls that look the same are the same one, where the client gives no idempotency key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Repeats {
+    /// While the first runs or is ambiguous; afterwards what looks like a retry: from another session, or the same request.
+    #[default]
+    Retry,
+    /// Also any other within the window.
+    Window,
+    /// None: only calls with a key are told apart.
+    Key,
+}
+
+impl Repeats {
+    /// The name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Window => "window",
+            Self::Key => "key",
         }
     }
 }
@@ -132,8 +161,8 @@ impl Contract {
         if called && matches!(kind, Kind::Instructions | Kind::Server) {
             return bad("environment, returns and limits are for what is called");
         }
-        if kind != Kind::Tool && (self.confirm.is_some() || self.arguments.is_some()) {
-            return bad("confirm and arguments are for tools");
+        if kind != Kind::Tool && (self.egress.is_some() || self.confirm.is_some() || self.once.is_some() || self.arguments.is_some()) {
+            return bad("egress, confirm, once and arguments are for tools");
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::fmt::{Formatter, Result as Written};
 
 use bytes::Bytes;
 
-use super::contract::{Confirm, Constraint, Contract, Limits, Returns};
+use super::contract::{Confirm, Constraint, Contract, Limits, Repeats, Returns};
 use super::text::{one_line, pretty, toml_text};
 use super::{LockError, MAX_PREVIOUS, Pin, Version};
 use crate::case::{Effect, Kind};
@@ -23,7 +23,9 @@ pub(super) struct Row {
     owner: Option<String>,
     environment: Option<String>,
     returns: Option<Returns>,
+    egress: Option<bool>,
     confirm: Option<Confirm>,
+    once: Option<Repeats>,
     #[serde(default)]
     limits: Limits,
     arguments: Option<String>,
@@ -73,7 +75,9 @@ impl Row {
             owner: self.owner,
             environment: self.environment,
             returns: self.returns,
+            egress: self.egress,
             confirm: self.confirm,
+            once: self.once,
             limits: self.limits,
             arguments,
             notes: self.notes,
@@ -101,12 +105,13 @@ pub(super) fn write(f: &mut Formatter<'_>, server: &str, pin: &Pin) -> Written {
 }
 
 fn write_contract(f: &mut Formatter<'_>, contract: &Contract) -> Written {
-    let Contract { owner, environment, returns, confirm, limits, arguments, notes } = contract;
+    let Contract { owner, environment, returns, egress, confirm, once, limits, arguments, notes } = contract;
     let texts = [("owner", owner.as_deref()), ("environment", environment.as_deref())];
-    let words = [("returns", returns.map(Returns::name)), ("confirm", confirm.map(Confirm::name))];
+    let words = [("returns", returns.map(Returns::name)), ("confirm", confirm.map(Confirm::name)), ("once", once.map(Repeats::name))];
     for (key, text) in texts.into_iter().chain(words) {
         text.map_or(Ok(()), |text| writeln!(f, "{key} = {}", toml_text(text)))?;
     }
+    egress.map_or(Ok(()), |egress| writeln!(f, "egress = {egress}"))?;
     let numbers = [
         ("calls_per_minute", limits.calls_per_minute.map(|number| number.to_string())),
         ("timeout_seconds", limits.timeout_seconds.map(|number| number.to_string())),

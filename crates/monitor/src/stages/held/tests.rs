@@ -63,6 +63,7 @@ impl World {
             stops: Arc::default(),
             tally: Arc::default(),
             agreed: Arc::default(),
+            once: crate::case::Once::default(),
         };
         let caller = Caller::assertion(self.principal, Means::Token, Reach::all());
         let place = Place { naming: Naming::Plain, menus: &menus, owner: None };

@@ -1,0 +1,55 @@
+//! A call that was made before: waiting for it, writing down that it is made, and answering with its answer.
+
+use bartizan_monitor::case::{Case, Deed, Moment, digest_of};
+use bartizan_monitor::catalog::{Menu, Naming};
+use bartizan_monitor::stages::{Answer, Recorded};
+use bartizan_monitor::wire::envelope::{Message, Outcome, Parsed};
+use bartizan_monitor::wire::json::{Edits, Json};
+use bartizan_monitor::wire::method::Method;
+
+use super::{Guest, House};
+use crate::once::Turn;
+use crate::session::Talk;
+
+/// The member of an answer's `_meta` that says which call it was given to first.
+const REPLAYED: &str = "io.bartizan/replayed-of";
+
+/// Waits while the same call runs: it may be this one, sent again. What it is then judged by holds after that.
+pub(super) async fn turn(house: &House, talk: &Talk, parsed: &Parsed, menus: &[Menu], guest: &Guest) -> Option<Turn> {
+    let Message::Request { id, method: Method::ToolsCall, params } = parsed.message() else { return None };
+    if !house.once.is_busy() {
+        return None;
+    }
+    let key = {
+        let snapshot = house.snapshot();
+        let naming: Naming = talk.endpoint.naming;
+        let item = snapshot.catalog.called(parsed, &talk.caller, (naming, menus))?;
+        let digest = digest_of(params.as_ref().and_then(|params| params.get("arguments")).as_ref());
+        let moment = Moment { call: 0, session: &talk.label, request: id.key(), era: parsed.version().era(), now_ms: 0 };
+        Deed::of(&talk.caller, &item, params.as_ref(), &digest, moment).ok()?.key
+    };
+    let cancel = guest.running.as_ref().map(|running| running.cancel.clone()).unwrap_or_default();
+    tokio::select! {
+        turn = house.once.turn(key) => Some(turn),
+        () = cancel.cancelled() => None,
+    }
+}
+
+/// Has it on disk that a call is made, where it must not be made twice.
+pub(super) async fn recorded(house: &House, case: &Case) -> Result<(), String> {
+    match case.facts().once.claim() {
+        Some(claim) if claim.replay().is_none() => house.once.recorded(case.facts().id).await,
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Answers a repeat with what the first one was answered. Like any answer, it is judged before it is released.
+pub(super) fn replayed(recorded: Recorded) -> Result<Answer, Recorded> {
+    let Some((first, body)) = recorded.case().facts().once.claim().and_then(|claim| claim.replay()) else { return Err(recorded) };
+    let (mark, mut edits) = (Json::string(&format!("{first:016x}")), Edits::of(&body));
+    match body.view().get("_meta") {
+        Some(meta) => edits.set(meta, REPLAYED, &mark),
+        None => edits.set(body.view(), "_meta", &Json::object([(REPLAYED, mark)])),
+    }
+    Ok(recorded.answered(Outcome::Result(edits.apply())))
+}
