@@ -214,6 +214,7 @@ fn requested(row: &Row) -> Judged {
                 stops: Default::default(),
                 tally: Default::default(),
                 once: bartizan_monitor::case::Once::default(),
+                wires: None,
             },
         };
         monitor.relay(Heard::unsolicited(event)).is_ok()

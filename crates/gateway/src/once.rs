@@ -30,8 +30,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::clock;
 use entry::State;
-pub use file::{Shown, forget, list};
 use file::File;
+pub use file::{Shown, forget, list};
 use table::Table;
 
 /// How often what other processes did, and what people cleared, is looked at.

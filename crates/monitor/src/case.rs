@@ -1,10 +1,12 @@
 //! All that a control may see: who calls what, where, when, and what came back.
 
 mod caller;
+mod canary;
 mod labels;
 mod once;
 mod stops;
 pub use caller::{Badge, Caller, Means, Reach, Strength};
+pub use canary::{Touch, Wires};
 pub use labels::Labels;
 pub use once::{Answered, BadKey, Before, Claim, Deed, Deeds, KEY, Moment, Once};
 pub use stops::{Stopped, Stops};
@@ -187,6 +189,8 @@ pub struct Facts {
     pub tally: Arc<Tally>,
     /// What was done before.
     pub once: Once,
+    /// Who knows values that nobody has a reason to send, where there are some.
+    pub wires: Option<Arc<dyn Wires>>,
 }
 
 /// One message of a verified caller about something that exists and was approved.

@@ -187,6 +187,7 @@ impl Who {
             // Limits are not what is asked about.
             tally: Arc::default(),
             once: bartizan_monitor::case::Once::default(),
+            wires: None,
         })
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bartizan_meter::Rules;
 use bartizan_monitor::control::{Control, Entry, Section};
-use bartizan_monitor::controls::{REGISTRY, flow, once};
 use bartizan_monitor::controls::policy::Source;
+use bartizan_monitor::controls::{REGISTRY, flow, once};
 use bartizan_monitor::stages::{Mode, Monitor};
 use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::Json;

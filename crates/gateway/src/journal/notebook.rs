@@ -8,10 +8,10 @@ use bartizan_monitor::journal::Verifier;
 use bartizan_monitor::wire::json::Json;
 use bytes::Bytes;
 
+use super::begin;
 use super::read::{self, Lines};
 use super::sync::Syncer;
 use super::writer::Writer;
-use super::begin;
 use crate::clock;
 use crate::config::files;
 

@@ -44,7 +44,11 @@ impl Entry {
     }
 
     fn head(&self, event: &str) -> [(&'static str, Json); 3] {
-        [("event", Json::string(event)), ("call", Json::string(&format!("{:016x}", self.call))), ("key", Json::string(&self.key.to_string()))]
+        [
+            ("event", Json::string(event)),
+            ("call", Json::string(&format!("{:016x}", self.call))),
+            ("key", Json::string(&self.key.to_string())),
+        ]
     }
 
     /// Its first line.

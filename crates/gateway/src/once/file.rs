@@ -51,8 +51,7 @@ impl File {
         let cleared = Mark::of(&state.join(CLEARED));
         learn(table, read(&found)?, &read_cleared(state)?);
         table.expire(now_ms);
-        let mut file =
-            Self { state: state.to_owned(), own: Arc::new(Notebook::begin(&directory)?), written: 0, kept: 0, cleared };
+        let mut file = Self { state: state.to_owned(), own: Arc::new(Notebook::begin(&directory)?), written: 0, kept: 0, cleared };
         file.write_all(table)?;
         for old in found.iter().filter(|found| !found.live) {
             files::remove(&old.path)?;

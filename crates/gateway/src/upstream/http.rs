@@ -121,7 +121,8 @@ impl Pipe {
             (Era::Legacy, Method::Initialize) => None,
             (Era::Legacy, _) => Some(Version::NEWEST_LEGACY),
         };
-        let labels = Labels { version: spoken, method, params: params.map(Json::view), declared: &[], purpose: Purpose::Other, claim: None };
+        let labels =
+            Labels { version: spoken, method, params: params.map(Json::view), declared: &[], purpose: Purpose::Other, claim: None };
         let response = self.post(&request(slot.id(), method, params), &labels).await?;
         if method == Method::Initialize {
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = response.headers().get("mcp-session-id").cloned();

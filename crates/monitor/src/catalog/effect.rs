@@ -102,8 +102,23 @@ fn words(name: &str) -> Vec<String> {
 
 /// Arguments that say where something goes.
 const ADDRESSES: &[&str] = &[
-    "url", "uri", "urls", "href", "endpoint", "webhook", "host", "hostname", "domain", "to", "cc", "bcc", "recipient", "recipients", "email",
-    "channel", "callback",
+    "url",
+    "uri",
+    "urls",
+    "href",
+    "endpoint",
+    "webhook",
+    "host",
+    "hostname",
+    "domain",
+    "to",
+    "cc",
+    "bcc",
+    "recipient",
+    "recipients",
+    "email",
+    "channel",
+    "callback",
 ];
 
 /// Whether a tool's reviewed definition shows that data can leave through it, beside its effect. It only ever adds: that a
@@ -114,7 +129,8 @@ pub fn reaches_out(definition: View<'_>) -> bool {
     let fields = definition.at(&["inputSchema", "properties"]);
     let addressed = |(name, field): (std::borrow::Cow<'_, str>, View<'_>)| {
         let format = field.get("format").and_then(View::as_str);
-        let is_address = format.is_some_and(|format| matches!(&*format, "uri" | "uri-reference" | "iri" | "email" | "idn-email" | "hostname"));
+        let is_address =
+            format.is_some_and(|format| matches!(&*format, "uri" | "uri-reference" | "iri" | "email" | "idn-email" | "hostname"));
         let words = words(&name);
         // `to` alone is somebody; in `path_to_file` it is not.
         is_address || words.iter().any(|word| ADDRESSES.contains(&word.as_str()) && (word != "to" || words.len() == 1))

@@ -48,6 +48,7 @@ fn judge(catalog: &Catalog, name: &str, naming: Naming, menus: &[Menu]) -> Resul
         stops: Arc::default(),
         tally: Arc::default(),
         once: crate::case::Once::default(),
+        wires: None,
     };
     catalog.case(call(name), &caller, Place { naming, menus, owner: None }, facts).map_err(|refusal| refusal.reason.code())
 }

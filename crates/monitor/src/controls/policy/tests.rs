@@ -42,6 +42,7 @@ fn facts() -> Facts {
         stops: Arc::default(),
         tally: Arc::default(),
         once: crate::case::Once::default(),
+        wires: None,
     }
 }
 
