@@ -303,6 +303,12 @@ impl Case {
         *self.digest.get_or_init(|| digest_of(self.arguments.as_ref()))
     }
 
+    /// The call whose recorded answer stands for this one: nothing is sent, so nobody has to agree to it.
+    #[must_use]
+    pub fn replays(&self) -> Option<u64> {
+        self.facts.once.claim()?.replay().map(|(first, _)| first)
+    }
+
     /// The URI that a request names.
     #[must_use]
     pub fn uri(&self) -> Option<Json> {

@@ -216,7 +216,7 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     if let Some(arguments) = case.arguments() {
         members.shown("arguments", case.arguments_digest()).json("shape", &outline(arguments));
     }
-    if let Some((first, _)) = facts.once.claim().and_then(|claim| claim.replay()) {
+    if let Some(first) = case.replays() {
         members.shown("replays", format_args!("{first:016x}"));
     }
     if let Some(trace) = trace(case) {

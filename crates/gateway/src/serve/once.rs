@@ -14,7 +14,7 @@ use crate::once::Turn;
 use crate::session::Talk;
 
 /// The member of an answer's `_meta` that says which call it was given to first.
-const REPLAYED: &str = "io.bartizan/replayed-of";
+const REPLAYED: &str = "io.github.bartizan-security/replayed-of";
 
 /// Waits while the same call runs: it may be this one, sent again. What it is then judged by holds after that.
 pub(super) async fn turn(house: &House, talk: &Talk, parsed: &Parsed, menus: &[Menu], guest: &Guest) -> Option<Turn> {
