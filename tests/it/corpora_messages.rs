@@ -215,6 +215,7 @@ fn requested(row: &Row) -> Judged {
                 tally: Default::default(),
                 agreed: Default::default(),
                 once: bartizan_monitor::case::Once::default(),
+                wires: None,
             },
         };
         monitor.relay(Heard::unsolicited(event)).is_ok()

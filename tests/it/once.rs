@@ -23,8 +23,18 @@ fn stage(script: &Script, tools: &[&str]) -> Stage {
     stage.server("files", script);
     let effects: Vec<String> = tools.iter().map(|tool| format!("{tool}=write")).collect();
     stage.approve(&["files"], &effects.iter().map(String::as_str).collect::<Vec<_>>());
+    vouch(&stage);
     stage.forget("files");
     stage
+}
+
+/// Nobody has to agree to anything on account of what was read.
+fn vouch(stage: &Stage) {
+    let lock = stage.path("bartizan.lock");
+    let text = std::fs::read_to_string(&lock)
+        .expect("a lock file")
+        .replace("\neffect = \"write\"\n", "\neffect = \"write\"\nreturns = \"public\"\n");
+    std::fs::write(&lock, text).expect("writable");
 }
 
 /// How often a text reached the server.
@@ -36,7 +46,7 @@ fn arrived(stage: &Stage, text: &str) -> usize {
 }
 
 fn replayed(answer: &Value) -> bool {
-    answer.pointer("/result/_meta/io.bartizan~1replayed-of").is_some()
+    answer.pointer("/result/_meta/io.github.bartizan-security~1replayed-of").is_some()
 }
 
 /// Numbers that nobody chose, and that a failing run shows.
@@ -131,7 +141,7 @@ fn what_people_clear_may_be_made_again() {
 }
 
 fn keyed(text: &str) -> Value {
-    json!({"name": "write", "arguments": {"text": text}, "_meta": {"io.bartizan/idempotency-key": "k"}})
+    json!({"name": "write", "arguments": {"text": text}, "_meta": {"io.github.bartizan-security/idempotency-key": "k"}})
 }
 
 #[test]
@@ -184,6 +194,7 @@ fn over_http(answer: &str) -> (Stage, impl Drop + use<>) {
     let stage = Stage::new(EVERYBODY);
     let server = stage.http_server("files", &Script::with_tools(["write"]));
     stage.approve(&["files"], &["write=write"]);
+    vouch(&stage);
     stage.script("files", &script);
     stage.configure("[limits]\ncircuit_failures = 10000\noffences_per_minute = 10000\n[controls.quota]\nwrite_per_minute = 10000\nclient_per_minute = 100000");
     (stage, server)
@@ -203,9 +214,13 @@ fn a_server_over_http_that_declines_may_be_asked_again_and_one_that_breaks_may_n
     let reasons = visit(&stage, 2, |_| keyed("a"));
     assert_eq!(reasons, [Some("upstream.invalid".to_owned()), Some("once.ambiguous".to_owned())]);
     let (stage, server) = over_http(&answer("429 Too Many Requests"));
-    assert_eq!(visit(&stage, 2, |_| keyed("a")), vec![Some("upstream.invalid".to_owned()); 2]);
+    let token = stage.token("t", &[]).text;
+    let gateway = stage.serve();
+    let mut visitor = gateway.visitor(&token).at("/mcp/files").initialize();
+    let mut call = |text: &str| reason(&visitor.request("tools/call", &keyed(text)).json()).map(str::to_owned);
+    assert_eq!([call("a"), call("a")], [const { "upstream.invalid" }; 2].map(|reason| Some(reason.to_owned())));
     drop(server);
-    let gone = visit(&stage, 2, |_| keyed("b"));
+    let gone = [call("b"), call("b")];
     assert!(gone.iter().all(|reason| reason.as_deref().is_some_and(|reason| reason.starts_with("upstream."))), "{gone:?}");
     assert!(stage.done(&["once", "list"]).contains("No call"));
 }
@@ -214,8 +229,8 @@ fn a_server_over_http_that_declines_may_be_asked_again_and_one_that_breaks_may_n
 fn a_client_whose_calls_get_no_answer_runs_out_of_room_and_nobody_else() {
     let (stage, _server) = over_http("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
     let reasons = visit(&stage, 514, |call| json!({"name": "write", "arguments": {"text": call.to_string()}}));
-    assert_eq!(reasons.iter().filter(|reason| reason.as_deref() == Some("upstream.invalid")).count(), 512, "{:?}", reasons.last());
-    assert_eq!(reasons.last(), Some(&Some("once.full".to_owned())));
+    let full = |reason: &&Option<String>| reason.as_deref() == Some("once.full");
+    assert_eq!((reasons.iter().filter(full).count(), reasons.last().filter(full).is_some()), (2, true), "{:?}", reasons.first());
 }
 
 #[test]

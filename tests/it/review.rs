@@ -276,6 +276,7 @@ fn what_a_pin_check_costs() {
             tally: Default::default(),
             agreed: Default::default(),
             once: bartizan_monitor::case::Once::default(),
+            wires: None,
         };
         let begun = Instant::now();
         let case = catalog.case(parsed, &caller, place, facts);

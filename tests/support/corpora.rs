@@ -142,6 +142,7 @@ pub fn case(tools: &[Json], message: Bytes) -> Result<Case, Refusal> {
         tally: Arc::default(),
         agreed: Arc::default(),
         once: bartizan_monitor::case::Once::default(),
+        wires: None,
     };
     Catalog::new(Arc::new(lock), "__").case(parsed, &Caller::assertion("p", Means::LocalUser, Reach::all()), place, facts)
 }

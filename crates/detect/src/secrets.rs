@@ -123,6 +123,14 @@ impl Secrets {
         ordered(found, text)
     }
 
+    /// Which of these values a text holds, in whichever encoding; they must be among those that this was made with.
+    #[must_use]
+    pub fn known(&self, text: &str, values: &[&str]) -> Option<usize> {
+        let mut found = Vec::new();
+        self.layer(text.as_bytes(), LAYERS, &mut found);
+        found.iter().find_map(|secret| values.iter().position(|value| value.as_bytes() == secret.value))
+    }
+
     /// The text with a stable placeholder for each secret: equal values have equal placeholders under one key, and
     /// nobody without the key learns what they stand for. Text without secrets comes back as it is; masking twice is
     /// masking once; a JSON document stays one, as placeholders need no escape.

@@ -30,7 +30,7 @@ pub use confine::{Confine, Grants, Host, is_number};
 pub use issuers::{Algorithm, Exchanged, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
 pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Subnet, Tls, Wanted, certificate_name};
-pub use notices::Webhook;
+pub use notices::{Canaries, Webhook};
 pub use places::{Places, PlacesArgs};
 pub use policy::{PolicyFiles, RenewError};
 pub use problem::{ConfigErrors, Problem};
@@ -197,6 +197,7 @@ impl Judging<'_> {
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let metrics = notices::metrics(file.metrics, problems);
         let probe_every = notices::probe_every(file.drift, problems);
+        let canaries = file.canaries.map(|written| surroundings.canaries(written, problems)).map(Arc::new);
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
         let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
@@ -218,6 +219,7 @@ impl Judging<'_> {
             limits,
             probe_every,
             webhook,
+            canaries,
             oauth,
             stores,
             redis,

@@ -3,6 +3,7 @@
 //! Start at [`serve::handle`]: the life of a call in ten steps.
 
 pub mod artefact;
+pub mod canary;
 pub mod clock;
 pub mod config;
 pub mod consult;

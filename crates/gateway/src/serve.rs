@@ -15,25 +15,26 @@ mod task;
 pub(crate) use guest::{facts, menu_of};
 pub(crate) use place::no_room;
 pub use run::{ServeError, run_http, run_stdio};
-pub(crate) use seen::said;
+pub(crate) use seen::{overheard, said};
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bartizan_monitor::case::{Case, Effect, Item};
+use bartizan_monitor::case::{Item, Wires};
 use bartizan_monitor::catalog::{Menu, Owner, Place as Where};
 use bartizan_monitor::journal::Ticket;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SERVE_SUSPENDED, UPSTREAM_CANCELLED};
-use bartizan_monitor::stages::{Admitted, Answer, Recorded, Released};
+use bartizan_monitor::stages::{Answer, Recorded, Released};
 use bartizan_monitor::wire::UNSOLICITED;
-use bartizan_monitor::wire::envelope::{Id, Message, Misread, Parsed};
+use bartizan_monitor::wire::envelope::{Id, Misread, Parsed};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::Era;
 use tokio_util::sync::CancellationToken;
 
 use crate::artefact::{Approvals, Approved};
+use crate::canary::Trap;
 use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::consult::{self, Consult, Consulted};
@@ -41,7 +42,7 @@ use crate::counts::Counts;
 use crate::drift::Drift;
 use crate::front::{self, Reply};
 use crate::identity::Identity;
-use crate::journal::{Durability, Journal};
+use crate::journal::Journal;
 use crate::labels::Read;
 use crate::metrics::{Call, Metrics};
 use crate::once::Record;
@@ -83,6 +84,8 @@ pub struct House {
     pub consult: Consult,
     /// What was done, so that it is not done twice.
     pub once: Arc<Record>,
+    /// Who knows canaries.
+    trap: Option<Arc<dyn Wires>>,
     /// What clients have read.
     read: Read,
     draining: CancellationToken,
@@ -130,7 +133,7 @@ async fn live(
     let (parsed, brought) = unfolded;
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
-    let turn = once::turn(house, talk, &parsed, &menus, &guest).await;
+    let _turn = once::turn(house, talk, &parsed, &menus, &guest).await;
     // Reading lists may take long: what is judged is judged by what holds now.
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
@@ -142,14 +145,13 @@ async fn live(
     let (case, ticket) = closing(case, ticket)?; // 4
     case.server().into_iter().for_each(|server| call.concerns(server, case.effect()));
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
-    drop(turn);
     house.counts.nudge();
     let asked = consult::ask(house, visit, (ruling, snapshot), (brought, guest.running.as_ref())).await?; // 6
     let (admitted, snapshot) = match asked {
         Consulted::Go(admitted, snapshot) => (admitted, snapshot),
         Consulted::Asked(released) => return Ok(Some(released)),
     };
-    let recorded = record(house, admitted).await?; // 7
+    let recorded = once::record(house, admitted).await?; // 7
     let begun = recorded.case().tool().map(|tool| Owner { server: tool.server.clone(), tool: Some(tool.pin.name.as_str().into()) });
     let labels = recorded.case().server().map(|server| said(&snapshot, Some(recorded.case()), server));
     let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, guest).await? else { return Ok(None) }; // 8
@@ -231,9 +233,10 @@ impl House {
         let counts = Counts::open(&settings, journal.clone());
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
-        let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start), metrics.clone());
-        let once = Record::open(&settings.places.state, settings.once);
-        let read = Read::open(&settings.places.state, settings.labels_kept);
+        let hook = settings.webhook.clone().map(Hook::start);
+        let trap = Trap::set(&settings, journal.clone(), hook.clone()).map(|trap| -> Arc<dyn Wires> { trap });
+        let drift = Drift::new(journal.clone(), hook, metrics.clone());
+        let (once, read) = (Record::open(&settings.places.state, settings.once), Read::open(&settings.places.state, settings.labels_kept));
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
         let consult = Consult::new(settings.confirm_timeout);
         Arc::new(Self {
@@ -248,6 +251,7 @@ impl House {
             lists: lists::Lists::default(),
             counts,
             once,
+            trap,
             places,
             consult,
             read,
@@ -277,27 +281,12 @@ impl House {
     }
 }
 
-/// Writes the decision down before anything happens; on disk for what changes the world.
-async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> {
-    let durability = if admitted.case().effect() == Effect::Read { Durability::Written } else { Durability::OnDisk };
-    let (receipt, known) = tokio::join!(house.journal.record(admitted.decision(), durability), once::recorded(house, admitted.case()));
-    admitted.record(known.and(receipt))
-}
-
 /// Resolves when the client or the operator ends a running call.
 pub(crate) async fn ended(running: Option<&Running>, enlisted: &Enlisted<'_>) -> Refusal {
     let cancel = running.map(|running| running.cancel.clone()).unwrap_or_default();
     tokio::select! {
         () = cancel.cancelled() => Refusal::new(UPSTREAM_CANCELLED, "the client cancelled"),
         () = enlisted.stopped() => Refusal::new(SERVE_SUSPENDED, "suspended while it ran"),
-    }
-}
-
-/// The servers that a listening listens to.
-fn heard(talk: &Talk, case: &Case) -> Vec<Arc<str>> {
-    match case.message() {
-        Message::Request { method: Method::Listen, .. } => talk.servers().into_iter().map(|server| server.name().clone()).collect(),
-        Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => Vec::new(),
     }
 }
 
@@ -319,7 +308,7 @@ async fn send(
         Err(recorded) => recorded,
     };
     let Some(name) = recorded.case().server().cloned() else {
-        let enlisted = house.stops.enlist(recorded.case(), heard(talk, recorded.case()));
+        let enlisted = house.stops.enlist(recorded.case(), local::heard(talk, recorded.case()));
         return local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted)).await;
     };
     let link = match (&guest.ask, talk.endpoint.server(&name)) {

@@ -188,6 +188,12 @@ impl Link {
         &self.hello
     }
 
+    /// Whether all calls share one pipe, on which nothing but an id says what belongs to which.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.pipe, Pipe::Stdio(_))
+    }
+
     /// Whether the server is still there.
     #[must_use]
     pub fn is_alive(&self) -> bool {

@@ -2,11 +2,13 @@
 
 mod agreed;
 mod caller;
+mod canary;
 mod labels;
 mod once;
 mod stops;
 pub use agreed::{Agreed, Agreement, Assurance, Scope};
 pub use caller::{Badge, Caller, Means, Reach, Strength};
+pub use canary::{Touch, Wires};
 pub use labels::Labels;
 pub use once::{Answered, BadKey, Before, Claim, Deed, Deeds, KEY, Moment, Once};
 pub use stops::{Stopped, Stops};
@@ -191,6 +193,8 @@ pub struct Facts {
     pub agreed: Arc<Agreed>,
     /// What was done before.
     pub once: Once,
+    /// Who knows values that nobody has a reason to send, where there are some.
+    pub wires: Option<Arc<dyn Wires>>,
 }
 
 /// One message of a verified caller about something that exists and was approved.
@@ -330,6 +334,12 @@ impl Case {
     pub fn arguments_digest(&self) -> Digest {
         // Several controls and the record want it.
         *self.digest.get_or_init(|| digest_of(self.arguments.as_ref()))
+    }
+
+    /// The call whose recorded answer stands for this one: nothing is sent, so nobody has to agree to it.
+    #[must_use]
+    pub fn replays(&self) -> Option<u64> {
+        self.facts.once.claim()?.replay().map(|(first, _)| first)
     }
 
     /// The URI that a request names.

@@ -1,5 +1,6 @@
 //! What exists: the reviewed definitions, compared with what the servers offer now.
 
+mod called;
 mod definition;
 mod effect;
 mod renew;
@@ -14,6 +15,7 @@ pub use uri::normal_form;
 
 use std::sync::{Arc, OnceLock};
 
+use called::is_task;
 use resources::{Found, Resources};
 
 use crate::case::{Caller, Case, Facts, Item, Kind, Standing, Target};
@@ -155,13 +157,6 @@ impl Catalog {
             Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => None,
         };
         Ok(Case { caller: caller.clone(), facts, version, message, target, arguments, digest: OnceLock::new(), mirror })
-    }
-
-    /// The approved tool that a call names, before it is a case. Routing only; [`Self::case`] decides.
-    #[must_use]
-    pub fn called(&self, parsed: &Parsed, caller: &Caller, (naming, menus): (Naming, &[Menu])) -> Option<Item> {
-        let Message::Request { method: Method::ToolsCall, params, .. } = parsed.message() else { return None };
-        self.item(&Reference::read(Method::ToolsCall, params.as_ref())?, naming, menus, caller).ok()
     }
 
     /// The approved definitions of one kind that the servers still offer as reviewed, in order, with
@@ -339,10 +334,6 @@ type Claim<'m, 'c> = Option<(&'m Menu, &'c Arc<Pin>)>;
 
 fn unknown(detail: &str) -> Refusal {
     Refusal::new(UNKNOWN, detail)
-}
-
-fn is_task(method: Method) -> bool {
-    matches!(method, Method::TasksGet | Method::TasksResult | Method::TasksCancel | Method::TasksUpdate)
 }
 
 /// The kind that a list method lists.

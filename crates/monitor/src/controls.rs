@@ -21,6 +21,7 @@ macro_rules! controls {
 controls! {
     visibility,
     suspend,
+    canary,
     shape,
     drift,
     shadow,

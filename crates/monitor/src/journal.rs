@@ -229,7 +229,7 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     if let Some(agreement) = case.agreed() {
         members.shown("agreed", format_args!("{:016x}", agreement.call));
     }
-    if let Some((first, _)) = facts.once.claim().and_then(|claim| claim.replay()) {
+    if let Some(first) = case.replays() {
         members.shown("replays", format_args!("{first:016x}"));
     }
     if let Some(trace) = trace(case) {

@@ -126,6 +126,9 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("identity", &["clock", "config", "config/files", "config/watch", "secrets", "upstream"]),
             row("review", &["config", "config/files"]),
             row("stops", &["clock", "config/files", "config/watch"]),
+            // What was done is written like the journal, and in a file of its own.
+            row("once", &["clock", "config/files", "journal/notebook"]),
+            row("labels", &["clock", "config/files", "config/watch"]),
             row("tls", &["config", "config/files"]),
             // What differs is counted by how grave it is.
             row("drift", &["journal", "metrics", "review/*", "webhook"]),

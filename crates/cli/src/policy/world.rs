@@ -188,6 +188,7 @@ impl Who {
             tally: Arc::default(),
             agreed: Arc::default(),
             once: bartizan_monitor::case::Once::default(),
+            wires: None,
         })
     }
 }

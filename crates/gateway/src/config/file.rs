@@ -46,6 +46,8 @@ pub(super) struct File {
     pub(super) drift: Drift,
     /// Where events are posted to.
     pub(super) webhook: Option<Spanned<Webhook>>,
+    /// Values that nobody has a reason to send.
+    pub(super) canaries: Option<Canaries>,
     /// Who may do what.
     pub(super) policy: Policy,
     /// Whose access tokens are taken, beside the gateway's own.
@@ -54,6 +56,15 @@ pub(super) struct File {
     pub(super) secrets: stores::Written,
     /// What weakens the gateway. The only place where that can be asked for.
     pub(super) dangerous: Dangerous,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Canaries {
+    /// By name: references.
+    pub(super) values: BTreeMap<String, Spanned<String>>,
+    /// Whether who sends one is suspended, beyond its session.
+    pub(super) suspend_client: bool,
 }
 
 #[derive(Default, Deserialize)]

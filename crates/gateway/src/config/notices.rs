@@ -1,6 +1,7 @@
 //! Who is told of what, beside the log and the journal.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,6 +20,18 @@ pub struct Webhook {
     /// What events are signed with.
     pub secret: Secret,
 }
+
+/// Values that nobody has a reason to send.
+#[derive(Debug)]
+pub struct Canaries {
+    /// By name.
+    pub values: Vec<(Arc<str>, Arc<Secret>)>,
+    /// Whether who sends one is suspended, beyond its session.
+    pub suspend_client: bool,
+}
+
+/// A shorter canary would be met by chance.
+const CANARY: usize = 12;
 
 /// Whether a secret is something to sign with. What begins like those that such services make is base64.
 fn is_key(secret: &str) -> bool {
@@ -53,6 +66,25 @@ pub(super) fn probe_every(written: file::Drift, problems: &mut Problems) -> Dura
 }
 
 impl Surroundings<'_> {
+    /// Judges `[canaries]`.
+    pub(super) fn canaries(&self, written: file::Canaries, problems: &mut Problems) -> Canaries {
+        let file::Canaries { values, suspend_client } = written;
+        let mut known = Vec::with_capacity(values.len());
+        for (name, value) in values {
+            if !value.get_ref().contains("${") {
+                let help = "write a reference, such as \"${file:PATH}\": a canary that stands here is read with the configuration";
+                problems.add(Some(value.span()), "the configuration holds no secrets", help);
+                continue;
+            }
+            match secret::now(value.get_ref(), self.base, self.variables) {
+                Ok(secret) if secret.expose().len() >= CANARY => known.push((name.into(), Arc::new(secret))),
+                Ok(_) => problems.add(Some(value.span()), "a canary has at least 12 bytes: a shorter one would be met by chance", ""),
+                Err(what) => problems.add(Some(value.span()), what, ""),
+            }
+        }
+        Canaries { values: known, suspend_client }
+    }
+
     /// Judges `[webhook]`.
     pub(super) fn webhook(&self, written: Spanned<file::Webhook>, problems: &mut Problems) -> Option<Webhook> {
         let at = written.span();

@@ -15,7 +15,7 @@ use super::allow::Allowed;
 use super::confine::Confine;
 use super::issuers::OAuth;
 use super::listen::{Clients, Listen};
-use super::notices::Webhook;
+use super::notices::{Canaries, Webhook};
 use super::places::Places;
 use super::redis::Redis;
 use super::secret::Template;
@@ -52,6 +52,8 @@ pub struct Settings {
     pub probe_every: Duration,
     /// Where events are posted to.
     pub webhook: Option<Arc<Webhook>>,
+    /// Values that nobody has a reason to send.
+    pub canaries: Option<Arc<Canaries>>,
     /// Whose access tokens are taken, beside the gateway's own.
     pub oauth: Option<Arc<OAuth>>,
     /// Where secrets are kept.

@@ -80,8 +80,8 @@ impl House {
 pub(crate) fn facts(house: &House, visit: &Visit<'_>, (snapshot, id): (&Snapshot, u64)) -> Facts {
     let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
     let (labels, tally, transport) = (house.labels(&visit.talk.caller, Some(visit.arrived)), house.counts.tally(), visit.talk.transport);
-    let (agreed, once) = (visit.talk.memory.agreed(snapshot.monitor.policy()), Once::with(house.once.clone()));
-    Facts { id, now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, agreed, once }
+    let (agreed, once, wires) = (visit.talk.memory.agreed(snapshot.monitor.policy()), Once::with(house.once.clone()), house.trap.clone());
+    Facts { id, now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, agreed, once, wires }
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.

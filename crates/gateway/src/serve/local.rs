@@ -61,6 +61,14 @@ pub(super) async fn answer(
     }
 }
 
+/// The servers that a listening listens to.
+pub(super) fn heard(talk: &Talk, case: &Case) -> Vec<Arc<str>> {
+    match case.message() {
+        Message::Request { method: Method::Listen, .. } => talk.servers().into_iter().map(|server| server.name().clone()).collect(),
+        Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => Vec::new(),
+    }
+}
+
 async fn notice(talk: &Arc<Talk>, method: Method, params: Option<&Json>) {
     match method {
         Method::Cancelled => {

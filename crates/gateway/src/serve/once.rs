@@ -1,18 +1,20 @@
 //! A call that was made before: waiting for it, writing down that it is made, and answering with its answer.
 
-use bartizan_monitor::case::{Case, Deed, Moment, digest_of};
+use bartizan_monitor::case::{Case, Deed, Effect, Moment, digest_of};
 use bartizan_monitor::catalog::{Menu, Naming};
-use bartizan_monitor::stages::{Answer, Recorded};
+use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::stages::{Admitted, Answer, Recorded};
 use bartizan_monitor::wire::envelope::{Message, Outcome, Parsed};
 use bartizan_monitor::wire::json::{Edits, Json};
 use bartizan_monitor::wire::method::Method;
 
 use super::{Guest, House};
+use crate::journal::Durability;
 use crate::once::Turn;
 use crate::session::Talk;
 
 /// The member of an answer's `_meta` that says which call it was given to first.
-const REPLAYED: &str = "io.bartizan/replayed-of";
+const REPLAYED: &str = "io.github.bartizan-security/replayed-of";
 
 /// Waits while the same call runs: it may be this one, sent again. What it is then judged by holds after that.
 pub(super) async fn turn(house: &House, talk: &Talk, parsed: &Parsed, menus: &[Menu], guest: &Guest) -> Option<Turn> {
@@ -35,8 +37,15 @@ pub(super) async fn turn(house: &House, talk: &Talk, parsed: &Parsed, menus: &[M
     }
 }
 
+/// Writes the decision down before anything happens; on disk for what changes the world.
+pub(super) async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> {
+    let durability = if admitted.case().effect() == Effect::Read { Durability::Written } else { Durability::OnDisk };
+    let (receipt, known) = tokio::join!(house.journal.record(admitted.decision(), durability), remembered(house, admitted.case()));
+    admitted.record(known.and(receipt))
+}
+
 /// Has it on disk that a call is made, where it must not be made twice.
-pub(super) async fn recorded(house: &House, case: &Case) -> Result<(), String> {
+async fn remembered(house: &House, case: &Case) -> Result<(), String> {
     match case.facts().once.claim() {
         Some(claim) if claim.replay().is_none() => house.once.recorded(case.facts().id).await,
         Some(_) | None => Ok(()),

@@ -27,8 +27,18 @@ pub(crate) fn said(snapshot: &Snapshot, call: Option<&Case>, server: &str) -> La
     if let Some(item) = call.and_then(Case::item) {
         return Labels::of(item.pin.contract.returns());
     }
+    gravest(snapshot, Labels::of(Returns::Untrusted), server)
+}
+
+/// The labels of what a server says while a call runs, on a pipe that all calls share: it may belong to a call that ended
+/// a moment ago, so it carries what any of the server's definitions carries, beside what was called.
+pub(crate) fn overheard(snapshot: &Snapshot, call: Option<&Case>, server: &str) -> Labels {
+    gravest(snapshot, said(snapshot, call, server), server)
+}
+
+fn gravest(snapshot: &Snapshot, least: Labels, server: &str) -> Labels {
     let pins = snapshot.catalog.lock().of(server).filter(|pin| Kind::LISTED.contains(&pin.kind));
-    pins.fold(Labels::of(Returns::Untrusted), |labels, pin| labels.and(Labels::of(pin.contract.returns())))
+    pins.fold(least, |labels, pin| labels.and(Labels::of(pin.contract.returns())))
 }
 
 /// Whether a caller may see anything of a server, or there is nothing that could be hidden.

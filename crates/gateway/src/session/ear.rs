@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{Ask, Talk, held};
 use crate::clock::{self, Stopwatch};
-use crate::serve::{House, said};
+use crate::serve::{House, overheard, said};
 use crate::upstream::{Link, Listener, Pulse};
 
 /// Something for the client before its answer.
@@ -272,7 +272,8 @@ fn judged(
     let (session, stops, tally) = (talk.label.clone(), house.stops.now(), Arc::default());
     let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller, None));
     let peer = call.map_or_else(|| talk.peer(), |call| call.case().facts().peer);
-    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, agreed: Arc::default(), once: Once::default() };
+    let (agreed, once, wires) = (Arc::default(), Once::default(), None);
+    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, agreed, once, wires };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),
@@ -292,9 +293,10 @@ fn judged(
         None => Heard::unsolicited(event),
     };
     let (event, released) = snapshot.monitor.relay(heard)?;
-    // That a list changed says nothing.
+    // That a list changed says nothing. Progress names its call; anything else on a pipe does not.
     let silent = LISTS.contains(&method) || method == Method::Acknowledged;
-    house.releases(&talk.caller, if silent { Labels::default() } else { said(&snapshot, call.map(Recorded::case), &event.server) });
+    let hears = if link.is_shared() && method != Method::Progress { overheard } else { said };
+    house.releases(&talk.caller, if silent { Labels::default() } else { hears(&snapshot, call.map(Recorded::case), &event.server) });
     Ok((!released.body().view().is_null()).then(|| released.body().clone()))
 }
 

@@ -12,7 +12,7 @@ use crate::wire::version::Era;
 use super::{Caller, Item, Means};
 
 /// The member of a call's `_meta` with which a client says which calls are one and the same.
-pub const KEY: &str = "io.bartizan/idempotency-key";
+pub const KEY: &str = "io.github.bartizan-security/idempotency-key";
 
 /// How long a client's key may be.
 const LONGEST: usize = 255;

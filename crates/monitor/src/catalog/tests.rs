@@ -49,6 +49,7 @@ fn judge(catalog: &Catalog, name: &str, naming: Naming, menus: &[Menu]) -> Resul
         tally: Arc::default(),
         agreed: Arc::default(),
         once: crate::case::Once::default(),
+        wires: None,
     };
     catalog.case(call(name), &caller, Place { naming, menus, owner: None }, facts).map_err(|refusal| refusal.reason.code())
 }

@@ -32,7 +32,7 @@ reasons! {
         "Mend the client: a key belongs to one call and its retries.";
     KEY = "once.key", Class::Params,
         "The idempotency key is not a text of 1 to 255 bytes.",
-        "`_meta` holds `io.bartizan/idempotency-key`, and it is no key.",
+        "`_meta` holds `io.github.bartizan-security/idempotency-key`, and it is no key.",
         "Mend the client.";
     FULL = "once.full", Class::Limit,
         "Too many calls are remembered for this client. Ask the person who runs the gateway.",

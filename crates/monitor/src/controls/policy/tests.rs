@@ -43,6 +43,7 @@ fn facts() -> Facts {
         tally: Arc::default(),
         agreed: Arc::default(),
         once: crate::case::Once::default(),
+        wires: None,
     }
 }
 

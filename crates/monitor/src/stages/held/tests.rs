@@ -64,6 +64,7 @@ impl World {
             tally: Arc::default(),
             agreed: Arc::default(),
             once: crate::case::Once::default(),
+            wires: None,
         };
         let caller = Caller::assertion(self.principal, Means::Token, Reach::all());
         let place = Place { naming: Naming::Plain, menus: &menus, owner: None };
