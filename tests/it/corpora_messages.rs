@@ -213,7 +213,9 @@ fn requested(row: &Row) -> Judged {
                 labels: Default::default(),
                 stops: Default::default(),
                 tally: Default::default(),
+                cover: Default::default(),
             },
+            read: Default::default(),
         };
         monitor.relay(Heard::unsolicited(event)).is_ok()
     };

@@ -274,6 +274,7 @@ fn what_a_pin_check_costs() {
             labels: Default::default(),
             stops: Default::default(),
             tally: Default::default(),
+            cover: Default::default(),
         };
         let begun = Instant::now();
         let case = catalog.case(parsed, &caller, place, facts);

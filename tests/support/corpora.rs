@@ -140,6 +140,7 @@ pub fn case(tools: &[Json], message: Bytes) -> Result<Case, Refusal> {
         labels: Default::default(),
         stops: Arc::default(),
         tally: Arc::default(),
+        cover: Default::default(),
     };
     Catalog::new(Arc::new(lock), "__").case(parsed, &Caller::assertion("p", Means::LocalUser, Reach::all()), place, facts)
 }

@@ -1,22 +1,26 @@
 //! All that a control may see: who calls what, where, when, and what came back.
 
 mod caller;
+mod cover;
 mod labels;
 mod stops;
+mod texts;
 pub use caller::{Badge, Caller, Means, Reach, Strength};
+pub use cover::{Cover, Lent};
 pub use labels::Labels;
 pub use stops::{Stopped, Stops};
+pub use texts::{Part, Role, Texts};
 
 use core::net::IpAddr;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use bartizan_meter::Tally;
 
 use crate::reason::Reason;
 use crate::wire::canonical::Digest;
 use crate::wire::envelope::Message;
-use crate::wire::json::{Json, View};
+use crate::wire::json::{Edits, Json, View};
 use crate::wire::method::Method;
 use crate::wire::version::Version;
 
@@ -183,6 +187,8 @@ pub struct Facts {
     pub stops: Arc<Stops>,
     /// What the call takes of what there is only so much of; given back unless the call is made.
     pub tally: Arc<Tally>,
+    /// What texts are covered with.
+    pub cover: Cover,
 }
 
 /// One message of a verified caller about something that exists and was approved.
@@ -293,6 +299,19 @@ impl Case {
         self.arguments.as_ref().map_or_else(|| Digest::of_bytes(b"{}"), Digest::of_json)
     }
 
+    /// Puts other arguments in the place of those that came. Who judged them before judges no more: only what stands
+    /// before everybody who reads them may ask for it.
+    pub(crate) fn replace_arguments(&mut self, arguments: Json) {
+        if let Message::Request { params: Some(params), .. } = &mut self.message
+            && let Some(old) = params.view().get("arguments")
+        {
+            let mut edits = Edits::of(params);
+            edits.replace(old, &arguments);
+            *params = edits.apply();
+        }
+        self.arguments = Some(arguments);
+    }
+
     /// The URI that a request names.
     #[must_use]
     pub fn uri(&self) -> Option<Json> {
@@ -314,6 +333,29 @@ pub struct Reply {
     pub form: ReplyForm,
     /// The member's value.
     pub body: Json,
+    texts: OnceLock<Texts>,
+}
+
+impl Reply {
+    /// A reply as it came.
+    #[must_use]
+    pub const fn new(form: ReplyForm, body: Json) -> Self {
+        Self { form, body, texts: OnceLock::new() }
+    }
+
+    /// Its texts, walked when somebody first asks.
+    pub fn texts(&self) -> &Texts {
+        self.texts.get_or_init(|| match self.form {
+            ReplyForm::Result => Texts::of(&self.body),
+            ReplyForm::Error => Texts::of_error(&self.body),
+        })
+    }
+
+    /// The result; none for an error.
+    #[must_use]
+    pub fn result(&self) -> Option<&Json> {
+        (self.form == ReplyForm::Result).then_some(&self.body)
+    }
 }
 
 /// The two ways in which a request ends.
@@ -340,15 +382,30 @@ pub struct Event {
     pub capabilities: Option<Json>,
     /// When and where.
     pub facts: Facts,
+    /// The texts of the parameters, once somebody has asked for them.
+    pub read: Read,
+}
+
+/// Texts that are walked when somebody first asks.
+#[derive(Debug, Default)]
+pub struct Read(OnceLock<Texts>);
+
+impl Event {
+    /// The texts of the parameters.
+    pub fn texts(&self) -> &Texts {
+        self.read.0.get_or_init(|| self.params.as_ref().map(Texts::of).unwrap_or_default())
+    }
 }
 
 /// What one control said of one case, for the record.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// The control.
     pub control: &'static str,
     /// What it said.
     pub mark: Mark,
+    /// What it noted, without content: kinds, weights, keyed digests of what was removed.
+    pub note: Option<Box<str>>,
 }
 
 /// A verdict without its details.

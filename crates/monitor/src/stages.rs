@@ -9,7 +9,7 @@ pub use judge::{Mode, Monitor};
 
 use std::sync::Arc;
 
-use crate::case::{Case, Event, Reply, ReplyForm, Step};
+use crate::case::{Case, Event, Labels, Reply, ReplyForm, Step};
 use crate::journal::{Outcome, Receipt, Ticket};
 use crate::reason::gateway::MONITOR_JOURNAL;
 use crate::reason::{Reason, Refusal};
@@ -110,8 +110,8 @@ impl Recorded {
     #[must_use]
     pub fn answered(self, outcome: envelope::Outcome) -> Answer {
         let reply = match outcome {
-            envelope::Outcome::Result(body) => Reply { form: ReplyForm::Result, body },
-            envelope::Outcome::Error(body) => Reply { form: ReplyForm::Error, body },
+            envelope::Outcome::Result(body) => Reply::new(ReplyForm::Result, body),
+            envelope::Outcome::Error(body) => Reply::new(ReplyForm::Error, body),
         };
         Answer { case: self.case, ticket: self.ticket, reply }
     }
@@ -168,6 +168,7 @@ impl Heard {
 pub struct Released {
     body: Json,
     kind: ReleasedKind,
+    labels: Labels,
 }
 
 /// What a released body is.
@@ -190,6 +191,12 @@ impl Released {
     #[must_use]
     pub const fn kind(&self) -> ReleasedKind {
         self.kind
+    }
+
+    /// What whoever hears it has seen by it, beside what was known before.
+    #[must_use]
+    pub const fn labels(&self) -> Labels {
+        self.labels
     }
 }
 

@@ -186,6 +186,7 @@ impl Who {
             stops: Arc::default(),
             // Limits are not what is asked about.
             tally: Arc::default(),
+            cover: Default::default(),
         })
     }
 }

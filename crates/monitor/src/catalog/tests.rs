@@ -47,6 +47,7 @@ fn judge(catalog: &Catalog, name: &str, naming: Naming, menus: &[Menu]) -> Resul
         labels: crate::case::Labels::default(),
         stops: Arc::default(),
         tally: Arc::default(),
+        cover: Default::default(),
     };
     catalog.case(call(name), &caller, Place { naming, menus, owner: None }, facts).map_err(|refusal| refusal.reason.code())
 }

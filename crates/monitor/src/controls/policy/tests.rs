@@ -41,6 +41,7 @@ fn facts() -> Facts {
         labels: Labels::default(),
         stops: Arc::default(),
         tally: Arc::default(),
+        cover: Default::default(),
     }
 }
 
