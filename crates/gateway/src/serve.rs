@@ -132,6 +132,7 @@ async fn live(
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
     let facts = facts(house, visit, &ticket);
+    let (facts, ticket) = closing(facts, ticket)?;
     let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let meant = snapshot.catalog.meant(&parsed, place.naming, &menus);
     let case = snapshot.catalog.case(parsed, &talk.caller, place, facts).map_err(|refusal| veil(&snapshot, talk, meant, refusal));
@@ -145,7 +146,7 @@ async fn live(
     let labels = recorded.case().server().map(|server| said(&snapshot, Some(recorded.case()), server));
     let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, guest).await? else { return Ok(None) }; // 8
     let released = snapshot.monitor.release(answer)?; // 9
-    house.releases(&talk.caller, labels.unwrap_or_default());
+    house.releases(&talk.caller, labels.unwrap_or_default().and(released.labels()));
     task::learn(talk, begun, &released);
     Ok(Some(released))
 }
@@ -205,10 +206,11 @@ fn closing<T>(result: Result<T, Refusal>, ticket: Ticket) -> Result<(T, Ticket),
     }
 }
 
-fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Facts {
+fn facts(house: &House, visit: &Visit<'_>, ticket: &Ticket) -> Result<Facts, Refusal> {
+    let cover = house.keeper.holdings().cover()?;
     let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
     let (labels, tally, transport) = (house.labels(&visit.talk.caller), house.counts.tally(), visit.talk.transport);
-    Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally }
+    Ok(Facts { id: ticket.id(), now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, cover })
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.
@@ -256,6 +258,7 @@ impl House {
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
         let drift = Drift::new(journal.clone(), settings.webhook.clone().map(Hook::start), metrics.clone());
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
+        journal.cover_with(keeper.holdings().clone());
         Arc::new(Self {
             settings,
             current,

@@ -120,7 +120,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("snapshot", &["config", "config/files"]),
             row("consult", &[]),
             row("config", &["clock"]),
-            row("journal", &["clock", "config/files"]),
+            // What is written down is looked through for secrets first.
+            row("journal", &["clock", "config/files", "secrets"]),
             // Keys of issuers are fetched through the one dialer.
             row("identity", &["clock", "config", "config/files", "config/watch", "secrets", "upstream"]),
             row("review", &["config", "config/files"]),

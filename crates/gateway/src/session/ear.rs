@@ -272,7 +272,7 @@ fn judged(
     let (session, stops, tally) = (talk.label.clone(), house.stops.now(), Arc::default());
     let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller));
     let peer = call.map_or_else(|| talk.peer(), |call| call.case().facts().peer);
-    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally };
+    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, cover: house.keeper.holdings().cover()? };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),
@@ -280,6 +280,7 @@ fn judged(
         params,
         capabilities: talk.negotiated().and_then(|settled| settled.capabilities),
         facts,
+        read: Default::default(),
     };
     house.identity.still(&talk.caller, clock::now_ms())?;
     let snapshot = house.snapshot();
@@ -294,7 +295,8 @@ fn judged(
     let (event, released) = snapshot.monitor.relay(heard)?;
     // That a list changed says nothing.
     let silent = LISTS.contains(&method) || method == Method::Acknowledged;
-    house.releases(&talk.caller, if silent { Labels::default() } else { said(&snapshot, call.map(Recorded::case), &event.server) });
+    let labels = if silent { Labels::default() } else { said(&snapshot, call.map(Recorded::case), &event.server) };
+    house.releases(&talk.caller, labels.and(released.labels()));
     Ok((!released.body().view().is_null()).then(|| released.body().clone()))
 }
 
