@@ -72,6 +72,8 @@ fn contract() -> impl Strategy<Value = Contract> {
             confirm,
             limits,
             arguments,
+            formats: Vec::new(),
+            project: Vec::new(),
             notes,
         },
     )

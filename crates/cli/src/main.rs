@@ -21,8 +21,8 @@ mod target;
 mod token;
 mod words;
 
-use std::ffi::OsString;
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -13,8 +13,8 @@ mod writer;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bartizan_monitor::journal::{Ledger, Receipt, Ticket};
 use bartizan_monitor::wire::canonical::Digest;

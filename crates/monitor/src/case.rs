@@ -3,17 +3,19 @@
 mod caller;
 mod cover;
 mod labels;
+mod said;
 mod stops;
 mod texts;
 pub use caller::{Badge, Caller, Means, Reach, Strength};
 pub use cover::{Cover, Lent};
 pub use labels::Labels;
+pub use said::{Event, Read, Reply, ReplyForm};
 pub use stops::{Stopped, Stops};
 pub use texts::{Part, Role, Texts};
 
 use core::net::IpAddr;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub use bartizan_meter::Tally;
 
@@ -323,77 +325,6 @@ impl Case {
     #[must_use]
     pub const fn mirror(&self) -> &crate::wire::mirror::Mirror {
         &self.mirror
-    }
-}
-
-/// What came back for a call.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    /// Whether it is the `result` or the `error` member.
-    pub form: ReplyForm,
-    /// The member's value.
-    pub body: Json,
-    texts: OnceLock<Texts>,
-}
-
-impl Reply {
-    /// A reply as it came.
-    #[must_use]
-    pub const fn new(form: ReplyForm, body: Json) -> Self {
-        Self { form, body, texts: OnceLock::new() }
-    }
-
-    /// Its texts, walked when somebody first asks.
-    pub fn texts(&self) -> &Texts {
-        self.texts.get_or_init(|| match self.form {
-            ReplyForm::Result => Texts::of(&self.body),
-            ReplyForm::Error => Texts::of_error(&self.body),
-        })
-    }
-
-    /// The result; none for an error.
-    #[must_use]
-    pub fn result(&self) -> Option<&Json> {
-        (self.form == ReplyForm::Result).then_some(&self.body)
-    }
-}
-
-/// The two ways in which a request ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyForm {
-    /// `result`
-    Result,
-    /// `error`
-    Error,
-}
-
-/// Something that a server says on its own: a notification, or a request to the client.
-#[derive(Debug)]
-pub struct Event {
-    /// Who would hear it.
-    pub caller: Caller,
-    /// Who says it.
-    pub server: Arc<str>,
-    /// What it is.
-    pub method: Method,
-    /// Its parameters.
-    pub params: Option<Json>,
-    /// What the client said it can do.
-    pub capabilities: Option<Json>,
-    /// When and where.
-    pub facts: Facts,
-    /// The texts of the parameters, once somebody has asked for them.
-    pub read: Read,
-}
-
-/// Texts that are walked when somebody first asks.
-#[derive(Debug, Default)]
-pub struct Read(OnceLock<Texts>);
-
-impl Event {
-    /// The texts of the parameters.
-    pub fn texts(&self) -> &Texts {
-        self.read.0.get_or_init(|| self.params.as_ref().map(Texts::of).unwrap_or_default())
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a control is: a pure judgement with four possible verdicts.
 
+mod tools;
+pub use tools::{Listed, Tools};
+
 use std::ops::Range;
 
 use crate::case::{Caller, Case, Event, Item, Labels, Reply};

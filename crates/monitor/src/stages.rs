@@ -7,9 +7,7 @@
 mod judge;
 pub use judge::{Mode, Monitor};
 
-use std::sync::Arc;
-
-use crate::case::{Case, Event, Labels, Reply, ReplyForm, Step};
+use crate::case::{Case, Event, Labels, Reply, ReplyForm};
 use crate::journal::{Outcome, Receipt, Ticket};
 use crate::reason::gateway::MONITOR_JOURNAL;
 use crate::reason::{Reason, Refusal};
@@ -193,15 +191,9 @@ impl Released {
         self.kind
     }
 
-    /// What whoever hears it has seen by it, beside what was known before.
+    /// What whoever hears it has seen by it.
     #[must_use]
     pub const fn labels(&self) -> Labels {
         self.labels
     }
 }
-
-/// The trail of a judgement.
-pub(crate) type Trail = Vec<Step>;
-
-/// What the journal of a gateway can do for a ticket.
-pub type SharedLedger = Arc<dyn crate::journal::Ledger>;

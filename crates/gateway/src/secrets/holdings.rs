@@ -76,8 +76,10 @@ impl Holdings {
             values.remove(0);
         }
         values.push(secret.clone());
-        let lines = |text: &'_ str| -> Vec<String> { text.lines().map(str::trim).filter(|line| line.len() >= LINE).map(str::to_owned).collect() };
-        let of_lines: Vec<String> = values.iter().filter(|value| value.expose().contains('\n')).flat_map(|value| lines(value.expose())).collect();
+        let lines =
+            |text: &'_ str| -> Vec<String> { text.lines().map(str::trim).filter(|line| line.len() >= LINE).map(str::to_owned).collect() };
+        let of_lines: Vec<String> =
+            values.iter().filter(|value| value.expose().contains('\n')).flat_map(|value| lines(value.expose())).collect();
         let all: Vec<&str> = values.iter().map(|value| value.expose()).chain(of_lines.iter().map(String::as_str)).collect();
         self.lent.store(Arc::new(Lent::new(&self.key, &all)));
     }
@@ -136,10 +138,18 @@ mod tests {
     #[test]
     fn what_is_held_is_covered_and_what_is_no_secret_is_not_looked_for() {
         let holdings = Holdings::new(None);
-        for value in ["Kx9-waffle-Trout", "/home/ann/projects", "production", "http://localhost:8080/x", "ab", "first line of a key 1\nsecond line of a key 2"] {
+        for value in [
+            "Kx9-waffle-Trout",
+            "/home/ann/projects",
+            "production",
+            "http://localhost:8080/x",
+            "ab",
+            "first line of a key 1\nsecond line of a key 2",
+        ] {
             holdings.learn(&secret(value));
         }
-        let covered = holdings.covered("a Kx9-waffle-Trout b, first line of a key 1, /home/ann/projects, production, http://localhost:8080/x");
+        let covered =
+            holdings.covered("a Kx9-waffle-Trout b, first line of a key 1, /home/ann/projects, production, http://localhost:8080/x");
         assert!(!covered.contains("waffle") && !covered.contains("of a key 1"), "{covered}");
         assert!(covered.ends_with(", /home/ann/projects, production, http://localhost:8080/x"), "{covered}");
         assert_eq!(format!("{holdings:?}"), "Holdings(2)");
@@ -159,7 +169,9 @@ mod tests {
     fn only_the_detail_of_a_record_is_looked_through() {
         let holdings = Holdings::new(Some([7; 32]));
         holdings.learn(&secret("Kx9-waffle-Trout"));
-        let record = |detail: &str| Json::object([("detail", Json::string(detail)), ("shape", Json::object([("password", Json::string("string:12"))]))]);
+        let record = |detail: &str| {
+            Json::object([("detail", Json::string(detail)), ("shape", Json::object([("password", Json::string("string:12"))]))])
+        };
         assert_eq!(holdings.covered_record(&record("all well")), None);
         let covered = holdings.covered_record(&record("said \"Kx9-waffle-Trout\"")).expect("covered").to_string();
         assert!(!covered.contains("waffle") && covered.contains("string:12"), "{covered}");

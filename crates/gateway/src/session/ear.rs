@@ -269,10 +269,10 @@ fn judged(
     call: Option<&Recorded>,
     (method, params): (Method, Option<Json>),
 ) -> Result<Option<Json>, Refusal> {
-    let (session, stops, tally) = (talk.label.clone(), house.stops.now(), Arc::default());
-    let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller));
+    let (session, stops, tally, now_ms) = (talk.label.clone(), house.stops.now(), Arc::default(), clock::now_ms());
+    let (transport, labels, cover) = (talk.transport, house.labels(&talk.caller), house.keeper.holdings().cover()?);
     let peer = call.map_or_else(|| talk.peer(), |call| call.case().facts().peer);
-    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, cover: house.keeper.holdings().cover()? };
+    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, cover };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),
@@ -288,11 +288,10 @@ fn judged(
         // Nobody has reviewed the server: it may not speak to the person or the model either.
         return Err(Refusal::new(UNAPPROVED, format!("{} says {method} before anything of it is approved", event.server)));
     }
-    let heard = match call {
-        Some(recorded) => recorded.heard(event),
-        None => Heard::unsolicited(event),
+    let (event, released) = match call {
+        Some(recorded) => snapshot.monitor.relay(recorded.heard(event))?,
+        None => snapshot.monitor.relay(Heard::unsolicited(event))?,
     };
-    let (event, released) = snapshot.monitor.relay(heard)?;
     // That a list changed says nothing.
     let silent = LISTS.contains(&method) || method == Method::Acknowledged;
     let labels = if silent { Labels::default() } else { said(&snapshot, call.map(Recorded::case), &event.server) };

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::wire::json::{Json, Kind, View};
 
 /// All texts of a body.
@@ -30,6 +32,10 @@ pub struct Part {
 pub enum Role {
     /// Content that a model reads: a text block, the text of a resource, an error's message.
     Prose,
+    /// The same, of a resource that says it is HTML or SVG.
+    Page,
+    /// A page that a client shows in a frame of its own (`ui:`). It is a program, and not for a model.
+    App,
     /// What is meant as instructions: the messages of a prompt, or of a question to a model.
     Prompt,
     /// Any other value.
@@ -48,7 +54,7 @@ enum Place {
     Top,
     Messages,
     Blocks(Role),
-    Resource,
+    Resource(Role),
     Meta,
     Leaf(Role),
 }
@@ -60,7 +66,7 @@ impl Place {
     fn member(self, key: &str) -> Self {
         match (self, key) {
             (Self::Top, "content") => Self::Blocks(Role::Prose),
-            (Self::Top, "contents") | (Self::Blocks(_), "resource") => Self::Resource,
+            (Self::Top, "contents") | (Self::Blocks(_), "resource") => Self::Resource(Role::Prose),
             (Self::Top, "messages") => Self::Messages,
             (Self::Top, "_meta") => Self::Meta,
             (Self::Top, "nextCursor" | "requestState" | "taskId" | "requestId" | "elicitationId") => Self::Leaf(Role::Opaque),
@@ -68,16 +74,27 @@ impl Place {
             (Self::Top, "task") => Self::Top,
             (Self::Messages, "content") => Self::Blocks(Role::Prompt),
             (Self::Blocks(role), "text") => Self::Leaf(role),
-            (Self::Resource, "text") => Self::Leaf(Role::Prose),
-            (Self::Blocks(_), "data") | (Self::Resource, "blob") => Self::Leaf(Role::Blob),
+            (Self::Resource(role), "text") => Self::Leaf(role),
+            (Self::Blocks(_), "data") | (Self::Resource(_), "blob") => Self::Leaf(Role::Blob),
             _ => Self::VALUE,
+        }
+    }
+
+    /// The same for an object that says more of itself.
+    fn of(self, view: View<'_>) -> Self {
+        let says = |member: &str| view.get(member).and_then(View::as_str).unwrap_or_default().to_ascii_lowercase();
+        match self {
+            Self::Resource(_) if ["text/html", "application/xhtml", "image/svg"].iter().any(|page| says("mimeType").starts_with(page)) => {
+                Self::Resource(if says("uri").starts_with("ui:") { Role::App } else { Role::Page })
+            }
+            _ => self,
         }
     }
 
     const fn role(self) -> Role {
         match self {
             Self::Leaf(role) => role,
-            Self::Top | Self::Messages | Self::Blocks(_) | Self::Resource | Self::Meta => Role::Value,
+            Self::Top | Self::Messages | Self::Blocks(_) | Self::Resource(_) | Self::Meta => Role::Value,
         }
     }
 }
@@ -94,7 +111,11 @@ impl Texts {
     pub fn of_error(body: &Json) -> Self {
         let mut texts = Self::walked(body, Place::VALUE);
         let message = body.view().get("message").map(|message| body.span(message));
-        texts.parts.iter_mut().filter(|part| part.role == Role::Value && Some(&part.span) == message.as_ref()).for_each(|part| part.role = Role::Prose);
+        texts
+            .parts
+            .iter_mut()
+            .filter(|part| part.role == Role::Value && Some(&part.span) == message.as_ref())
+            .for_each(|part| part.role = Role::Prose);
         texts
     }
 
@@ -112,13 +133,16 @@ impl Texts {
 
     fn walk(&mut self, body: &Json, (view, key): (View<'_>, &str), place: Place) {
         match view.kind() {
-            Kind::Object => view.members().for_each(|(key, value)| {
-                if matches!(value.kind(), Kind::Object | Kind::Array) {
-                    self.push(&key, body.span(value), Role::Key);
-                    self.text.push('\n');
-                }
-                self.walk(body, (value, &key), place.member(&key));
-            }),
+            Kind::Object => {
+                let place = place.of(view);
+                view.members().for_each(|(key, value)| {
+                    if matches!(value.kind(), Kind::Object | Kind::Array) {
+                        self.push(&key, body.span(value), Role::Key);
+                        self.text.push('\n');
+                    }
+                    self.walk(body, (value, &key), place.member(&key));
+                });
+            }
             Kind::Array => view.items().for_each(|value| self.walk(body, (value, key), place)),
             Kind::String => self.string(body, (view, key), place.role()),
             Kind::Number | Kind::Bool | Kind::Null => {
@@ -130,7 +154,7 @@ impl Texts {
 
     fn string(&mut self, body: &Json, (view, key): (View<'_>, &str), role: Role) {
         let (text, span) = (view.as_str().unwrap_or_default(), body.span(view));
-        let alone = key.is_empty() || matches!(role, Role::Prose | Role::Prompt);
+        let alone = key.is_empty() || matches!(role, Role::Prose | Role::Page | Role::App | Role::Prompt);
         if !alone {
             self.text.push('"');
             self.push(key, span.clone(), Role::Key);
@@ -166,6 +190,36 @@ impl Texts {
         self.text.get(part.at.clone()).unwrap_or_default()
     }
 
+    /// Whether a part is a JSON document, which programs read.
+    #[must_use]
+    pub fn is_document(&self, part: &Part) -> bool {
+        let text = self.text(part);
+        let begins = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with(['{', '[']);
+        begins && Json::parse(Bytes::copy_from_slice(text.as_bytes())).is_ok()
+    }
+
+    /// The parts that become others when stretches of [`Texts::all`] are replaced, and what they become. The stretches
+    /// are in order, and none lies within another.
+    #[must_use]
+    pub fn replaced(&self, changes: &[(Range<usize>, String)]) -> Vec<(&Part, String)> {
+        let mut out: Vec<(&Part, String, usize)> = Vec::new();
+        for (place, with) in changes {
+            for part in self.touched(place) {
+                let (from, to) = (place.start.max(part.at.start), place.end.min(part.at.end));
+                if out.last().is_none_or(|(last, ..)| *last != part) {
+                    out.push((part, String::new(), part.at.start));
+                }
+                if let Some((_, text, done)) = out.last_mut() {
+                    text.push_str(self.text.get(*done..from).unwrap_or_default());
+                    text.push_str(with);
+                    *done = to;
+                }
+            }
+        }
+        let rest = |part: &Part, done: usize| self.text.get(done..part.at.end).unwrap_or_default();
+        out.into_iter().map(|(part, text, done)| (part, text + rest(part, done))).collect()
+    }
+
     /// The parts that a stretch of [`Texts::all`] has something of.
     pub fn touched(&self, place: &Range<usize>) -> impl Iterator<Item = &Part> {
         let first = self.parts.partition_point(|part| part.at.end <= place.start);
@@ -177,7 +231,6 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     fn texts(body: &str, of: fn(&Json) -> Texts) -> Vec<(String, Role)> {
         let body = Json::parse(Bytes::copy_from_slice(body.as_bytes())).expect("json");
@@ -190,11 +243,25 @@ mod tests {
     fn what_a_model_reads_is_told_from_what_programs_read() {
         let body = r#"{"content":[{"type":"text","text":"a\u0041"},{"type":"image","data":"AAAA"},{"type":"resource","resource":{"uri":"u","text":"b"}}],"structuredContent":{"text":"c"},"nextCursor":"d","_meta":{"progressToken":"e"}}"#;
         let all = texts(body, Texts::of);
-        for (text, role) in [("aA", Role::Prose), ("AAAA", Role::Blob), ("b", Role::Prose), ("u", Role::Value), ("c", Role::Value), ("d", Role::Opaque), ("e", Role::Opaque)] {
+        for (text, role) in [
+            ("aA", Role::Prose),
+            ("AAAA", Role::Blob),
+            ("b", Role::Prose),
+            ("u", Role::Value),
+            ("c", Role::Value),
+            ("d", Role::Opaque),
+            ("e", Role::Opaque),
+        ] {
             assert!(all.contains(&(text.to_owned(), role)), "{text}: {all:?}");
         }
-        assert_eq!(texts(r#"{"messages":[{"role":"user","content":{"type":"text","text":"p"}}]}"#, Texts::of)[1..], [("text".to_owned(), Role::Value), ("p".to_owned(), Role::Prompt)]);
-        assert_eq!(texts(r#"{"code":1,"message":"m","data":{"message":"n"}}"#, Texts::of_error), [("m".to_owned(), Role::Prose), ("n".to_owned(), Role::Value)]);
+        assert_eq!(
+            texts(r#"{"messages":[{"role":"user","content":{"type":"text","text":"p"}}]}"#, Texts::of)[1..],
+            [("text".to_owned(), Role::Value), ("p".to_owned(), Role::Prompt)]
+        );
+        assert_eq!(
+            texts(r#"{"code":1,"message":"m","data":{"message":"n"}}"#, Texts::of_error),
+            [("m".to_owned(), Role::Prose), ("n".to_owned(), Role::Value)]
+        );
     }
 
     #[test]

@@ -12,7 +12,10 @@ use crate::reason::{Reason, Refusal};
 use crate::wire::canonical::Digest;
 use crate::wire::json::{Edits, Json};
 
-use super::{Admitted, Answer, Heard, Held, Released, ReleasedKind, Ruling, Trail};
+use super::{Admitted, Answer, Heard, Held, Released, ReleasedKind, Ruling};
+
+/// The trail of a judgement.
+type Trail = Vec<Step>;
 
 /// Whether a control's objections count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
