@@ -4,6 +4,7 @@ mod bad_input;
 mod cases;
 mod chatter;
 mod compile_fail;
+mod content;
 mod corpora_drift;
 mod corpora_json;
 mod corpora_messages;

@@ -239,6 +239,7 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     // What counting and policies cost.
     "crates/meter/tests/speed.rs",
     "crates/monitor/src/controls/policy/tests.rs",
+    "crates/monitor/src/stages/judge/tests.rs",
     // The one lenient JSON parser, for text that was read strictly before.
     "crates/monitor/src/wire/json.rs",
     // Processes.

@@ -273,7 +273,7 @@ mod tests {
             let raw = body.view().text().get(part.span.clone()).expect("a span");
             assert_eq!(raw.trim_matches('"'), texts.text(part));
         }
-        let touched: Vec<_> = texts.touched(&(2..9)).map(|part| texts.text(part)).collect();
+        let touched: Vec<_> = texts.touched(&(2..12)).map(|part| texts.text(part)).collect();
         assert_eq!(touched, ["k1", "k1", "x"]);
     }
 }

@@ -97,7 +97,7 @@ fn secrets(action: Action, case: &Case, texts: &Texts, (mut found, uri): (Vec<Se
     let key = case.facts().cover.key();
     let grave = |secret: &&Secret| action == Action::Refuse || (secret.is_known() && secret.place.len() >= LONG);
     let in_key = |secret: &&Secret| action == Action::Mask && texts.touched(&secret.place).any(|part| part.role == Role::Key);
-    let tag = |secret: &Secret| secret.placeholder(key).trim_matches(['[', ']']).to_owned();
+    let tag = |secret: &Secret| secret.placeholder(key);
     if let Some(secret) = found.iter().chain(uri).find(grave).or_else(|| found.iter().find(in_key)) {
         return Verdict::Deny(Refusal::new(SECRET, tag(secret)));
     }

@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bartizan_detect::secrets::Secret;
 
-use crate::case::{Case, Cover, Event, Labels, Reply, Role, Texts};
+use crate::case::{Case, Cover, Event, Labels, Part, Reply, Role, Texts};
 use crate::control::{Control, Edit, Judged, Listed, Mask, Tools, Verdict};
 use crate::reason::{Class, Refusal, reasons};
 use crate::wire::json::Json;
@@ -97,12 +97,12 @@ impl Masking {
         if found.is_empty() {
             return Verdict::Pass;
         }
-        if self.0.dangerous.off.has(server, name) {
-            found.retain(Secret::is_known);
-        }
-        found.retain(|secret| secret.is_known() || texts.touched(&secret.place).any(|part| part.role != Role::Opaque));
-        let tag = |secret: &Secret| secret.placeholder(cover.key()).trim_matches(['[', ']']).to_owned();
-        let note = || found.iter().map(tag).collect::<Vec<_>>().join(" ");
+        let off = self.0.dangerous.off.has(server, name);
+        let matters = |secret: &Secret| !off && texts.touched(&secret.place).any(|part| part.role != Role::Opaque);
+        found.retain(|secret| secret.is_known() || matters(secret));
+        let changes: Vec<(Range<usize>, String)> =
+            found.iter().map(|secret| (secret.place.clone(), secret.placeholder(cover.key()))).collect();
+        let note = || changes.iter().map(|(_, placeholder)| placeholder.as_str()).collect::<Vec<_>>().join(" ");
         let touches = |role: Role| found.iter().any(|secret| texts.touched(&secret.place).any(|part| part.role == role));
         let refused = match self.0.tools.get(server, name).copied().unwrap_or(self.0.results) {
             _ if found.is_empty() => return Verdict::Pass,
@@ -114,11 +114,11 @@ impl Masking {
         if let Some(reason) = refused {
             return Verdict::Deny(Refusal::new(reason, note()));
         }
-        let changes: Vec<(Range<usize>, String)> =
-            found.iter().map(|secret| (secret.place.clone(), secret.placeholder(cover.key()))).collect();
-        let mask = |(part, text): (&crate::case::Part, String)| {
+        let mask = |(part, text): (&Part, String)| {
+            let first = || changes.iter().find(|(place, _)| place.start < part.at.end && part.at.start < place.end);
             let text = match part.role {
-                Role::Blob => STANDARD.encode(changes.iter().find(|(place, _)| place.start < part.at.end && part.at.start < place.end).map_or("", |(_, with)| with)),
+                Role::Blob => STANDARD.encode(first().map_or("", |(_, with)| with)),
+                _ if off => text,
                 // What is left may show something new at an edge, in adversarial text.
                 _ => cover.secrets().mask(&text, cover.key()).into_owned(),
             };

@@ -254,3 +254,6 @@ fn edited(body: &Json, masks: Vec<Mask>) -> Json {
     }
     edits.apply()
 }
+
+#[cfg(test)]
+mod tests;
