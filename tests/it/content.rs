@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bartizan_tests::gateway::Stage;
 use bartizan_tests::json::text;
-use bartizan_tests::script::{Act, Script};
+use bartizan_tests::script::{Act, Script, text as text_of};
 use serde_json::{Value, json};
 
 /// What the gateway holds, and gives to the server.
@@ -49,7 +49,7 @@ fn planted() -> String {
 }
 
 fn line(message: &Value) -> Act {
-    Act::Line(message.to_string())
+    Act::Line(message.to_string().replace("\"$TOKEN\"", "$TOKEN"))
 }
 
 #[test]
@@ -75,7 +75,10 @@ fn secrets_planted_everywhere_come_out_nowhere() {
         .on("tools/call fails", vec![Act::Error(json!({"code": 7, "message": planted, "data": {"seen": [planted]}}))])
         .on("tools/call escaped", vec![Act::Line(escaped)])
         .on("tools/call keyed", vec![Act::Answer(json!({"content": [], "structuredContent": {planted.clone(): 1}}))])
-        .on("tools/call strange", vec![Act::Line(format!("{{\"jsonrpc\":\"2.0\",\"id\":$ID,\"reslt\":\"{LOOKS}\"}}"))]);
+        .on(
+            "tools/call strange",
+            vec![Act::Line(format!("{{\"jsonrpc\":\"2.0\",\"id\":$ID,\"reslt\":\"{LOOKS}\"}}")), Act::Answer(text_of("done"))],
+        );
     let stage = Stage::new("[controls.provenance]\nresults = \"on\"\n[servers.files.env]\nKEY = \"${file:key}\"");
     std::fs::write(stage.path("key"), HELD).expect("writable");
     stage.server("files", &script);
@@ -84,7 +87,7 @@ fn secrets_planted_everywhere_come_out_nowhere() {
         command.env("BARTIZAN_LOG", "trace");
     });
     client.initialize_as("2025-11-25", &json!({"elicitation": {}}));
-    let first = client.call("all", &json!({}));
+    let first = client.request("tools/call", &json!({"name": "all", "arguments": {}, "_meta": {"progressToken": "p"}}));
     assert!(first.to_string().contains("[secret:known:"), "{first}");
     for tool in ["fails", "escaped", "keyed", "strange"] {
         client.call(tool, &json!({}));
@@ -96,6 +99,7 @@ fn secrets_planted_everywhere_come_out_nowhere() {
     stage.verify();
     let answers: String = client.transcript().lines().filter(|line| line.contains("<--")).collect();
     assert!(answers.contains("elicitation/create") && answers.contains("notifications/message"), "{answers}");
+    assert!(answers.contains("notifications/progress"), "{answers}");
     seen.push_str(&answers);
     seen.push_str(&client.said.text());
     for entry in stage.journal().0 {
