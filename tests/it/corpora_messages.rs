@@ -216,7 +216,9 @@ fn requested(row: &Row) -> Judged {
                 agreed: Default::default(),
                 once: bartizan_monitor::case::Once::default(),
                 wires: None,
+                cover: Default::default(),
             },
+            read: Default::default(),
         };
         monitor.relay(Heard::unsolicited(event)).is_ok()
     };

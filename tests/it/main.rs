@@ -5,6 +5,7 @@ mod cases;
 mod chatter;
 mod compile_fail;
 mod confirm;
+mod content;
 mod corpora_drift;
 mod corpora_json;
 mod corpora_messages;

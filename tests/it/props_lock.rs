@@ -74,6 +74,8 @@ fn contract() -> impl Strategy<Value = Contract> {
             once: returns.map(|returns| if returns == Returns::Private { Repeats::Key } else { Repeats::Window }),
             limits,
             arguments,
+            formats: Vec::new(),
+            project: Vec::new(),
             notes,
         },
     )

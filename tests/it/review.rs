@@ -277,6 +277,7 @@ fn what_a_pin_check_costs() {
             agreed: Default::default(),
             once: bartizan_monitor::case::Once::default(),
             wires: None,
+            cover: Default::default(),
         };
         let begun = Instant::now();
         let case = catalog.case(parsed, &caller, place, facts);

@@ -143,6 +143,7 @@ pub fn case(tools: &[Json], message: Bytes) -> Result<Case, Refusal> {
         agreed: Arc::default(),
         once: bartizan_monitor::case::Once::default(),
         wires: None,
+        cover: Default::default(),
     };
     Catalog::new(Arc::new(lock), "__").case(parsed, &Caller::assertion("p", Means::LocalUser, Reach::all()), place, facts)
 }

@@ -27,8 +27,27 @@ pub fn difference(expected: &Value, found: &Value) -> Option<String> {
             .enumerate()
             .find_map(|(index, (value, item))| difference(value, item).map(|what| format!("/{index}{what}"))),
         _ if expected == found => None,
+        (Value::String(wanted), Value::String(text)) if fits(wanted, text) => None,
         _ => Some(format!(": expected {expected}, found {found}")),
     }
+}
+
+/// Whether a text is as expected, where `$TAG` stands for the tag of a placeholder and `$WORD` for a random word, the
+/// same wherever it stands: those differ from one state directory, or one answer, to the next.
+fn fits(wanted: &str, text: &str) -> bool {
+    let (mut rest, mut word) = (text, None::<&str>);
+    let mut parts = wanted.split_inclusive("$TAG").flat_map(|part| part.split_inclusive("$WORD"));
+    parts.all(|part| {
+        let (plain, length) = match (part.strip_suffix("$TAG"), part.strip_suffix("$WORD")) {
+            (Some(plain), _) => (plain, 8),
+            (None, Some(plain)) => (plain, 24),
+            (None, None) => (part, 0),
+        };
+        let Some((random, after)) = rest.strip_prefix(plain).and_then(|after| after.split_at_checked(length)) else { return false };
+        rest = after;
+        let same = length != 24 || *word.get_or_insert(random) == random;
+        same && random.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    }) && rest.is_empty()
 }
 
 /// The reason that a refusal gives, whether it is an error or the result of a tool.

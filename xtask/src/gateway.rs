@@ -25,6 +25,9 @@ messages_per_minute = 60000000
 read_per_minute = 60000000
 write_per_minute = 60000000
 client_per_minute = 60000000
+
+[controls.provenance]
+results = \"off\"
 ";
 
 pub(crate) struct Gateway {

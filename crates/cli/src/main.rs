@@ -24,12 +24,14 @@ mod target;
 mod token;
 mod words;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bartizan_gateway::config::PlacesArgs;
+use bartizan_gateway::secrets::covered;
 use clap::Parser as _;
 use exit::Exit;
 
@@ -161,7 +163,24 @@ fn write_diagnostics(command: &Command) {
         .with_default_directive(tracing_subscriber::filter::LevelFilter::OFF.into());
     let filter = filter.try_from_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let colour = io::stderr().is_terminal() && paint::colour_is_welcome();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour).with_target(false).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Covered(io::stderr())).with_ansi(colour).with_target(false).init();
+}
+
+/// Writes a line without the secrets in it. A line comes in one piece.
+struct Covered<W>(W);
+
+impl<W: io::Write> io::Write for Covered<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(line).map(covered) {
+            Ok(Cow::Owned(covered)) => self.0.write_all(covered.as_bytes())?,
+            Ok(Cow::Borrowed(_)) | Err(_) => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Where the gateway's tasks run.

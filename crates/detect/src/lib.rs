@@ -28,7 +28,7 @@ mod words;
 pub use definition::{Facts, Names, Role, Text, scan};
 pub use finding::{Class, Finding, Weight, inert, inert_place};
 pub use hidden::Setting;
-pub use neutral::neutralise;
+pub use neutral::{neutralise, visible};
 pub use result::{Findings, Options, Spotted, scan_result};
 pub use split::scan_together;
 

@@ -25,6 +25,12 @@ pub fn neutralise(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The text without what a person does not see: the first half of [`neutralise`].
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    rewritten(text, unseen)
+}
+
 /// How many bytes are dealt with, and what stands for them, if not they themselves.
 type Change = (usize, Option<Cow<'static, str>>);
 

@@ -52,6 +52,18 @@ pub struct Personal {
     pub place: Range<usize>,
 }
 
+impl Personal {
+    /// What is put in its place: equal for equal values under one key.
+    #[must_use]
+    pub fn placeholder(&self, text: &str, key: &Key) -> String {
+        let value = text.get(self.place.clone()).unwrap_or_default();
+        // Letters only, so that the tag is not taken for a number.
+        let letter = |digit: char| char::from(b'a' + u8::try_from(digit.to_digit(16).unwrap_or(0)).unwrap_or(0));
+        let tag: String = format!("{:08x}", key.tag(value.as_bytes())).chars().map(letter).collect();
+        format!("[pii:{}:{tag}]", self.data.name())
+    }
+}
+
 /// All personal data of these kinds, in order, none within another. Linear in the text.
 #[must_use]
 pub fn find(text: &str, wanted: &[Data]) -> Vec<Personal> {
@@ -87,13 +99,7 @@ pub fn mask<'a>(text: &'a str, wanted: &[Data], key: &Key) -> Cow<'a, str> {
     let mut at = 0;
     for personal in found {
         out.push_str(text.get(at..personal.place.start).unwrap_or_default());
-        let value = text.get(personal.place.clone()).unwrap_or_default();
-        // Letters only, so that the tag is not taken for a number.
-        let tag: String = format!("{:08x}", key.tag(value.as_bytes()))
-            .chars()
-            .map(|digit| char::from(b'a' + u8::try_from(digit.to_digit(16).unwrap_or(0)).unwrap_or(0)))
-            .collect();
-        out.push_str(&format!("[pii:{}:{tag}]", personal.data.name()));
+        out.push_str(&personal.placeholder(text, key));
         at = personal.place.end;
     }
     out.push_str(text.get(at..).unwrap_or_default());

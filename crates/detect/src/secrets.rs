@@ -16,6 +16,7 @@ mod shape;
 mod views;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -35,7 +36,7 @@ const LAYERS: usize = 3;
 const KEY_LENGTH: usize = 16 * 1024;
 
 /// A secret in a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     /// What it is: a stable name, such as `github-token`.
     pub kind: &'static str,
@@ -47,8 +48,28 @@ pub struct Secret {
     value: Vec<u8>,
 }
 
+impl Secret {
+    /// What is put in its place: equal for equal values under one key.
+    #[must_use]
+    pub fn placeholder(&self, key: &Key) -> String {
+        mask::placeholder(self, key)
+    }
+
+    /// Whether it is one of the values that were given as known, and not merely looks like a secret.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.kind == known::KIND
+    }
+}
+
+// Values are nobody's to print.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {:?}", self.kind, self.place)
+    }
+}
+
 /// What is tried where four bytes match.
-#[derive(Debug)]
 enum Look {
     Shape(&'static Kind, Shape),
     Word(&'static str, Word),
@@ -59,10 +80,16 @@ enum Look {
 }
 
 /// Finds secrets. Building one takes a millisecond: keep it.
-#[derive(Debug)]
 pub struct Secrets {
     grams: Grams,
     looks: Vec<Look>,
+}
+
+// Known values are nobody's to print.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({} looks)", self.looks.len())
+    }
 }
 
 static PLAIN: LazyLock<Secrets> = LazyLock::new(|| Secrets::new(&[]));

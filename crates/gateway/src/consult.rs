@@ -282,7 +282,8 @@ impl Asker<'_> {
         // Reading lists takes time, too.
         let ((), ticket) = or_refuse(self.still(), ticket)?;
         let snapshot = house.snapshot();
-        let renewed = snapshot.catalog.renew(case, &menus, facts(house, self.visit, (&snapshot, ticket.id())));
+        let (facts, ticket) = or_refuse(facts(house, self.visit, (&snapshot, ticket.id())), ticket)?;
+        let renewed = snapshot.catalog.renew(case, &menus, facts);
         let (case, ticket) = or_refuse(renewed, ticket)?;
         let asker = Self { house, visit: self.visit, snapshot: snapshot.clone() };
         match snapshot.monitor.admit(case, ticket)? {

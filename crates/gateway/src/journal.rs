@@ -14,8 +14,8 @@ mod writer;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bartizan_monitor::journal::{Ledger, Receipt, Ticket};
 use bartizan_monitor::wire::canonical::Digest;
@@ -23,6 +23,7 @@ use bartizan_monitor::wire::json::Json;
 
 use crate::clock::{self, Stopwatch};
 use crate::config::files;
+use crate::secrets::Holdings;
 use sync::Syncer;
 use writer::Writer;
 
@@ -56,6 +57,8 @@ pub struct Journal {
     writer: Arc<Writer>,
     syncer: Syncer,
     calls: AtomicU64,
+    /// What the words of others are looked through for.
+    holdings: OnceLock<Arc<Holdings>>,
 }
 
 impl Journal {
@@ -81,7 +84,16 @@ impl Journal {
         let syncer = Syncer::start(file, writer.clone())?;
         // 20 bits of calls per millisecond of the start: two processes do not give the same number.
         let calls = AtomicU64::new(clock::now_ms() << 20);
-        Ok(Arc::new(Self { writer, syncer, calls }))
+        Ok(Arc::new(Self { writer, syncer, calls, holdings: OnceLock::new() }))
+    }
+
+    /// From now on what servers and clients said is written down without the secrets in it.
+    pub(crate) fn cover_with(&self, holdings: Arc<Holdings>) {
+        let _ = self.holdings.set(holdings);
+    }
+
+    fn covered(&self, members: &Json) -> Option<Json> {
+        self.holdings.get()?.covered_record(members)
     }
 
     /// Opens the record of a call. Whatever happens to it, the record is closed.
@@ -101,6 +113,8 @@ impl Journal {
 
     /// Writes something down that is not a call: start and end, drift, a server that died.
     pub fn note(&self, members: &Json) {
+        let covered = self.covered(members);
+        let members = covered.as_ref().unwrap_or(members);
         if let Err(error) = self.writer.append(clock::now_ms(), None, members) {
             tracing::error!(%error, "a note is not in the journal");
         }
@@ -148,6 +162,8 @@ struct Entry {
 
 impl Ledger for Entry {
     fn close(&self, members: &Json) {
+        let covered = self.journal.covered(members);
+        let members = covered.as_ref().unwrap_or(members);
         let closed = self.journal.writer.append(clock::now_ms(), Some(self.since.elapsed_us()), members);
         if let Err(error) = closed {
             tracing::error!(%error, record = %members, "a call's closing record is not in the journal; no call leaves any more");

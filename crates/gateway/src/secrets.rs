@@ -7,12 +7,14 @@
 
 mod answer;
 mod aws;
+mod holdings;
 mod inventory;
 mod keyring;
 mod login;
 mod subject;
 mod vault;
 
+pub use holdings::{Holdings, covered};
 pub use inventory::{Inventory, Row};
 pub use login::{Logins, Speaker};
 pub use subject::{Source, Subject};
@@ -86,6 +88,7 @@ pub struct Keeper {
     // No more than the configuration has references.
     cells: Mutex<HashMap<Reference, Arc<tokio::sync::Mutex<Option<Kept>>>>>,
     inventory: Option<Inventory>,
+    holdings: Arc<Holdings>,
 }
 
 /// What was found, or not, a moment ago.
@@ -118,9 +121,16 @@ impl Keeper {
     /// One that writes down in `inventory`, where there is one, which version of a secret is used since when.
     #[must_use]
     pub fn new(stores: &Stores, inventory: Option<Inventory>) -> Arc<Self> {
-        let vault = stores.vault.clone().map(vault::Client::new);
-        let aws = stores.aws.clone().map(aws::Client::new);
-        Arc::new(Self { cache: stores.cache, vault, aws, cells: Mutex::default(), inventory })
+        let holdings = Holdings::new(inventory.as_ref().and_then(Inventory::placeholders));
+        let vault = stores.vault.clone().map(|vault| vault::Client::new(vault, holdings.clone()));
+        let aws = stores.aws.clone().map(|aws| aws::Client::new(aws, holdings.clone()));
+        Arc::new(Self { cache: stores.cache, vault, aws, cells: Mutex::default(), inventory, holdings })
+    }
+
+    /// Every value that was used so far.
+    #[must_use]
+    pub const fn holdings(&self) -> &Arc<Holdings> {
+        &self.holdings
     }
 
     /// The value of what was written. What the server then says must not repeat it: `blinds` learn the secrets.
@@ -172,10 +182,13 @@ impl Keeper {
             // One value in memory, however often it is read.
             found.value = before.value.clone();
         }
-        if let (Ok(found), Some(inventory)) = (&fetched, &self.inventory)
+        if let Ok(found) = &fetched
             && before.is_none_or(|before| !Arc::ptr_eq(&before.value, &found.value) || before.version != found.version)
         {
-            Box::pin(inventory.note(reference, found)).await;
+            self.holdings.learn(&found.value);
+            if let Some(inventory) = &self.inventory {
+                Box::pin(inventory.note(reference, found)).await;
+            }
         }
         *kept = Some(Kept { at: Stopwatch::start(), mark, doubted: false, found: fetched.clone() });
         fetched
@@ -233,15 +246,19 @@ fn near(reference: &Reference, mark: Option<Mark>) -> Result<Found, Refusal> {
 }
 
 /// What opens a store: from this machine, and read anew every time.
-fn near_value(template: &Template) -> Result<Secret, Refusal> {
+fn near_value(template: &Template, holdings: &Holdings) -> Result<Arc<Secret>, Refusal> {
     let mut value = Zeroizing::new(String::new());
     for part in template.parts() {
         match part {
             Part::Text(text) => value.push_str(text),
-            Part::Reference(reference) => value.push_str(near(reference, None)?.value.expose()),
+            Part::Reference(reference) => {
+                let found = near(reference, None)?;
+                holdings.learn(&found.value);
+                value.push_str(found.value.expose());
+            }
         }
     }
-    Ok(Secret::new(std::mem::take(&mut *value)))
+    Ok(Arc::new(Secret::new(std::mem::take(&mut *value))))
 }
 
 /// The secrets that a server was given, so that its own words do not carry them into the log and the journal.

@@ -138,6 +138,7 @@ async fn live(
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
     let facts = facts(house, visit, (&snapshot, ticket.id()));
+    let (facts, ticket) = closing(facts, ticket)?;
     let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let meant = snapshot.catalog.meant(&parsed, place.naming, &menus);
     let case = snapshot.catalog.case(parsed, &talk.caller, place, facts);
@@ -156,7 +157,7 @@ async fn live(
     let labels = recorded.case().server().map(|server| said(&snapshot, Some(recorded.case()), server));
     let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, guest).await? else { return Ok(None) }; // 8
     let released = snapshot.monitor.release(answer)?; // 9
-    house.releases(&talk.caller, labels.unwrap_or_default());
+    house.releases(&talk.caller, labels.unwrap_or_default().and(released.labels()));
     task::learn(talk, begun, &released);
     Ok(Some(released))
 }
@@ -238,6 +239,7 @@ impl House {
         let drift = Drift::new(journal.clone(), hook, metrics.clone());
         let (once, read) = (Record::open(&settings.places.state, settings.once), Read::open(&settings.places.state, settings.labels_kept));
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
+        journal.cover_with(keeper.holdings().clone());
         let consult = Consult::new(settings.confirm_timeout);
         Arc::new(Self {
             settings,

@@ -3,15 +3,21 @@
 mod agreed;
 mod caller;
 mod canary;
+mod cover;
 mod labels;
 mod once;
+mod said;
 mod stops;
+mod texts;
 pub use agreed::{Agreed, Agreement, Assurance, Scope};
 pub use caller::{Badge, Caller, Means, Reach, Strength};
 pub use canary::{Touch, Wires};
+pub use cover::{Cover, Lent};
 pub use labels::Labels;
 pub use once::{Answered, BadKey, Before, Claim, Deed, Deeds, KEY, Moment, Once};
+pub use said::{Event, Read, Reply, ReplyForm};
 pub use stops::{Stopped, Stops};
+pub use texts::{Part, Role, Texts};
 
 use core::net::IpAddr;
 use std::fmt;
@@ -22,7 +28,7 @@ pub use bartizan_meter::Tally;
 use crate::reason::Reason;
 use crate::wire::canonical::Digest;
 use crate::wire::envelope::Message;
-use crate::wire::json::{Json, View};
+use crate::wire::json::{Edits, Json, View};
 use crate::wire::method::Method;
 use crate::wire::version::Version;
 
@@ -195,6 +201,8 @@ pub struct Facts {
     pub once: Once,
     /// Who knows values that nobody has a reason to send, where there are some.
     pub wires: Option<Arc<dyn Wires>>,
+    /// What texts are covered with.
+    pub cover: Cover,
 }
 
 /// One message of a verified caller about something that exists and was approved.
@@ -342,6 +350,19 @@ impl Case {
         self.facts.once.claim()?.replay().map(|(first, _)| first)
     }
 
+    /// Puts other arguments in the place of those that came. Who judged them before judges no more: only what stands
+    /// before everybody who reads them may ask for it.
+    pub(crate) fn replace_arguments(&mut self, arguments: Json) {
+        if let Message::Request { params: Some(params), .. } = &mut self.message
+            && let Some(old) = params.view().get("arguments")
+        {
+            let mut edits = Edits::of(params);
+            edits.replace(old, &arguments);
+            *params = edits.apply();
+        }
+        self.arguments = Some(arguments);
+    }
+
     /// The URI that a request names.
     #[must_use]
     pub fn uri(&self) -> Option<Json> {
@@ -368,48 +389,15 @@ pub fn digest_of(arguments: Option<&Json>) -> Digest {
     arguments.map_or_else(|| Digest::of_bytes(b"{}"), Digest::of_json)
 }
 
-/// What came back for a call.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    /// Whether it is the `result` or the `error` member.
-    pub form: ReplyForm,
-    /// The member's value.
-    pub body: Json,
-}
-
-/// The two ways in which a request ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyForm {
-    /// `result`
-    Result,
-    /// `error`
-    Error,
-}
-
-/// Something that a server says on its own: a notification, or a request to the client.
-#[derive(Debug)]
-pub struct Event {
-    /// Who would hear it.
-    pub caller: Caller,
-    /// Who says it.
-    pub server: Arc<str>,
-    /// What it is.
-    pub method: Method,
-    /// Its parameters.
-    pub params: Option<Json>,
-    /// What the client said it can do.
-    pub capabilities: Option<Json>,
-    /// When and where.
-    pub facts: Facts,
-}
-
 /// What one control said of one case, for the record.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// The control.
     pub control: &'static str,
     /// What it said.
     pub mark: Mark,
+    /// What it noted, without content: kinds, weights, keyed digests of what was removed.
+    pub note: Option<Box<str>>,
 }
 
 /// A verdict without its details.

@@ -1,18 +1,24 @@
 //! What a control is: a pure judgement with four possible verdicts.
 
+mod tools;
+pub use tools::{Listed, Tools};
+
 use std::ops::Range;
 
-use crate::case::{Assurance, Caller, Case, Event, Item, Reply, Scope};
+use crate::case::{Assurance, Caller, Case, Event, Item, Labels, Reply, Scope};
 use crate::reason::{Reason, Refusal};
-use crate::wire::json::Json;
+use crate::wire::json::{Json, Kind};
 
 /// What a control says. There is no *allow*: a control cannot overrule another.
 #[derive(Debug)]
 pub enum Verdict {
     /// No objection.
     Pass,
-    /// No objection once these parts are replaced. The monitor edits, never the control.
+    /// No objection once these parts are replaced. The monitor edits, never the control; the controls after it judge
+    /// what it made of them.
     Mask(Vec<Mask>),
+    /// The same, with what the record says of it and what whoever hears it has seen by it.
+    Edit(Edit),
     /// A person must agree.
     Hold(Hold),
     /// No.
@@ -38,13 +44,43 @@ impl Hold {
     }
 }
 
-/// A part of a body, a whole JSON value, and what it is replaced by.
+/// An edit that is more than a replacement.
+#[derive(Debug, Default)]
+pub struct Edit {
+    /// What is replaced; nothing, where something is only noted.
+    pub masks: Vec<Mask>,
+    /// For the record, without content.
+    pub note: String,
+    /// What whoever hears it has seen.
+    pub labels: Labels,
+}
+
+/// A change of a body: a whole JSON value, or a member of an object, and what it is from now on.
 #[derive(Debug, Clone)]
 pub struct Mask {
     /// Where the value stands in the body's text.
     pub at: Range<usize>,
-    /// What comes in its place.
+    /// The member of the object there; none for the value itself.
+    pub member: Option<&'static str>,
+    /// What it is from now on.
     pub with: Json,
+}
+
+impl Mask {
+    /// Puts a value where another stands.
+    #[must_use]
+    pub const fn replace(at: Range<usize>, with: Json) -> Self {
+        Self { at, member: None, with }
+    }
+
+    /// Says something of a body under a name of ours in its `_meta`, whatever the server said under that name.
+    #[must_use]
+    pub fn label(body: &Json, name: &'static str, with: Json) -> Self {
+        match body.view().get("_meta").filter(|meta| meta.kind() == Kind::Object) {
+            Some(meta) => Self { at: body.span(meta), member: Some(name), with },
+            None => Self { at: body.span(body.view()), member: Some("_meta"), with: Json::object([(name, with)]) },
+        }
+    }
 }
 
 /// A control that could not decide. It is a denial.

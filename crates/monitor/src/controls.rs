@@ -25,6 +25,7 @@ controls! {
     shape,
     drift,
     shadow,
+    argument,
     schema,
     policy,
     once,
@@ -33,5 +34,10 @@ controls! {
     quota,
     request,
     size,
+    projection,
     unicode,
+    secrets,
+    personal,
+    injection,
+    provenance,
 }

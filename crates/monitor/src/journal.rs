@@ -99,6 +99,7 @@ impl Ticket {
             Outcome::Sent => vec![("outcome", Json::string("sent"))],
         };
         members.extend(trail_member(trail));
+        members.extend(notes_member(trail));
         self.write(members);
     }
 
@@ -135,6 +136,7 @@ impl Ticket {
     pub(crate) fn withhold(mut self, refusal: &Refusal, trail: &[Step]) {
         let mut members: Vec<_> = refused("withheld", refusal).into();
         members.extend(trail_member(trail));
+        members.extend(notes_member(trail));
         self.write(members);
     }
 
@@ -163,6 +165,13 @@ fn refused(outcome: &str, refusal: &Refusal) -> [(&'static str, Json); 3] {
 
 fn trail_member(trail: &[Step]) -> Option<(&'static str, Json)> {
     (!trail.is_empty()).then(|| ("trail", trail_json(trail)))
+}
+
+/// What the controls noted, without content.
+fn notes_member(trail: &[Step]) -> Option<(&'static str, Json)> {
+    let notes = || trail.iter().filter_map(|step| Some((step.control, step.note.as_deref()?)));
+    notes().next()?;
+    Some(("notes", Json::object(notes().map(|(control, note)| (control, Json::string(&bounded(note, 1000)))))))
 }
 
 fn trail_json(trail: &[Step]) -> Json {
@@ -236,6 +245,9 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
         members.json("trace", &trace);
     }
     members.json("trail", &trail_json(trail));
+    if let Some((key, notes)) = notes_member(trail) {
+        members.json(key, &notes);
+    }
     members.end()
 }
 

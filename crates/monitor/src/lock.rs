@@ -5,9 +5,11 @@
 //! is what an attacker would use. `docs/decisions/0011-the-lock-file.md` says why it is as it is.
 
 mod contract;
+mod formats;
 mod row;
 mod text;
 pub use contract::{Confirm, Constraint, Contract, ContractError, Limits, Repeats, Returns};
+pub use formats::Named;
 pub use text::pretty;
 
 pub mod artefact;

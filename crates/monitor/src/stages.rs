@@ -9,9 +9,7 @@ mod judge;
 pub use held::{Asking, Binding, Grant, Held, QUESTION, Word, party, question};
 pub use judge::{Mode, Monitor};
 
-use std::sync::Arc;
-
-use crate::case::{Case, Event, Reply, ReplyForm, Step};
+use crate::case::{Case, Event, Labels, Reply, ReplyForm};
 use crate::journal::{Outcome, Receipt, Ticket};
 use crate::reason::Refusal;
 use crate::reason::gateway::MONITOR_JOURNAL;
@@ -82,8 +80,8 @@ impl Recorded {
     #[must_use]
     pub fn answered(self, outcome: envelope::Outcome) -> Answer {
         let reply = match outcome {
-            envelope::Outcome::Result(body) => Reply { form: ReplyForm::Result, body },
-            envelope::Outcome::Error(body) => Reply { form: ReplyForm::Error, body },
+            envelope::Outcome::Result(body) => Reply::new(ReplyForm::Result, body),
+            envelope::Outcome::Error(body) => Reply::new(ReplyForm::Error, body),
         };
         Answer { case: self.case, ticket: self.ticket, reply }
     }
@@ -140,6 +138,7 @@ impl Heard {
 pub struct Released {
     body: Json,
     kind: ReleasedKind,
+    labels: Labels,
 }
 
 /// What a released body is.
@@ -163,10 +162,10 @@ impl Released {
     pub const fn kind(&self) -> ReleasedKind {
         self.kind
     }
+
+    /// What whoever hears it has seen by it.
+    #[must_use]
+    pub const fn labels(&self) -> Labels {
+        self.labels
+    }
 }
-
-/// The trail of a judgement.
-pub(crate) type Trail = Vec<Step>;
-
-/// What the journal of a gateway can do for a ticket.
-pub type SharedLedger = Arc<dyn crate::journal::Ledger>;

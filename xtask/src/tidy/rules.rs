@@ -121,7 +121,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             // Whoever is asked is asked in a conversation, and what was agreed to is judged anew by what holds then.
             row("consult", &["clock", "config/files", "identity", "metrics", "review", "serve", "session", "share", "snapshot"]),
             row("config", &["clock"]),
-            row("journal", &["clock", "config/files"]),
+            // What is written down is looked through for secrets first.
+            row("journal", &["clock", "config/files", "secrets"]),
             // Keys of issuers are fetched through the one dialer.
             row("identity", &["clock", "config", "config/files", "config/watch", "secrets", "upstream"]),
             row("review", &["config", "config/files"]),
@@ -244,6 +245,7 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     // What counting and policies cost.
     "crates/meter/tests/speed.rs",
     "crates/monitor/src/controls/policy/tests.rs",
+    "crates/monitor/src/stages/judge/tests.rs",
     // The one lenient JSON parser, for text that was read strictly before.
     "crates/monitor/src/wire/json.rs",
     // Processes.
@@ -272,7 +274,7 @@ pub(crate) const FUNCTION_LINES: usize = 60;
 /// Parameters of a function, without `self`.
 pub(crate) const PARAMETERS: usize = 5;
 /// Lines below a directory or of a file, without tests.
-pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[("crates/monitor/src/", 9400), ("crates/monitor/src/stages.rs", 200)];
+pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[("crates/monitor/src/", 11_000), ("crates/monitor/src/stages.rs", 200)];
 /// Packages in what is shipped.
 pub(crate) const RELEASE_PACKAGES: usize = 350;
 

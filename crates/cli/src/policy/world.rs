@@ -189,6 +189,7 @@ impl Who {
             agreed: Arc::default(),
             once: bartizan_monitor::case::Once::default(),
             wires: None,
+            cover: Default::default(),
         })
     }
 }

@@ -9,6 +9,8 @@ use super::check::Proof;
 use super::shape::Class;
 use super::{Secret, secret};
 
+/// What findings of this sort are called.
+pub(super) const KIND: &str = "known";
 /// Shorter values are left out.
 const SHORTEST: usize = 6;
 
@@ -24,7 +26,7 @@ pub(super) enum Span {
 }
 
 /// One way to write a known value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) pattern: Vec<u8>,
     span: Span,
@@ -106,5 +108,5 @@ pub(super) fn hit(bytes: &[u8], at: usize, known: &Known) -> Option<Secret> {
         Span::Exact | Span::AnyCase => (0, 0),
     };
     let place = at.saturating_sub(back)..at.saturating_add(pattern.len()).saturating_add(on);
-    same.then(|| secret("known", place, Proof::Exact, value))
+    same.then(|| secret(KIND, place, Proof::Exact, value))
 }

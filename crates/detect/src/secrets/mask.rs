@@ -36,13 +36,18 @@ impl fmt::Debug for Key {
     }
 }
 
+/// What is put where a secret was.
+pub(super) fn placeholder(secret: &Secret, key: &Key) -> String {
+    format!("[secret:{}:{:08x}]", secret.kind, key.tag(&secret.value))
+}
+
 /// The text with placeholders.
 pub(super) fn replaced(text: &str, secrets: &[Secret], key: &Key) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     for secret in secrets {
         out.push_str(text.get(at..secret.place.start).unwrap_or_default());
-        out.push_str(&format!("[secret:{}:{:08x}]", secret.kind, key.tag(&secret.value)));
+        out.push_str(&placeholder(secret, key));
         at = secret.place.end;
     }
     out.push_str(text.get(at..).unwrap_or_default());

@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use url::{Position, Url};
 use zeroize::Zeroizing;
 
-use super::{Found, answer, missing, near_value, unavailable};
+use super::{Found, Holdings, answer, missing, near_value, unavailable};
 use crate::clock;
 use crate::config::{Aws, Network, Secret};
 use crate::upstream::{Ask, Fetcher};
@@ -28,6 +28,7 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 pub(super) struct Client {
     config: Aws,
     fetcher: Fetcher,
+    holdings: Arc<Holdings>,
 }
 
 /// What a request is signed with.
@@ -39,8 +40,8 @@ struct Keys<'k> {
 }
 
 impl Client {
-    pub(super) fn new(config: Aws) -> Self {
-        Self { config, fetcher: Fetcher::default() }
+    pub(super) fn new(config: Aws, holdings: Arc<Holdings>) -> Self {
+        Self { config, fetcher: Fetcher::default(), holdings }
     }
 
     /// Reads a secret, or a member of its JSON.
@@ -76,6 +77,7 @@ impl Client {
 
     async fn ask(&self, name: &str) -> Result<(StatusCode, Bytes), Refusal> {
         let config = &self.config;
+        let near_value = |template| near_value(template, &self.holdings);
         let (id, secret) = (near_value(&config.access_key_id)?, near_value(&config.secret_access_key)?);
         let session = config.session_token.as_ref().map(near_value).transpose()?;
         let body = Json::object([("SecretId", Json::string(name))]).bytes().to_vec();

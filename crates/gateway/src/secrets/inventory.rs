@@ -101,6 +101,15 @@ impl Inventory {
         Ok(tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(DIGITS).collect())
     }
 
+    /// The key of placeholders: the same for every gateway over this state, so that equal values look equal for as long
+    /// as it is kept. Nothing where the state cannot be written.
+    pub(super) fn placeholders(&self) -> Option<[u8; 32]> {
+        files::private_directory(&self.state).ok()?;
+        let _held = files::hold(&self.state.join(LOCK)).ok()?;
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.key().ok()?), b"placeholders of secrets in answers");
+        tag.as_ref().try_into().ok()
+    }
+
     /// The key, made when it is needed for the first time. Called with the lock held.
     fn key(&self) -> io::Result<Zeroizing<Vec<u8>>> {
         let path = self.state.join(KEY);

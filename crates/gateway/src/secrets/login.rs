@@ -127,6 +127,7 @@ impl Logins {
             Ok((token, good)) => {
                 let token = Arc::new(token);
                 blinds.learn(&token);
+                keeper.holdings.learn(&token);
                 *slot = Slot::Held { token: token.clone(), got, good };
                 Ok(token)
             }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Found, PAUSE, answer, missing, near_value, unavailable};
+use super::{Found, Holdings, PAUSE, answer, missing, near_value, unavailable};
 use crate::clock::{self, Stopwatch};
 use crate::config::{Network, Secret, Vault, VaultLogin};
 use crate::upstream::{Ask, Fetcher};
@@ -25,6 +25,7 @@ pub(super) struct Client {
     config: Vault,
     // What is wrong with the certificates shows when it is asked.
     fetcher: Result<Fetcher, String>,
+    holdings: Arc<Holdings>,
     slot: Mutex<Slot>,
 }
 
@@ -65,9 +66,9 @@ impl Lease {
 }
 
 impl Client {
-    pub(super) fn new(config: Vault) -> Self {
+    pub(super) fn new(config: Vault, holdings: Arc<Holdings>) -> Self {
         let fetcher = if config.ca.is_empty() { Ok(Fetcher::default()) } else { Fetcher::trusting(&config.ca) };
-        Self { config, fetcher, slot: Mutex::default() }
+        Self { config, fetcher, slot: Mutex::default(), holdings }
     }
 
     /// Reads a field of a secret.
@@ -109,7 +110,7 @@ impl Client {
     async fn token(&self) -> Result<Arc<Secret>, Refusal> {
         let mut slot = self.slot.lock().await;
         let configured = match &self.config.login {
-            VaultLogin::Token(token) => Some(near_value(token)?),
+            VaultLogin::Token(token) => Some(near_value(token, &self.holdings)?),
             VaultLogin::AppRole { .. } => None,
         };
         match &*slot {
@@ -133,20 +134,20 @@ impl Client {
         }
     }
 
-    async fn login(&self, configured: Option<Secret>) -> Result<Lease, Refusal> {
+    async fn login(&self, configured: Option<Arc<Secret>>) -> Result<Lease, Refusal> {
         match (&self.config.login, configured) {
             (VaultLogin::AppRole { mount, role_id, secret_id }, _) => {
-                let (role_id, secret_id) = (near_value(role_id)?, near_value(secret_id)?);
+                let (role_id, secret_id) = (near_value(role_id, &self.holdings)?, near_value(secret_id, &self.holdings)?);
                 let body = BTreeMap::from([("role_id", role_id.expose()), ("secret_id", secret_id.expose())]);
                 let body = Zeroizing::new(serde_json::to_vec(&body).map_err(|_| unavailable("the login cannot be written"))?);
                 let parts: Vec<&str> = ["auth"].into_iter().chain(mount.split('/')).chain(["login"]).collect();
                 let json = self.good(Method::POST, &parts, None, body).await?;
                 let auth = json.view().get("auth").ok_or_else(|| unavailable("what it answered to the login is not a token"))?;
                 let token = Arc::new(answer::field(auth.get("client_token"), "client_token")?);
+                self.holdings.learn(&token);
                 Ok(Lease::read(token, auth.get("lease_duration").and_then(View::as_i64), auth.get("renewable").and_then(View::as_bool)))
             }
             (VaultLogin::Token(_), Some(token)) => {
-                let token = Arc::new(token);
                 let json = self.good(Method::GET, &["auth", "token", "lookup-self"], Some(&token), Zeroizing::default()).await?;
                 let data = json.view().get("data").ok_or_else(|| unavailable("what it answered about the token is not understood"))?;
                 Ok(Lease::read(token, data.get("ttl").and_then(View::as_i64), data.get("renewable").and_then(View::as_bool)))

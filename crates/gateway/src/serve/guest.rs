@@ -77,11 +77,12 @@ impl House {
 }
 
 /// When and where a call of this number happens, and what is known of its conversation at this moment.
-pub(crate) fn facts(house: &House, visit: &Visit<'_>, (snapshot, id): (&Snapshot, u64)) -> Facts {
+pub(crate) fn facts(house: &House, visit: &Visit<'_>, (snapshot, id): (&Snapshot, u64)) -> Result<Facts, Refusal> {
+    let cover = house.keeper.holdings().cover()?;
     let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
     let (labels, tally, transport) = (house.labels(&visit.talk.caller, Some(visit.arrived)), house.counts.tally(), visit.talk.transport);
     let (agreed, once, wires) = (visit.talk.memory.agreed(snapshot.monitor.policy()), Once::with(house.once.clone()), house.trap.clone());
-    Facts { id, now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, agreed, once, wires }
+    Ok(Facts { id, now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, agreed, once, wires, cover })
 }
 
 /// What the servers that a message concerns offer, unless the client gives up or a server does not end.

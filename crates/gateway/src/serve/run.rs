@@ -75,6 +75,7 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
         .with_oauth(settings.oauth.clone())
         .with_clients(settings.clients.clone());
     let house = House::new(settings, current, identity, journal);
+    house.keeper.holdings().watch_the_log();
     let limits = &house.settings.limits;
     let gate = artefact::Gate::Locked(house.clone());
     let made = |server: &Arc<_>| Server::new(Arc::clone(server), limits, gate.clone(), house.keeper.clone());

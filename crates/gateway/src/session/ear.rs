@@ -272,8 +272,8 @@ fn judged(
     let (session, stops, tally) = (talk.label.clone(), house.stops.now(), Arc::default());
     let (now_ms, transport, labels) = (clock::now_ms(), talk.transport, house.labels(&talk.caller, None));
     let peer = call.map_or_else(|| talk.peer(), |call| call.case().facts().peer);
-    let (agreed, once, wires) = (Arc::default(), Once::default(), None);
-    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, agreed, once, wires };
+    let (agreed, once, wires, cover) = (Arc::default(), Once::default(), None, house.keeper.holdings().cover()?);
+    let facts = Facts { id: 0, now_ms, session, transport, peer, labels, stops, tally, agreed, once, wires, cover };
     let event = Event {
         caller: talk.caller.clone(),
         server: link.server().name().clone(),
@@ -281,6 +281,7 @@ fn judged(
         params,
         capabilities: talk.negotiated().and_then(|settled| settled.capabilities),
         facts,
+        read: Default::default(),
     };
     house.identity.still(&talk.caller, clock::now_ms())?;
     let snapshot = house.snapshot();
@@ -288,15 +289,15 @@ fn judged(
         // Nobody has reviewed the server: it may not speak to the person or the model either.
         return Err(Refusal::new(UNAPPROVED, format!("{} says {method} before anything of it is approved", event.server)));
     }
-    let heard = match call {
-        Some(recorded) => recorded.heard(event),
-        None => Heard::unsolicited(event),
+    let (event, released) = match call {
+        Some(recorded) => snapshot.monitor.relay(recorded.heard(event))?,
+        None => snapshot.monitor.relay(Heard::unsolicited(event))?,
     };
-    let (event, released) = snapshot.monitor.relay(heard)?;
     // That a list changed says nothing. Progress names its call; anything else on a pipe does not.
     let silent = LISTS.contains(&method) || method == Method::Acknowledged;
     let hears = if link.is_shared() && method != Method::Progress { overheard } else { said };
-    house.releases(&talk.caller, if silent { Labels::default() } else { hears(&snapshot, call.map(Recorded::case), &event.server) });
+    let labels = if silent { Labels::default() } else { hears(&snapshot, call.map(Recorded::case), &event.server) };
+    house.releases(&talk.caller, labels.and(released.labels()));
     Ok((!released.body().view().is_null()).then(|| released.body().clone()))
 }
 

@@ -50,6 +50,7 @@ fn judge(catalog: &Catalog, name: &str, naming: Naming, menus: &[Menu]) -> Resul
         agreed: Arc::default(),
         once: crate::case::Once::default(),
         wires: None,
+        cover: Default::default(),
     };
     catalog.case(call(name), &caller, Place { naming, menus, owner: None }, facts).map_err(|refusal| refusal.reason.code())
 }

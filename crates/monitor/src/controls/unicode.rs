@@ -85,7 +85,7 @@ fn find(body: &Json, view: View<'_>, masks: &mut Vec<Mask>) -> Result<(), String
                 let text = view.as_str().unwrap_or_default();
                 if text.chars().any(hides) {
                     let shown: String = text.chars().map(picture).collect();
-                    masks.push(Mask { at: body.span(view), with: Json::string(&shown) });
+                    masks.push(Mask::replace(body.span(view), Json::string(&shown)));
                 }
             }
             Ok(())

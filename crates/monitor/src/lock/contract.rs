@@ -2,7 +2,9 @@
 
 use crate::case::Kind;
 use crate::wire::canonical::Digest;
-use crate::wire::json::{Json, Kind as JsonKind};
+use crate::wire::json::{Json, Kind as JsonKind, Pointer};
+
+use super::formats::Named;
 
 /// What the operator decided. What is absent is as the configuration has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub struct Contract {
     pub limits: Limits,
     /// What arguments must satisfy beside the tool's own schema.
     pub arguments: Option<Constraint>,
+    /// What some values of the arguments are.
+    pub formats: Vec<Named>,
+    /// What stays of the answer, when not all of it does.
+    pub project: Vec<Pointer>,
     /// For the next reviewer, who is shown it.
     pub notes: Option<String>,
 }
@@ -163,6 +169,12 @@ impl Contract {
         }
         if kind != Kind::Tool && (self.egress.is_some() || self.confirm.is_some() || self.once.is_some() || self.arguments.is_some()) {
             return bad("egress, confirm, once and arguments are for tools");
+        }
+        if kind != Kind::Tool && !self.project.is_empty() {
+            return bad("project is for tools");
+        }
+        if !matches!(kind, Kind::Tool | Kind::Prompt) && !self.formats.is_empty() {
+            return bad("formats are for tools and prompts");
         }
         Ok(())
     }

@@ -5,12 +5,13 @@ use std::fmt::{Formatter, Result as Written};
 use bytes::Bytes;
 
 use super::contract::{Confirm, Constraint, Contract, Limits, Repeats, Returns};
+use super::formats::Named;
 use super::text::{one_line, pretty, toml_text};
 use super::{LockError, MAX_PREVIOUS, Pin, Version};
 use crate::case::{Effect, Kind};
 use crate::catalog::Definition;
 use crate::wire::canonical::Digest;
-use crate::wire::json::Json;
+use crate::wire::json::{Json, Pointer};
 
 /// What stands in the file: who and what, the operator's part, the reviewed part.
 #[derive(serde::Deserialize)]
@@ -29,6 +30,10 @@ pub(super) struct Row {
     #[serde(default)]
     limits: Limits,
     arguments: Option<String>,
+    #[serde(default)]
+    formats: Vec<Named>,
+    #[serde(default)]
+    project: Vec<String>,
     notes: Option<String>,
     digest: String,
     #[serde(default)]
@@ -71,6 +76,7 @@ impl Row {
         }
         let arguments = self.arguments.map(&json).transpose()?;
         let arguments = arguments.map(Constraint::read).transpose().map_err(|error| bad(error.to_string()))?;
+        let project = self.project.iter().map(|text| Pointer::read(text)).collect::<Option<Vec<_>>>();
         let contract = Contract {
             owner: self.owner,
             environment: self.environment,
@@ -80,6 +86,8 @@ impl Row {
             once: self.once,
             limits: self.limits,
             arguments,
+            formats: self.formats,
+            project: project.ok_or_else(|| bad("project: JSON Pointers begin with a slash".to_owned()))?,
             notes: self.notes,
         };
         contract.check(kind).map_err(|error| bad(error.to_string()))?;
@@ -105,7 +113,7 @@ pub(super) fn write(f: &mut Formatter<'_>, server: &str, pin: &Pin) -> Written {
 }
 
 fn write_contract(f: &mut Formatter<'_>, contract: &Contract) -> Written {
-    let Contract { owner, environment, returns, egress, confirm, once, limits, arguments, notes } = contract;
+    let Contract { owner, environment, returns, egress, confirm, once, limits, arguments, formats, project, notes } = contract;
     let texts = [("owner", owner.as_deref()), ("environment", environment.as_deref())];
     let words = [("returns", returns.map(Returns::name)), ("confirm", confirm.map(Confirm::name)), ("once", once.map(Repeats::name))];
     for (key, text) in texts.into_iter().chain(words) {
@@ -124,6 +132,17 @@ fn write_contract(f: &mut Formatter<'_>, contract: &Contract) -> Written {
     }
     if let Some(Constraint { schema, .. }) = arguments {
         writeln!(f, "arguments = '''\n{}'''", pretty(schema))?;
+    }
+    if !formats.is_empty() {
+        writeln!(f, "formats = [")?;
+        for named in formats {
+            writeln!(f, "  {},", toml::Value::try_from(&named.written).map_err(|_| std::fmt::Error)?)?;
+        }
+        writeln!(f, "]")?;
+    }
+    if !project.is_empty() {
+        let list: Vec<String> = project.iter().map(|pointer| toml_text(pointer.text())).collect();
+        writeln!(f, "project = [{}]", list.join(", "))?;
     }
     notes.as_deref().map_or(Ok(()), |notes| writeln!(f, "notes = {}", toml_text(notes)))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Admitted, Released, ReleasedKind};
-use crate::case::{Assurance, Case, ReplyForm};
+use crate::case::{Assurance, Case, Labels, ReplyForm};
 use crate::control::Hold;
 use crate::journal::Ticket;
 use crate::reason::Refusal;
@@ -216,7 +216,7 @@ impl Held {
             }
         };
         ticket.hold(&with_word(&decision, word, "asked"), self.hold.reason);
-        Released { body, kind: ReleasedKind::Reply(ReplyForm::Result) }
+        Released { body, kind: ReleasedKind::Reply(ReplyForm::Result), labels: Labels::default() }
     }
 }
 

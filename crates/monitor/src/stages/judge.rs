@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::case::{Caller, Case, Event, Item, Mark, Step};
-use crate::control::{Control, Entry, Hold, Judged, Mask, Verdict};
+use crate::case::{Caller, Case, Event, Item, Labels, Mark, Read, Reply, Step};
+use crate::control::{Control, Edit, Entry, Hold, Judged, Mask, Verdict};
 use crate::controls::REGISTRY;
 use crate::journal::{self, Outcome, Ticket};
 use crate::reason::gateway::MONITOR_FAULT;
@@ -12,7 +12,10 @@ use crate::reason::{Reason, Refusal};
 use crate::wire::canonical::Digest;
 use crate::wire::json::{Edits, Json};
 
-use super::{Admitted, Answer, Heard, Held, Released, ReleasedKind, Ruling, Trail};
+use super::{Admitted, Answer, Heard, Held, Released, ReleasedKind, Ruling};
+
+/// The trail of a judgement.
+type Trail = Vec<Step>;
 
 /// Whether a control's objections count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +87,14 @@ impl Monitor {
     }
 
     /// Asks every control whether the call may leave.
-    pub fn admit(&self, case: Case, ticket: Ticket) -> Result<Ruling, Refusal> {
+    pub fn admit(&self, mut case: Case, ticket: Ticket) -> Result<Ruling, Refusal> {
         let mut trail = Trail::with_capacity(self.seats.len());
-        let asked = self.ask(&mut trail, |control| control.on_call(&case));
+        let judge = |control: &dyn Control, case: &Case| control.on_call(case);
+        let asked = self.ask(&mut trail, &mut case, judge, |case, masks| {
+            if let Some(arguments) = case.arguments.as_ref().map(|arguments| edited(arguments, masks)) {
+                case.replace_arguments(arguments);
+            }
+        });
         let decision = journal::decision(&case, self.policy, &trail, asked.is_ok());
         match asked {
             Ok(heard) => {
@@ -117,17 +125,18 @@ impl Monitor {
         self.seats.iter().any(|seat| seat.mode == Mode::Enforce && hides(seat))
     }
 
-    /// Asks every control whether the reply may come back.
+    /// Asks every control whether the reply may come back. Each judges what those before it left.
     pub fn release(&self, answer: Answer) -> Result<Released, Refusal> {
-        let Answer { case, ticket, reply } = answer;
+        let Answer { case, ticket, mut reply } = answer;
         let mut trail = Trail::new();
-        let asked = self.ask(&mut trail, |control| control.on_reply(&case, &reply));
+        let judge = |control: &dyn Control, reply: &Reply| control.on_reply(&case, reply);
+        let asked = self.ask(&mut trail, &mut reply, judge, |reply, masks| *reply = Reply::new(reply.form, edited(&reply.body, masks)));
         trail.retain(|step| step.mark != Mark::Pass);
         match asked {
             Ok(heard) => {
-                let body = edited(&reply.body, heard.masks);
-                ticket.close(Outcome::Answered { form: reply.form, bytes: body.bytes().len() }, &trail);
-                Ok(Released { body, kind: ReleasedKind::Reply(reply.form) })
+                let Reply { form, body, .. } = reply;
+                ticket.close(Outcome::Answered { form, bytes: body.bytes().len() }, &trail);
+                Ok(Released { body, kind: ReleasedKind::Reply(form), labels: heard.labels })
             }
             Err(refusal) => {
                 ticket.withhold(&refusal, &trail);
@@ -138,41 +147,56 @@ impl Monitor {
 
     /// Asks every control whether a client may hear what a server says on its own.
     pub fn relay(&self, heard: Heard) -> Result<(Event, Released), Refusal> {
-        let Heard { event } = heard;
-        let asked = self.ask(&mut Trail::new(), |control| control.on_event(&event))?;
-        let body = event.params.as_ref().map_or_else(Json::null, |params| edited(params, asked.masks));
-        let released = Released { body, kind: ReleasedKind::Event(event.method) };
+        let Heard { mut event } = heard;
+        let judge = |control: &dyn Control, event: &Event| control.on_event(event);
+        let asked = self.ask(&mut Trail::new(), &mut event, judge, |event, masks| {
+            event.params = event.params.as_ref().map(|params| edited(params, masks));
+            event.read = Read::default();
+        })?;
+        let body = event.params.clone().unwrap_or_else(Json::null);
+        let released = Released { body, kind: ReleasedKind::Event(event.method), labels: asked.labels };
         Ok((event, released))
     }
 
     /// Whether a caller sees an approved definition. A control that cannot decide hides it.
     #[must_use]
     pub fn lists(&self, caller: &Caller, item: &Item) -> bool {
-        self.ask(&mut Trail::new(), |control| control.on_list(caller, item)).is_ok()
+        self.ask(&mut Trail::new(), &mut (), |control, ()| control.on_list(caller, item), |(), _| ()).is_ok()
     }
 
     /// Whether a caller may watch a resource as part of a longer listening, which has a record of its
     /// own. Whatever somebody would have to agree to is not watched.
     pub fn permits(&self, watch: &Case) -> Result<(), Reason> {
-        let asked = self.ask(&mut Trail::new(), |control| control.on_call(watch)).map_err(|refusal| refusal.reason)?;
-        asked.hold.map_or(Ok(()), |hold| Err(hold.reason))
+        let asked = self.ask(&mut Trail::new(), &mut (), |control, ()| control.on_call(watch), |(), _| ());
+        asked.map_err(|refusal| refusal.reason)?.hold.map_or(Ok(()), |hold| Err(hold.reason))
     }
 
-    /// Asks in order; the first denial ends it, holds wait for the end, masks add up.
-    fn ask(&self, trail: &mut Trail, judge: impl Fn(&dyn Control) -> Judged) -> Result<Consent, Refusal> {
+    /// Asks in order; the first denial ends it, holds wait for the end, and what one control edits the next one judges.
+    fn ask<S>(
+        &self,
+        trail: &mut Trail,
+        subject: &mut S,
+        judge: impl Fn(&dyn Control, &S) -> Judged,
+        edit: impl Fn(&mut S, Vec<Mask>),
+    ) -> Result<Consent, Refusal> {
         let mut consent = Consent::default();
         for seat in &self.seats {
             // A control that panics has not agreed. Its state is only its own counters.
-            let judged = catch_unwind(AssertUnwindSafe(|| judge(&*seat.control)));
+            let judged = catch_unwind(AssertUnwindSafe(|| judge(&*seat.control, subject)));
             let verdict = match judged {
                 Ok(Ok(verdict)) => verdict,
                 Ok(Err(fault)) => Verdict::Deny(Refusal::new(MONITOR_FAULT, format!("{}: {fault}", seat.entry.name))),
                 Err(_) => Verdict::Deny(Refusal::new(MONITOR_FAULT, format!("{}: panicked", seat.entry.name))),
             };
             let mark = seat.weigh(verdict, &mut consent);
+            if !consent.masks.is_empty() {
+                edit(subject, std::mem::take(&mut consent.masks));
+            }
+            let note = consent.note.take();
             trail.push(Step {
                 control: seat.entry.name,
                 mark: mark.as_ref().map_or_else(|refusal| Mark::Deny(refusal.reason), |mark| *mark),
+                note,
             });
             mark?;
         }
@@ -184,7 +208,10 @@ impl Monitor {
 #[derive(Default)]
 struct Consent {
     hold: Option<Hold>,
+    labels: Labels,
+    /// Of the last control.
     masks: Vec<Mask>,
+    note: Option<Box<str>>,
 }
 
 impl Seat {
@@ -196,7 +223,16 @@ impl Seat {
             // A control that cannot decide is not a control that was told to look on.
             (Mode::Observe, Verdict::Deny(refusal)) if refusal.reason != MONITOR_FAULT => Ok(Mark::Observed(refusal.reason)),
             (Mode::Enforce, Verdict::Mask(masks)) => {
-                consent.masks.extend(masks);
+                consent.masks = masks;
+                Ok(Mark::Mask)
+            }
+            (mode, Verdict::Edit(Edit { masks, note, labels })) => {
+                if mode == Mode::Enforce {
+                    consent.masks = masks;
+                }
+                // What somebody has seen is no objection.
+                consent.labels = consent.labels.and(labels);
+                consent.note = (!note.is_empty()).then(|| note.into());
                 Ok(Mark::Mask)
             }
             (Mode::Enforce, Verdict::Hold(hold)) => {
@@ -210,8 +246,14 @@ impl Seat {
 
 fn edited(body: &Json, masks: Vec<Mask>) -> Json {
     let mut edits = Edits::of(body);
-    for mask in masks {
-        edits.replace_span(mask.at, &mask.with);
+    for Mask { at, member, with } in masks {
+        match member {
+            None => edits.replace_span(at, &with),
+            Some(key) => edits.set_at(at, key, &with),
+        }
     }
     edits.apply()
 }
+
+#[cfg(test)]
+mod tests;

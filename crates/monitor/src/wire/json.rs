@@ -15,10 +15,12 @@ use bytes::Bytes;
 
 mod build;
 mod edit;
+mod pointer;
 mod scan;
 mod walk;
 pub use build::Members;
 pub use edit::Edits;
+pub use pointer::{Pointer, project};
 
 /// How deeply arrays and objects may nest.
 pub const MAX_DEPTH: usize = 128;

@@ -44,6 +44,7 @@ fn facts() -> Facts {
         agreed: Arc::default(),
         once: crate::case::Once::default(),
         wires: None,
+        cover: Default::default(),
     }
 }
 

@@ -33,7 +33,7 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
     let pin = Pin::new(Definition { kind: Kind::Tool, name: "t".to_owned(), digest: Digest::of_json(&definition), json: definition }, Effect::Read);
     Case {
         caller: Caller::assertion("p", Means::LocalUser, Reach::all()),
-        facts: Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio", peer: None, labels: crate::case::Labels::default(), stops: Arc::default(), tally: Arc::default(), agreed: Arc::default(), once: crate::case::Once::default(), wires: None, },
+        facts: Facts { id: 1, now_ms: 0, session: "s".into(), transport: "stdio", peer: None, labels: crate::case::Labels::default(), stops: Arc::default(), tally: Arc::default(), agreed: Arc::default(), once: crate::case::Once::default(), wires: None, cover: Default::default(), },
         version: Version::NEWEST,
         message: Message::Request { id: Id::number(1), method: Method::ToolsCall, params: None },
         target: Target::Item(Item { server: "a".into(), pin: Arc::new(pin), standing: Standing::Pinned, shadow: None }),

@@ -59,12 +59,13 @@ impl World {
             session: self.session.into(),
             transport: "stdio",
             peer: None,
-            labels: crate::case::Labels::default(),
+            labels: Labels::default(),
             stops: Arc::default(),
             tally: Arc::default(),
             agreed: Arc::default(),
             once: crate::case::Once::default(),
             wires: None,
+            cover: Default::default(),
         };
         let caller = Caller::assertion(self.principal, Means::Token, Reach::all());
         let place = Place { naming: Naming::Plain, menus: &menus, owner: None };

@@ -31,6 +31,13 @@ impl<'j> Edits<'j> {
         self.parts.push((span, new.bytes().clone()));
     }
 
+    /// Sets a member of the object at `span` of the base's text.
+    pub(crate) fn set_at(&mut self, span: Range<usize>, key: &str, value: &Json) {
+        if let Some(object) = self.base.bytes().get(span) {
+            self.set(View(object), key, value);
+        }
+    }
+
     /// Sets a member of `object`, a view into the base: replaced where it stands, else added at the
     /// end. Set twice, it is what was set last. Does nothing when `object` is none.
     pub fn set(&mut self, object: View<'j>, key: &str, value: &Json) {

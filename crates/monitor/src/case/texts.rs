@@ -1,0 +1,279 @@
+//! The texts of a body, walked once for all controls that read them: one string, and where each part of it stands.
+//!
+//! Values come with their key (`"key":"value"`), because a key may say that its value is a secret; what is meant to be
+//! read stands alone. Numbers are no text.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::wire::json::{Json, Kind, View};
+
+/// All texts of a body.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    text: String,
+    parts: Vec<Part>,
+}
+
+/// One text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Where it is in [`Texts::all`].
+    pub at: Range<usize>,
+    /// Where its JSON string stands in the body.
+    pub span: Range<usize>,
+    /// What it is.
+    pub role: Role,
+}
+
+/// What a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Content that a model reads: a text block, the text of a resource, an error's message.
+    Prose,
+    /// The same, of a resource that says it is HTML or SVG.
+    Page,
+    /// A page that a client shows in a frame of its own (`ui:`). It is a program, and not for a model.
+    App,
+    /// What is meant as instructions: the messages of a prompt, or of a question to a model.
+    Prompt,
+    /// Any other value.
+    Value,
+    /// The key of an object, which cannot be edited.
+    Key,
+    /// What must come back as it is: cursors, states, names of tasks.
+    Opaque,
+    /// Bytes as base64.
+    Blob,
+}
+
+/// Where in a body something stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Top,
+    Messages,
+    Blocks(Role),
+    Resource(Role),
+    Meta,
+    Leaf(Role),
+}
+
+impl Place {
+    const VALUE: Self = Self::Leaf(Role::Value);
+
+    /// Where a member of an object at this place stands.
+    fn member(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Top, "content") => Self::Blocks(Role::Prose),
+            (Self::Top, "contents") | (Self::Blocks(_), "resource") => Self::Resource(Role::Prose),
+            (Self::Top, "messages") => Self::Messages,
+            (Self::Top, "_meta") => Self::Meta,
+            (Self::Top, "nextCursor" | "requestState" | "taskId" | "requestId" | "elicitationId") => Self::Leaf(Role::Opaque),
+            (Self::Top | Self::Meta, "progressToken") => Self::Leaf(Role::Opaque),
+            (Self::Top, "task") => Self::Top,
+            (Self::Messages, "content") => Self::Blocks(Role::Prompt),
+            (Self::Blocks(role), "text") => Self::Leaf(role),
+            (Self::Resource(role), "text") => Self::Leaf(role),
+            (Self::Blocks(_), "data") | (Self::Resource(_), "blob") => Self::Leaf(Role::Blob),
+            _ => Self::VALUE,
+        }
+    }
+
+    /// The same for an object that says more of itself.
+    fn of(self, view: View<'_>) -> Self {
+        let says = |member: &str| view.get(member).and_then(View::as_str).unwrap_or_default().to_ascii_lowercase();
+        match self {
+            Self::Resource(_) if ["text/html", "application/xhtml", "image/svg"].iter().any(|page| says("mimeType").starts_with(page)) => {
+                Self::Resource(if says("uri").starts_with("ui:") { Role::App } else { Role::Page })
+            }
+            _ => self,
+        }
+    }
+
+    const fn role(self) -> Role {
+        match self {
+            Self::Leaf(role) => role,
+            Self::Top | Self::Messages | Self::Blocks(_) | Self::Resource(_) | Self::Meta => Role::Value,
+        }
+    }
+}
+
+impl Texts {
+    /// The texts of a result, or of the parameters of what a server says.
+    #[must_use]
+    pub fn of(body: &Json) -> Self {
+        Self::walked(body, Place::Top)
+    }
+
+    /// The texts of an error.
+    #[must_use]
+    pub fn of_error(body: &Json) -> Self {
+        let mut texts = Self::walked(body, Place::VALUE);
+        let message = body.view().get("message").map(|message| body.span(message));
+        texts
+            .parts
+            .iter_mut()
+            .filter(|part| part.role == Role::Value && Some(&part.span) == message.as_ref())
+            .for_each(|part| part.role = Role::Prose);
+        texts
+    }
+
+    /// The texts of arguments.
+    #[must_use]
+    pub fn of_arguments(body: &Json) -> Self {
+        Self::walked(body, Place::VALUE)
+    }
+
+    fn walked(body: &Json, place: Place) -> Self {
+        let mut texts = Self { text: String::with_capacity(body.bytes().len().saturating_add(64)), parts: Vec::with_capacity(8) };
+        texts.walk(body, (body.view(), ""), place);
+        texts
+    }
+
+    fn walk(&mut self, body: &Json, (view, key): (View<'_>, &str), place: Place) {
+        match view.kind() {
+            Kind::Object => {
+                let place = place.of(view);
+                view.members().for_each(|(key, value)| {
+                    if matches!(value.kind(), Kind::Object | Kind::Array) {
+                        self.push(&key, body.span(value), Role::Key);
+                        self.text.push('\n');
+                    }
+                    self.walk(body, (value, &key), place.member(&key));
+                });
+            }
+            Kind::Array => view.items().for_each(|value| self.walk(body, (value, key), place)),
+            Kind::String => self.string(body, (view, key), place.role()),
+            Kind::Number | Kind::Bool | Kind::Null => {
+                self.push(key, body.span(view), Role::Key);
+                self.text.push('\n');
+            }
+        }
+    }
+
+    fn string(&mut self, body: &Json, (view, key): (View<'_>, &str), role: Role) {
+        let (text, span) = (view.as_str().unwrap_or_default(), body.span(view));
+        let alone = key.is_empty() || matches!(role, Role::Prose | Role::Page | Role::App | Role::Prompt);
+        if !alone {
+            self.text.push('"');
+            self.push(key, span.clone(), Role::Key);
+            self.text.push_str("\":\"");
+        }
+        self.push(&text, span, role);
+        self.text.push_str(if alone { "\n" } else { "\"\n" });
+    }
+
+    fn push(&mut self, text: &str, span: Range<usize>, role: Role) {
+        let from = self.text.len();
+        self.text.push_str(text);
+        if from < self.text.len() {
+            self.parts.push(Part { at: from..self.text.len(), span, role });
+        }
+    }
+
+    /// All of them, one after the other.
+    #[must_use]
+    pub fn all(&self) -> &str {
+        &self.text
+    }
+
+    /// The parts, in order.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// One part.
+    #[must_use]
+    pub fn text(&self, part: &Part) -> &str {
+        self.text.get(part.at.clone()).unwrap_or_default()
+    }
+
+    /// Whether a part is a JSON document, which programs read.
+    #[must_use]
+    pub fn is_document(&self, part: &Part) -> bool {
+        let text = self.text(part);
+        let begins = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with(['{', '[']);
+        begins && Json::parse(Bytes::copy_from_slice(text.as_bytes())).is_ok()
+    }
+
+    /// The parts that become others when stretches of [`Texts::all`] are replaced, and what they become. The stretches
+    /// are in order, and none lies within another.
+    #[must_use]
+    pub fn replaced(&self, changes: &[(Range<usize>, String)]) -> Vec<(&Part, String)> {
+        let mut out: Vec<(&Part, String, usize)> = Vec::new();
+        for (place, with) in changes {
+            for part in self.touched(place) {
+                let (from, to) = (place.start.max(part.at.start), place.end.min(part.at.end));
+                if out.last().is_none_or(|(last, ..)| *last != part) {
+                    out.push((part, String::new(), part.at.start));
+                }
+                if let Some((_, text, done)) = out.last_mut() {
+                    text.push_str(self.text.get(*done..from).unwrap_or_default());
+                    text.push_str(with);
+                    *done = to;
+                }
+            }
+        }
+        let rest = |part: &Part, done: usize| self.text.get(done..part.at.end).unwrap_or_default();
+        out.into_iter().map(|(part, text, done)| (part, text + rest(part, done))).collect()
+    }
+
+    /// The parts that a stretch of [`Texts::all`] has something of.
+    pub fn touched(&self, place: &Range<usize>) -> impl Iterator<Item = &Part> {
+        let first = self.parts.partition_point(|part| part.at.end <= place.start);
+        let end = place.end;
+        self.parts.get(first..).unwrap_or_default().iter().take_while(move |part| part.at.start < end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(body: &str, of: fn(&Json) -> Texts) -> Vec<(String, Role)> {
+        let body = Json::parse(Bytes::copy_from_slice(body.as_bytes())).expect("json");
+        let texts = of(&body);
+        let shown = |part: &Part| (texts.text(part).to_owned(), part.role);
+        texts.parts().iter().filter(|part| part.role != Role::Key).map(shown).collect()
+    }
+
+    #[test]
+    fn what_a_model_reads_is_told_from_what_programs_read() {
+        let body = r#"{"content":[{"type":"text","text":"a\u0041"},{"type":"image","data":"AAAA"},{"type":"resource","resource":{"uri":"u","text":"b"}}],"structuredContent":{"text":"c"},"nextCursor":"d","_meta":{"progressToken":"e"}}"#;
+        let all = texts(body, Texts::of);
+        for (text, role) in [
+            ("aA", Role::Prose),
+            ("AAAA", Role::Blob),
+            ("b", Role::Prose),
+            ("u", Role::Value),
+            ("c", Role::Value),
+            ("d", Role::Opaque),
+            ("e", Role::Opaque),
+        ] {
+            assert!(all.contains(&(text.to_owned(), role)), "{text}: {all:?}");
+        }
+        assert_eq!(
+            texts(r#"{"messages":[{"role":"user","content":{"type":"text","text":"p"}}]}"#, Texts::of)[1..],
+            [("text".to_owned(), Role::Value), ("p".to_owned(), Role::Prompt)]
+        );
+        assert_eq!(
+            texts(r#"{"code":1,"message":"m","data":{"message":"n"}}"#, Texts::of_error),
+            [("m".to_owned(), Role::Prose), ("n".to_owned(), Role::Value)]
+        );
+    }
+
+    #[test]
+    fn every_string_and_every_key_is_there_once_and_in_its_place() {
+        let body = Json::parse(Bytes::from_static(br#"{"a":{"k\u0031":["x","y"]},"b":[[{"c":1}]],"d":""}"#)).expect("json");
+        let texts = Texts::of(&body);
+        assert_eq!(texts.all(), "a\nk1\n\"k1\":\"x\"\n\"k1\":\"y\"\nb\nc\n\"d\":\"\"\n");
+        for part in texts.parts().iter().filter(|part| part.role == Role::Value) {
+            let raw = body.view().text().get(part.span.clone()).expect("a span");
+            assert_eq!(raw.trim_matches('"'), texts.text(part));
+        }
+        let touched: Vec<_> = texts.touched(&(2..12)).map(|part| texts.text(part)).collect();
+        assert_eq!(touched, ["k1", "k1", "x"]);
+    }
+}
