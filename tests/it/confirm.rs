@@ -159,7 +159,7 @@ fn definition_policy_and_stops_count_as_they_are_after_the_yes() {
     std::fs::write(stage.path("a.cedar"), "permit (principal, action, resource);").expect("writable");
     stage.configure("[policy]\nfiles = [\"a.cedar\"]\n[limits]\nlist_age = \"100ms\"");
     let mut client = eliciting(&stage);
-    let mut asked = |client: &mut Client, change: &dyn Fn()| {
+    let asked = |client: &mut Client, change: &dyn Fn()| {
         let id = client.ask("tools/call", &json!({"name": "drop", "arguments": {"text": "x"}}));
         let question = client.heard("elicitation/create");
         change();
@@ -533,7 +533,7 @@ fn a_second_person_is_not_the_one_who_asks() {
     let grant = |token: Option<&str>| {
         let waits = one_held(&stage);
         let mut command = stage.bartizan(&["approvals", "grant", &waits, "--yes"]);
-        token.into_iter().for_each(|token| drop(command.env("BARTIZAN_AS", token)));
+        command.envs(token.map(|token| ("BARTIZAN_AS", token)));
         command.output().expect("bartizan")
     };
     let got = std::thread::scope(|scope| {
