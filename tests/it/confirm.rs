@@ -533,7 +533,7 @@ fn a_second_person_is_not_the_one_who_asks() {
     let grant = |token: Option<&str>| {
         let waits = one_held(&stage);
         let mut command = stage.bartizan(&["approvals", "grant", &waits, "--yes"]);
-        token.into_iter().for_each(|token| drop(command.env("BARTIZAN_AS", token)));
+        command.envs(token.map(|token| ("BARTIZAN_AS", token)));
         command.output().expect("bartizan")
     };
     let got = std::thread::scope(|scope| {
@@ -578,14 +578,14 @@ fn two_approvers_at_once_are_one() {
 }
 
 #[test]
-fn ten_thousand_held_calls_hurt_nobody() {
+fn calls_that_nobody_answers_hurt_nobody_else() {
     let stage = world(
         "[controls.quota]\nclient_per_minute = 100000\ndestructive_per_minute = 100000\n[limits]\nmessages_per_minute = 100000\noffences_per_minute = 100000",
     );
     let mut client = plain(&stage);
     let before = bartizan_tests::process::peak_memory(client.pid());
     let (mut asked, mut busy) = (0, 0);
-    for number in 0..10_000 {
+    for number in 0..1_500 {
         client.send(&json!({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": "drop", "arguments": {"text": format!("{number}")}}}).to_string());
         if number % 50 == 49 {
             for back in number - 49..=number {
@@ -597,7 +597,7 @@ fn ten_thousand_held_calls_hurt_nobody() {
             }
         }
     }
-    assert_eq!((asked, asked + busy), (100, 10_000));
+    assert_eq!((asked, asked + busy), (100, 1_500));
     assert_eq!(held(&stage).len(), 100);
     let grown = bartizan_tests::process::peak_memory(client.pid()).saturating_sub(before);
     assert!(grown < 48 * 1024 * 1024, "grew by {grown} bytes");

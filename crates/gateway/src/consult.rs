@@ -14,6 +14,7 @@ pub mod shown;
 mod tool;
 pub use back::{Brought, Claim};
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,20 +115,9 @@ pub async fn ask(
         Ruling::Admitted(admitted) => return Ok(Consulted::Go(admitted, snapshot)),
         Ruling::Held(held) => held,
     };
-    let asker = Asker { house, visit, snapshot };
-    if let Brought::Claim(claim) = brought {
-        return asker.claimed(held, claim);
-    }
-    if let Some((card, word)) = house.consult.desk.granted(&held.binding(), clock::now_ms()) {
-        return asker.settle(held, &card, word);
-    }
-    let channel = Channel::of(visit, &held);
-    house.metrics.held(held.case().effect());
-    match channel {
-        // On the heap: most calls are not held, and need not carry the room for it.
-        Channel::Question | Channel::Elsewhere => Box::pin(asker.wait(held, &channel, running)).await,
-        Channel::Input | Channel::Preview => asker.park(held, &channel),
-    }
+    // Boxed: the calls that nobody is asked about do not carry what this needs.
+    let asked: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(Asker { house, visit, snapshot }.ask(held, brought, running));
+    asked.await
 }
 
 /// The place of a conversation.
@@ -149,6 +139,21 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
+    async fn ask(self, held: Held, brought: Brought, running: Option<&Running>) -> Result<Consulted, Refusal> {
+        if let Brought::Claim(claim) = brought {
+            return self.claimed(held, claim);
+        }
+        if let Some((card, word)) = self.house.consult.desk.granted(&held.binding(), clock::now_ms()) {
+            return self.settle(held, &card, word);
+        }
+        let channel = Channel::of(self.visit, &held);
+        self.house.metrics.held(held.case().effect());
+        match channel {
+            Channel::Question | Channel::Elsewhere => self.wait(held, &channel, running).await,
+            Channel::Input | Channel::Preview => self.park(held, &channel),
+        }
+    }
+
     fn card(&self, held: &Held, resume: impl FnOnce(&Case) -> Option<Resume>) -> Result<(Arc<Card>, Room), Refusal> {
         let (case, binding, now_ms) = (held.case(), held.binding(), clock::now_ms());
         let room = self.house.consult.desk.room(case.caller().principal(), &binding, now_ms)?;

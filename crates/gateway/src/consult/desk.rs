@@ -265,3 +265,6 @@ impl Desk {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,12 @@ const FULL_VALUES: usize = 4_096;
 /// How deep values are taken apart.
 const MAX_DEPTH: usize = 6;
 /// How long a name may be that stands in the question.
-const MAX_NAME: usize = 120;
+const MAX_NAME: usize = 80;
+/// How many bytes the values may take together, and what changed: what waits must not fill the memory.
+const MAX_TEXT: usize = 2_000;
+const MAX_CHANGES: usize = 600;
+/// How much longer than it is a text may become by its escapes.
+const ESCAPED: usize = 2;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,12 +95,23 @@ const fn effect(effect: Effect) -> &'static str {
 
 /// Every value with its path, one per line.
 fn values(view: View<'_>, detail: Detail) -> String {
-    let (most, each) = if detail == Detail::Full { (FULL_VALUES, FULL_VALUE) } else { (MAX_VALUES, MAX_VALUE) };
+    let (most, each, room) = match detail {
+        Detail::Full => (FULL_VALUES, FULL_VALUE, usize::MAX),
+        Detail::Folded => (MAX_VALUES, MAX_VALUE, MAX_TEXT),
+    };
     let mut leaves = Leaves { found: Vec::new(), most, left_out: 0 };
     leaves.walk(view, "", 0);
-    let mut out: String = leaves.found.iter().map(|(path, value)| format!("  {path} = {}\n", value_of(*value, each))).collect();
-    if leaves.left_out > 0 {
-        _ = writeln!(out, "  … and {} more; the digest above is of all of them", leaves.left_out);
+    let (mut out, mut left_out) = (String::new(), leaves.left_out);
+    for (path, value) in &leaves.found {
+        let line = format!("  {path} = {}\n", value_of(*value, each));
+        if out.len().saturating_add(line.len()) > room {
+            left_out = left_out.saturating_add(1);
+        } else {
+            out.push_str(&line);
+        }
+    }
+    if left_out > 0 {
+        _ = writeln!(out, "  … and {left_out} more; the digest above is of all of them");
     }
     out
 }
@@ -115,7 +131,14 @@ fn difference(before: View<'_>, now: Option<View<'_>>) -> String {
         Some(_) => None,
     });
     let gone = before.iter().filter(|(path, _)| find(&now, path).is_none()).map(|(path, value)| format!("  {path}: gone, was {value}\n"));
-    let lines: String = changed.chain(gone).take(MAX_VALUES).collect();
+    let mut lines = String::new();
+    for line in changed.chain(gone) {
+        if lines.len().saturating_add(line.len()) > MAX_CHANGES {
+            lines.push_str("  … and more\n");
+            break;
+        }
+        lines.push_str(&line);
+    }
     if lines.is_empty() { "same arguments as the call before\n".to_owned() } else { format!("changed since the call before:\n{lines}") }
 }
 
@@ -147,29 +170,44 @@ fn value_of(view: View<'_>, most: usize) -> String {
         Some(text) => (text, "\""),
         None => (view.text().into(), ""),
     };
-    let inert = inert(&text, most);
-    let count = text.chars().count();
-    if count <= most {
-        return format!("{quote}{inert}{quote}");
+    let (inert, rest) = folded(&text, most);
+    match rest {
+        Rest::Nothing => format!("{quote}{inert}{quote}"),
+        Rest::Some => format!("{quote}{inert}{quote}… ({} characters, {})", text.chars().count(), Digest::of_bytes(text.as_bytes())),
     }
-    format!("{quote}{inert}{quote}… ({count} characters, {})", Digest::of_bytes(text.as_bytes()))
 }
 
 /// A name in the question's own lines.
 fn name(text: &str) -> String {
-    let folded = if text.chars().count() > MAX_NAME { "…" } else { "" };
-    format!("{}{folded}", inert(text, MAX_NAME))
+    match folded(text, MAX_NAME) {
+        (inert, Rest::Nothing) => inert,
+        (inert, Rest::Some) => format!("{inert}…"),
+    }
 }
 
-/// The first characters of a text, in one line, with an escape for everything that does not show or that something
-/// could act on: markup of HTML and Markdown, addresses that would become links, line ends, quotes.
+/// The beginning of a text, in one line, with an escape for everything that does not show or that something could act
+/// on: markup of HTML and Markdown, addresses that would become links, line ends, quotes.
 #[must_use]
 pub fn inert(text: &str, most: usize) -> String {
+    folded(text, most).0
+}
+
+/// Whether something of a text is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    Some,
+}
+
+fn folded(text: &str, most: usize) -> (String, Rest) {
     let mut out = String::with_capacity(text.len().min(most));
     let mut before = ' ';
-    let mut symbols = text.chars().take(most).peekable();
-    while let Some(symbol) = symbols.next() {
-        let next = symbols.peek().copied().unwrap_or(' ');
+    let mut symbols = text.chars().enumerate().peekable();
+    while let Some((at, symbol)) = symbols.next() {
+        if at >= most || out.len() >= most.saturating_mul(ESCAPED) {
+            return (out, Rest::Some);
+        }
+        let next = symbols.peek().map_or(' ', |(_, next)| *next);
         let word = |symbol: char| symbol.is_alphanumeric();
         match symbol {
             '\n' => out.push_str("\\n"),
@@ -186,12 +224,12 @@ pub fn inert(text: &str, most: usize) -> String {
                 escape(symbol, &mut out);
             }
             ' '..='~' => out.push(symbol),
-            _ if symbol.is_control() || is_unseen(symbol) || (symbol.is_whitespace()) => escape(symbol, &mut out),
+            _ if symbol.is_control() || is_unseen(symbol) || symbol.is_whitespace() => escape(symbol, &mut out),
             _ => out.push(symbol),
         }
         before = symbol;
     }
-    out
+    (out, Rest::Nothing)
 }
 
 fn escape(symbol: char, out: &mut String) {
@@ -255,6 +293,16 @@ mod tests {
         assert!(folded.contains("… and 17 more"), "{folded}");
         let full = arguments(Some(&json), Detail::Full);
         assert!(full.contains(&long) && full.contains("list[39] = 39"));
+    }
+
+    #[test]
+    fn what_is_shown_is_bounded_whatever_is_in_it() {
+        let nasty = "\u{e0041}".repeat(5000);
+        let members: Vec<(String, Json)> = (0..200).map(|at| (format!("{nasty}{at}"), Json::string(&nasty))).collect();
+        let json = Json::object(members.iter().map(|(key, value)| (key.as_str(), value.clone())));
+        let text = arguments(Some(&json), Detail::Folded) + &difference(json.view(), None);
+        assert!(text.len() < 3000, "{} bytes", text.len());
+        assert!(text.contains("more; the digest above"), "{text}");
     }
 
     #[test]
