@@ -113,3 +113,34 @@ fn what_a_server_says_beside_its_answers_carries_the_gravest_label_of_all_that_i
     assert!(client.leave().success());
     stage.verify();
 }
+
+#[test]
+fn who_touches_a_canary_is_suspended_and_told_of() {
+    let stage = Stage::new(EVERYBODY);
+    stage.server("files", &Script::with_tools(["read"]));
+    stage.approve(&["files"], &["read=read"]);
+    stage.forget("files");
+    std::fs::write(stage.path("canary.txt"), "a-honey-secret-0042").expect("writable");
+    stage.configure("[canaries]\nsuspend_client = true\nvalues = { honey = \"${file:canary.txt}\" }");
+    let token = stage.token("thief", &[]).text;
+    let honest = stage.token("honest", &[]).text;
+    let gateway = stage.serve();
+    let mut thief = gateway.visitor(&token).at("/mcp/files").initialize();
+    let mut other = gateway.visitor(&honest).at("/mcp/files").initialize();
+    let call = |text: &str| json!({"name": "read", "arguments": {"text": text}});
+    let refused = thief.request("tools/call", &call("take YS1ob25leS1zZWNyZXQtMDA0Mg== along")).json();
+    assert_eq!(reason(&refused), Some("canary.touched"));
+    eventually("the client is suspended", || {
+        let mut again = gateway.visitor(&token).at("/mcp/files");
+        let answer = again.request(
+            "initialize",
+            &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}),
+        );
+        reason(&answer.json()) == Some("suspend.stopped")
+    });
+    assert_eq!(reason(&other.request("tools/call", &call("nothing")).json()), None);
+    let note = stage.journal().of("canary").next().cloned().expect("a note");
+    assert_eq!((note.get("canary"), note.get("suspended")), (Some(&json!("honey")), Some(&json!(true))));
+    assert!(!note.to_string().contains("a-honey-secret"), "the value itself stays inside");
+    assert_eq!(stage.reached("files").iter().filter(|method| *method == "tools/call").count(), 1);
+}

@@ -228,7 +228,8 @@ fn a_server_over_http_that_declines_may_be_asked_again_and_one_that_breaks_may_n
 #[test]
 fn a_client_whose_calls_get_no_answer_runs_out_of_room_and_nobody_else() {
     let (stage, _server) = over_http("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
-    let reasons = visit(&stage, 514, |call| json!({"name": "write", "arguments": {"text": call.to_string()}}));
+    stage.configure("[controls.once]\nopen_calls = 20");
+    let reasons = visit(&stage, 22, |call| json!({"name": "write", "arguments": {"text": call.to_string()}}));
     let full = |reason: &&Option<String>| reason.as_deref() == Some("once.full");
     assert_eq!((reasons.iter().filter(full).count(), reasons.last().filter(full).is_some()), (2, true), "{:?}", reasons.first());
 }

@@ -48,7 +48,7 @@ impl Trap {
     /// The canaries that are configured; nothing when there are none.
     #[must_use]
     pub fn set(settings: &Settings, journal: Arc<Journal>, hook: Option<Hook>) -> Option<Arc<Self>> {
-        let canaries = settings.canaries.as_ref()?;
+        let canaries = settings.effects.canaries.as_ref()?;
         let (alarms, heard) = mpsc::unbounded_channel();
         let told = Told { journal, hook, state: settings.places.state.clone(), suspends: canaries.suspend_client };
         tokio::spawn(tell(told, heard));

@@ -190,14 +190,12 @@ impl Judging<'_> {
         }
         let ground = Ground { base: &base, plain, servers: &known, environment: environment.as_deref() };
         let (listen, clients) = ground.judge(file.listen, file.clients, problems);
-        let clients = Arc::new(clients);
         let exchanges = |server: &Arc<ServerSettings>| matches!(&server.how, How::Http { access, .. } if access.exchanges());
         let exchanged = if servers.iter().any(exchanges) { Exchanged::Yes } else { Exchanged::No };
         let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers, exchanged };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let metrics = notices::metrics(file.metrics, problems);
         let probe_every = notices::probe_every(file.drift, problems);
-        let canaries = file.canaries.map(|written| surroundings.canaries(written, problems)).map(Arc::new);
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
         let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
         material.observe(&file.dangerous.observe, problems);
@@ -205,28 +203,26 @@ impl Judging<'_> {
         material.allow_destructive(file.dangerous.destructive_calls.as_ref(), problems);
         material.policy(file.policy, &base, problems);
         let (quota, confirm_timeout) = (material.quota(), material.confirm_timeout());
-        let (once, labels_kept) = (material.once(), material.labels_kept());
+        let effects = material.effects(file.canaries.map(|written| surroundings.canaries(written, problems)));
         let policy = material.environment(environment.as_deref());
         let monitor = material.monitor(problems)?;
         let policy_digest = monitor.policy();
         let settings = Settings {
             environment,
             listen,
-            clients,
+            clients: Arc::new(clients),
             metrics,
             names,
             servers,
             limits,
             probe_every,
             webhook,
-            canaries,
             oauth,
             stores,
             redis,
             quota,
             confirm_timeout,
-            once,
-            labels_kept,
+            effects,
             places: self.places,
             policy_digest,
         };

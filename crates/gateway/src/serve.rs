@@ -27,7 +27,7 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SERVE_SUSPENDED, UPSTREAM_CANCELLED};
 use bartizan_monitor::stages::{Answer, Recorded, Released};
 use bartizan_monitor::wire::UNSOLICITED;
-use bartizan_monitor::wire::envelope::{Id, Misread, Parsed};
+use bartizan_monitor::wire::envelope::{Id, Misread, Outcome, Parsed};
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::Era;
@@ -237,7 +237,8 @@ impl House {
         let hook = settings.webhook.clone().map(Hook::start);
         let trap = Trap::set(&settings, journal.clone(), hook.clone()).map(|trap| -> Arc<dyn Wires> { trap });
         let drift = Drift::new(journal.clone(), hook, metrics.clone());
-        let (once, read) = (Record::open(&settings.places.state, settings.once), Read::open(&settings.places.state, settings.labels_kept));
+        let (once, read) =
+            (Record::open(&settings.places.state, settings.effects.once), Read::open(&settings.places.state, settings.effects.labels_kept));
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
         journal.cover_with(keeper.holdings().clone());
         let consult = Consult::new(settings.confirm_timeout);
@@ -305,10 +306,9 @@ async fn send(
         own.tell(recorded);
         return Ok(None);
     }
-    let recorded = match once::replayed(recorded) {
-        Ok(answer) => return Ok(Some(answer)),
-        Err(recorded) => recorded,
-    };
+    if let Some(body) = once::replayed(recorded.case()) {
+        return Ok(Some(recorded.answered(Outcome::Result(body))));
+    }
     let Some(name) = recorded.case().server().cloned() else {
         let enlisted = house.stops.enlist(recorded.case(), local::heard(talk, recorded.case()));
         return local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted)).await;

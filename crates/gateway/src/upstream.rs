@@ -10,6 +10,7 @@ mod credentials;
 mod desk;
 mod dial;
 mod egress;
+mod encode;
 mod fetch;
 mod http;
 mod open;
@@ -42,6 +43,7 @@ use bartizan_monitor::wire::version::{Era, Version};
 use crate::secrets::{Source, Speaker};
 use circuit::Trying;
 use desk::{Desk, Slot, Waits};
+use encode::{encode, request};
 
 /// Who hears what a server says before, beside and instead of an answer.
 pub trait Listener: Send + Sync {
@@ -379,31 +381,4 @@ fn declared_headers(recorded: &Recorded) -> Vec<(String, String)> {
             .map(|value| value.as_str().map_or_else(|| value.text().to_owned(), std::borrow::Cow::into_owned))
     };
     declared.into_iter().filter_map(|(header, property)| Some((header, value(&property)?))).collect()
-}
-
-/// A message as it is sent to a server.
-fn encode(message: &Message) -> Json {
-    let version = ("jsonrpc", Json::string("2.0"));
-    match message {
-        Message::Request { id, method, params } => {
-            with_params(vec![version, ("id", id.json().clone()), ("method", Json::string(method.name()))], params.as_ref())
-        }
-        Message::Notification { method, params } => with_params(vec![version, ("method", Json::string(method.name()))], params.as_ref()),
-        Message::Response { id, outcome } => {
-            let (member, body) = match outcome {
-                Outcome::Result(body) => ("result", body),
-                Outcome::Error(body) => ("error", body),
-            };
-            Json::object([version, ("id", id.json().clone()), (member, body.clone())])
-        }
-    }
-}
-
-fn with_params(mut members: Vec<(&str, Json)>, params: Option<&Json>) -> Json {
-    members.extend(params.map(|params| ("params", params.clone())));
-    Json::object(members)
-}
-
-fn request(id: u64, method: Method, params: Option<&Json>) -> Json {
-    encode(&Message::Request { id: Id::number(id), method, params: params.cloned() })
 }

@@ -129,6 +129,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("stops", &["clock", "config/files", "config/watch"]),
             // What was done is written like the journal, and in a file of its own.
             row("once", &["clock", "config/files", "journal/notebook"]),
+            row("canary", &["config", "journal", "stops", "webhook"]),
             row("labels", &["clock", "config/files", "config/watch"]),
             row("tls", &["config", "config/files"]),
             // What differs is counted by how grave it is.

@@ -3,24 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_meter::Rules;
 use bartizan_monitor::control::{Control, Entry, Section};
 use bartizan_monitor::controls::policy::Source;
-use bartizan_monitor::controls::{REGISTRY, confirm, flow, once};
+use bartizan_monitor::controls::{REGISTRY, confirm, flow};
 use bartizan_monitor::lock::Confirm;
 use bartizan_monitor::stages::{Mode, Monitor};
 use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::Json;
-use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use super::file::{self, remove};
+use super::notices::Canaries;
 use super::policy::{self, PolicyFile, PolicyFiles};
 use super::problem::Problems;
+use super::settings::Effects;
 
 /// Everything that controls are built from.
 #[derive(Default)]
@@ -111,7 +113,7 @@ impl<'i> Material<'i> {
     /// How long a question stays open. What is wrong with it the control says.
     pub(super) fn confirm_timeout(&self) -> Duration {
         let section = self.sections.get("confirm").map(|(section, _)| section.clone());
-        let config = section.and_then(|section| confirm::Config::deserialize(section.into_deserializer()).ok()).unwrap_or_default();
+        let config = section.and_then(|section| <confirm::Config as serde::Deserialize>::deserialize(section.into_deserializer()).ok()).unwrap_or_default();
         Duration::from_secs(config.timeout_seconds)
     }
 
@@ -192,21 +194,19 @@ impl<'i> Material<'i> {
 
     /// The quotas, for those who show and keep them. What is wrong with them the control says.
     pub(super) fn quota(&self) -> Rules {
-        let section = self.sections.get("quota").map(|(section, _)| section.clone());
-        section.and_then(|section| Rules::deserialize(section.into_deserializer()).ok()).unwrap_or_default()
+        self.table("quota")
     }
 
-    /// How long labels stay. What is wrong with it the control says.
-    pub(super) fn labels_kept(&self) -> Duration {
-        let section = self.sections.get("flow").map(|(section, _)| section.clone());
-        let config = section.and_then(|section| flow::Config::deserialize(section.into_deserializer()).ok()).unwrap_or_default();
-        Duration::from_secs(u64::from(config.label_hours).saturating_mul(3600))
+    /// What is remembered of calls. What is wrong with it the controls say.
+    pub(super) fn effects(&self, canaries: Option<Canaries>) -> Effects {
+        let flow: flow::Config = self.table("flow");
+        let labels_kept = Duration::from_secs(u64::from(flow.label_hours).saturating_mul(3600));
+        Effects { labels_kept, once: self.table("once"), canaries: canaries.map(Arc::new) }
     }
 
-    /// How long what was done is remembered. What is wrong with it the control says.
-    pub(super) fn once(&self) -> once::Config {
-        let section = self.sections.get("once").map(|(section, _)| section.clone());
-        section.and_then(|section| once::Config::deserialize(section.into_deserializer()).ok()).unwrap_or_default()
+    fn table<T: serde::de::DeserializeOwned + Default>(&self, name: &str) -> T {
+        let section = self.sections.get(name).map(|(section, _)| section.clone());
+        section.and_then(|section| T::deserialize(section.into_deserializer()).ok()).unwrap_or_default()
     }
 
     fn mode(&self, entry: &Entry) -> Mode {

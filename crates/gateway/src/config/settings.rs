@@ -42,18 +42,14 @@ pub struct Settings {
     pub quota: Rules,
     /// How long a question to a person stays open.
     pub confirm_timeout: Duration,
-    /// How long labels of what was read stay.
-    pub labels_kept: Duration,
-    /// How long what was done is remembered.
-    pub once: once::Config,
+    /// What is remembered of calls, and what nobody has a reason to send.
+    pub effects: Effects,
     /// Through what gateways share limits and stops.
     pub redis: Option<Arc<Redis>>,
     /// How often what servers offer is compared with the lock file when nobody asks.
     pub probe_every: Duration,
     /// Where events are posted to.
     pub webhook: Option<Arc<Webhook>>,
-    /// Values that nobody has a reason to send.
-    pub canaries: Option<Arc<Canaries>>,
     /// Whose access tokens are taken, beside the gateway's own.
     pub oauth: Option<Arc<OAuth>>,
     /// Where secrets are kept.
@@ -70,6 +66,17 @@ impl Settings {
     pub fn server(&self, name: &str) -> Option<&Arc<ServerSettings>> {
         self.servers.iter().find(|server| &*server.name == name)
     }
+}
+
+/// What is remembered of calls, and what nobody has a reason to send.
+#[derive(Debug, Clone)]
+pub struct Effects {
+    /// How long labels of what was read stay.
+    pub labels_kept: Duration,
+    /// How long what was done is remembered.
+    pub once: once::Config,
+    /// Values that nobody has a reason to send.
+    pub canaries: Option<Arc<Canaries>>,
 }
 
 /// How the names of several servers are told apart.

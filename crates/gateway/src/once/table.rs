@@ -13,8 +13,6 @@ use super::entry::{Entry, State};
 
 /// How many calls of one client are remembered that are done; the oldest makes room.
 const MOST_DONE: usize = 4096;
-/// How many calls of one client may be ambiguous or running. None of them makes room.
-const MOST_OPEN: usize = 512;
 /// How many are remembered in all.
 const MOST: usize = 262_144;
 /// How many bytes of answers are kept in all; the oldest ones go.
@@ -80,7 +78,7 @@ impl Table {
             }
         }
         let open = self.shelves.get(&deed.who).map_or(0, |shelf| shelf.open);
-        if open >= MOST_OPEN || !self.has_room(&deed) {
+        if open >= self.rules.open_calls || !self.has_room(&deed) {
             return (Before::Full, None);
         }
         self.running.insert(deed.call, deed.key);

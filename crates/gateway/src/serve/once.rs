@@ -3,8 +3,8 @@
 use bartizan_monitor::case::{Case, Deed, Effect, Moment, digest_of};
 use bartizan_monitor::catalog::{Menu, Naming};
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::stages::{Admitted, Answer, Recorded};
-use bartizan_monitor::wire::envelope::{Message, Outcome, Parsed};
+use bartizan_monitor::stages::{Admitted, Recorded};
+use bartizan_monitor::wire::envelope::{Message, Parsed};
 use bartizan_monitor::wire::json::{Edits, Json};
 use bartizan_monitor::wire::method::Method;
 
@@ -52,13 +52,14 @@ async fn remembered(house: &House, case: &Case) -> Result<(), String> {
     }
 }
 
-/// Answers a repeat with what the first one was answered. Like any answer, it is judged before it is released.
-pub(super) fn replayed(recorded: Recorded) -> Result<Answer, Recorded> {
-    let Some((first, body)) = recorded.case().facts().once.claim().and_then(|claim| claim.replay()) else { return Err(recorded) };
+/// What answers a repeat: the answer of the first one, and which that was. Like any answer, it is judged before it is
+/// released.
+pub(super) fn replayed(case: &Case) -> Option<Json> {
+    let (first, body) = case.facts().once.claim()?.replay()?;
     let (mark, mut edits) = (Json::string(&format!("{first:016x}")), Edits::of(&body));
     match body.view().get("_meta") {
         Some(meta) => edits.set(meta, REPLAYED, &mark),
         None => edits.set(body.view(), "_meta", &Json::object([(REPLAYED, mark)])),
     }
-    Ok(recorded.answered(Outcome::Result(edits.apply())))
+    Some(edits.apply())
 }

@@ -1,5 +1,6 @@
 //! Servers that are reached over Streamable HTTP.
 
+mod labels;
 mod standalone;
 mod stream;
 
@@ -13,9 +14,8 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::UPSTREAM_TOO_LARGE;
 use bartizan_monitor::wire::UNSOLICITED;
 use bartizan_monitor::wire::envelope::{self, Message, Outcome};
-use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
-use bartizan_monitor::wire::mirror;
 use bartizan_monitor::wire::version::{Era, Version};
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -30,6 +30,7 @@ use super::desk::Slot;
 use super::{Hearing, Link, Outgoing, Pulse, Server, request};
 use crate::config::How;
 use crate::secrets::Speaker;
+use labels::Labels;
 use stream::Stream;
 pub(super) use stream::chain;
 
@@ -56,17 +57,6 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         self.over.cancel();
     }
-}
-
-/// What the headers of a request say beside the body.
-struct Labels<'a> {
-    version: Option<Version>,
-    method: Method,
-    params: Option<View<'a>>,
-    declared: &'a [(String, String)],
-    purpose: Purpose<'a>,
-    /// What was claimed of the call.
-    claim: Option<&'a Arc<dyn Claim>>,
 }
 
 impl Pipe {
@@ -385,30 +375,5 @@ impl Hearing<'_> {
     fn token(&self) -> Option<Json> {
         let Message::Request { params: Some(params), .. } = self.recorded?.case().message() else { return None };
         params.view().at(&["_meta", "progressToken"]).map(|token| params.share(token))
-    }
-}
-
-impl Labels<'_> {
-    fn headers(&self, era: Era) -> Vec<(String, String)> {
-        let mut headers = Vec::new();
-        if let Some(version) = self.version {
-            headers.push(("mcp-protocol-version".to_owned(), version.name().to_owned()));
-        }
-        if era == Era::Legacy {
-            return headers;
-        }
-        headers.push(("mcp-method".to_owned(), self.method.name().to_owned()));
-        let named = match self.method {
-            Method::ToolsCall | Method::PromptsGet => "name",
-            Method::ResourcesRead => "uri",
-            Method::TasksGet | Method::TasksCancel | Method::TasksUpdate => "taskId",
-            _ => "",
-        };
-        if let Some(name) = self.params.and_then(|params| params.get(named)).and_then(View::as_str) {
-            headers.push(("mcp-name".to_owned(), mirror::encode(&name)));
-        }
-        headers
-            .extend(self.declared.iter().map(|(name, value)| (format!("mcp-param-{}", name.to_ascii_lowercase()), mirror::encode(value))));
-        headers
     }
 }

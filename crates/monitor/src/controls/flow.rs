@@ -60,7 +60,8 @@ fn sends(case: &Case) -> bool {
     }
     // What is put into a URI that a server fetches somewhere has left.
     let fetched = |uri: &str| uri.starts_with("http:") || uri.starts_with("https:");
-    item.pin.kind == Kind::Template && case.uri().is_some_and(|uri| uri.view().as_str().is_some_and(|uri| fetched(&uri)))
+    let leaves = || case.uri().is_some_and(|uri| uri.view().as_str().is_some_and(|uri| fetched(&uri)));
+    item.pin.kind == Kind::Template && item.pin.contract.egress.unwrap_or_else(leaves)
 }
 
 /// One yes is good for one call: the next one may carry something else. What the model itself completes is nobody's

@@ -56,22 +56,27 @@ pub struct Config {
     pub keep_hours: u32,
     /// The largest answer that is kept.
     pub result_bytes: usize,
+    /// How many calls of one client may run or be ambiguous.
+    pub open_calls: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { window_seconds: 30, wait_seconds: 10, keep_hours: 24, result_bytes: 64 * 1024 }
+        Self { window_seconds: 30, wait_seconds: 10, keep_hours: 24, result_bytes: 64 * 1024, open_calls: 512 }
     }
 }
 
 /// The most of each.
-const MOST: Config = Config { window_seconds: 86_400, wait_seconds: 300, keep_hours: 24 * 366, result_bytes: 1024 * 1024 };
+const MOST: Config = Config { window_seconds: 86_400, wait_seconds: 300, keep_hours: 24 * 366, result_bytes: 1024 * 1024, open_calls: 65_536 };
 
 /// Builds the control.
 pub fn build(config: Config) -> Result<Once, toml::de::Error> {
     let bad = |what: &str| Err(serde::de::Error::custom(what));
     if config.keep_hours == 0 || config.keep_hours > MOST.keep_hours {
         return bad("keep_hours is 1 to 8784");
+    }
+    if config.open_calls == 0 || config.open_calls > MOST.open_calls {
+        return bad("open_calls is 1 to 65536");
     }
     if config.window_seconds > MOST.window_seconds || config.wait_seconds > MOST.wait_seconds || config.result_bytes > MOST.result_bytes {
         return bad("window_seconds is at most 86400, wait_seconds 300, result_bytes 1048576");

@@ -167,8 +167,11 @@ impl Contract {
         if called && matches!(kind, Kind::Instructions | Kind::Server) {
             return bad("environment, returns and limits are for what is called");
         }
-        if kind != Kind::Tool && (self.egress.is_some() || self.confirm.is_some() || self.once.is_some() || self.arguments.is_some()) {
-            return bad("egress, confirm, once and arguments are for tools");
+        if self.egress.is_some() && !matches!(kind, Kind::Tool | Kind::Template) {
+            return bad("egress is for tools and templates");
+        }
+        if kind != Kind::Tool && (self.confirm.is_some() || self.once.is_some() || self.arguments.is_some()) {
+            return bad("confirm, once and arguments are for tools");
         }
         if kind != Kind::Tool && !self.project.is_empty() {
             return bad("project is for tools");

@@ -38,6 +38,7 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
         message: Message::Request { id: Id::number(1), method: Method::ToolsCall, params: None },
         target: Target::Item(Item { server: "a".into(), pin: Arc::new(pin), standing: Standing::Pinned, shadow: None }),
         arguments: arguments.map(json),
+        digest: std::sync::OnceLock::new(),
         mirror,
         digest: Default::default(),
     }
