@@ -215,13 +215,16 @@ class Gateway:
         # JSON's strings, lists of strings and truth values are TOML's too.
         table = upstream | self.server.described.get("settings", {})
         lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+        # What is compared is what passes; that a person is asked about writes is tested elsewhere.
+        lines += ["[controls.confirm]", 'write = "never"']
         config.write_text("\n".join([head, f"[servers.{self.server.name}]", *lines, ""]))
         return ["--config", str(config)]
 
     def through_stdio(self, clients):
         command = ["--", *self.server.described["stdio"]]
         # Without settings no file either: that is how `run` stands in most clients' configurations.
-        config = self.configure({"command": command[1:]}) if "settings" in self.server.described else []
+        needed = "settings" in self.server.described or self.server.keeps
+        config = self.configure({"command": command[1:]}) if needed else []
         self.approve(*config, command=command)
         target = ["--stdio", self.bartizan, "run", *config, *self.paths, "--name", self.server.name, *command]
         for client in clients:
