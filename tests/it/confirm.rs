@@ -618,3 +618,114 @@ fn less_than_a_yes_each_time_for_what_destroys_is_dangerous() {
     }
     assert!(client.said.text().contains("dangerous.destructive_calls"), "{}", client.said.text());
 }
+
+/// What `tests/real/install` has put in place.
+fn real(path: &str) -> std::path::PathBuf {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let real = std::env::var_os("BARTIZAN_REAL").map_or_else(|| tests.join("../target/real"), std::path::PathBuf::from);
+    let found = real.join(path);
+    assert!(found.exists(), "the real clients of these tests are not installed in {}; run: tests/real/install", real.display());
+    found
+}
+
+/// The words that start a driver of a published client, up to what it is to start.
+fn driver(name: &str) -> Vec<std::path::PathBuf> {
+    let script = |file: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("real/clients").join(file);
+    match name {
+        "py1" | "py2" => vec![real(&format!("{name}/bin/python")), script(&format!("{name}.py"))],
+        _ => vec![real("npm/node_modules/.bin/node"), script(&format!("{name}.mjs"))],
+    }
+}
+
+/// `bartizan run` for `files`, as a client's configuration has it.
+fn server_command(stage: &Stage) -> Vec<std::ffi::OsString> {
+    let mut words = vec!["run".to_owned(), "--name".to_owned(), "files".to_owned(), "--".to_owned()];
+    words.extend(stage.command("files"));
+    let command = stage.bartizan(&words);
+    std::iter::once(command.get_program()).chain(command.get_args()).map(ToOwned::to_owned).collect()
+}
+
+fn drive(stage: &Stage, client: &str, plan: &Value) -> Value {
+    let words = driver(client);
+    let output = std::process::Command::new(&words[0])
+        .args(&words[1..])
+        .arg("--stdio")
+        .args(server_command(stage))
+        .env("PLAN", plan.to_string())
+        .output()
+        .expect("the client");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{client}: {error}: {}", said(&output)))
+}
+
+/// What a client's person says to what destroys and to what writes, and what comes of it.
+fn published(client: &str, era: &str, protocol: &str, agree: bool) {
+    let stage = world("");
+    let call = |tool: &str| json!({"name": tool, "arguments": {"text": "<b>all</b>"}});
+    let plan = json!({"era": era, "answer": {"elicitation": {"agree": agree}}, "call": [call("look"), call("drop"), call("change"), call("change")]});
+    let told = drive(&stage, client, &plan);
+    assert_eq!(told["protocol"], protocol, "{client}: {told}");
+    let failed: Vec<bool> = told["calls"].as_array().expect("calls").iter().map(|call| call["isError"] == true).collect();
+    assert_eq!(failed, [false, !agree, !agree, !agree], "{client} {era}: {told}");
+    let asked = told["asked"].as_array().expect("questions");
+    assert_eq!(asked.len(), if agree { 2 } else { 3 }, "{client} {era}: {told}");
+    let message = asked[0]["message"].as_str().expect("a text");
+    assert!(message.contains("tool: drop") && message.contains("\\u{3c}b\\u{3e}all") && !message.contains("<b>"), "{message}");
+    assert_eq!(calls(&stage), if agree { 4 } else { 1 }, "{client} {era}");
+    let channel = if era == "modern" { "input-required" } else { "elicitation" };
+    let journal = stage.journal();
+    let word = journal.of("closed").map(|closed| journal.whole(closed)).find(|call| call["item"] == "drop" && call["outcome"] != "held");
+    let word = word.expect("its record")["confirmation"].clone();
+    assert_eq!((&word["answer"], &word["channel"]), (&json!(if agree { "yes" } else { "no" }), &json!(channel)), "{client} {era}");
+    stage.verify();
+}
+
+#[test]
+fn published_clients_of_the_legacy_era_ask_their_people() {
+    published("py1", "legacy", "2025-11-25", true);
+    published("py1", "legacy", "2025-11-25", false);
+    published("ts1", "legacy", "2025-11-25", true);
+}
+
+#[test]
+fn published_clients_of_the_modern_era_ask_their_people() {
+    published("py2", "modern", "2026-07-28", true);
+    published("py2", "modern", "2026-07-28", false);
+    published("ts2", "modern", "2026-07-28", true);
+}
+
+/// A client without any capability, which does what its model would do with the preview.
+const COMPLETING: &str = r#"
+import asyncio, json, re, sys
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+async def main():
+    async with stdio_client(StdioServerParameters(command=sys.argv[1], args=sys.argv[2:])) as (read, write), ClientSession(read, write) as client:
+        await client.initialize()
+        names = lambda listed: [tool.name for tool in listed.tools]
+        before = names(await client.list_tools())
+        preview = await client.call_tool("drop", {"text": "x"})
+        text = preview.content[0].text
+        handle = re.search(r'"handle": "([^"]+)"', text).group(1)
+        during = names(await client.list_tools())
+        done = await client.call_tool("confirm_drop", {"handle": handle})
+        again = await client.call_tool("confirm_drop", {"handle": handle})
+        after = names(await client.list_tools())
+        print(json.dumps({"preview": preview.isError, "before": before, "during": during, "done": done.isError, "again": again.isError, "after": after}))
+
+asyncio.run(main())
+"#;
+
+#[test]
+fn a_published_client_without_any_capability_completes_a_call() {
+    let stage = world("");
+    let output =
+        std::process::Command::new(real("py1/bin/python")).args(["-c", COMPLETING]).args(server_command(&stage)).output().expect("python");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)));
+    let own = json!(["look", "change", "drop"]);
+    assert_eq!((&told["before"], &told["after"]), (&own, &own), "{told}");
+    assert_eq!(told["during"], json!(["look", "change", "drop", "confirm_drop"]), "{told}");
+    assert_eq!((&told["preview"], &told["done"], &told["again"]), (&json!(true), &json!(false), &json!(true)), "{told}");
+    assert_eq!(calls(&stage), 1);
+    stage.verify();
+}

@@ -53,7 +53,8 @@ fn calls() -> Vec<(Value, Option<&'static str>)> {
     ]
 }
 
-const SMALL_REPLIES: &str = "[controls.size]\nreply_bytes = 1000";
+/// Nobody is asked about what writes, and the policy hides what destroys.
+const SMALL_REPLIES: &str = "[controls.size]\nreply_bytes = 1000\n[controls.confirm]\nwrite = \"never\"\n[controls.policy]\ntext = \"permit (principal, action, resource) when { resource.effect != \\\"destructive\\\" };\"";
 
 fn stage() -> Stage {
     let stage = Stage::new(SMALL_REPLIES);
@@ -282,6 +283,7 @@ fn i4_the_decision_is_written_before_the_call_leaves() {
         .on("tools/call a", vec![Act::Touch("arrived".to_owned()), Act::Until("go".to_owned()), Act::Answer(script::text("done"))]);
     let stage = Stage::with_server("files", &script);
     stage.approve(&["files"], &["a=write"]);
+    stage.configure("[controls.confirm]\nwrite = \"never\"");
     stage.forget("files");
     let mut client = stage.run("files");
     client.initialize();
@@ -576,6 +578,9 @@ fn i7_secrets_are_not_where_others_read() {
                 continue;
             }
             assert_eq!(entry.metadata().expect("a file").permissions().mode() & 0o077, 0, "{}", entry.path().display());
+            if std::os::unix::fs::FileTypeExt::is_socket(&entry.file_type().expect("a file")) {
+                continue;
+            }
             let text = String::from_utf8_lossy(&std::fs::read(entry.path()).expect("a file")).into_owned();
             assert!(!text.contains(token.rsplit('_').next().expect("a secret")), "{}", entry.path().display());
         }

@@ -245,7 +245,8 @@ fn scopes_open_servers_and_effects_and_a_challenge_names_them() {
     stage.approve(&["notes"], &["look=read", "change=write"]);
     stage.configure(
         "[oauth.scopes]\n\"mcp:read\" = { servers = [\"notes\"], effect = \"read\" }\n\
-         \"mcp:write\" = { servers = [\"notes\"], effect = \"write\" }\n\"mcp:other\" = { servers = [\"files\"], effect = \"read\" }",
+         \"mcp:write\" = { servers = [\"notes\"], effect = \"write\" }\n\"mcp:other\" = { servers = [\"files\"], effect = \"read\" }\n\
+         [controls.confirm]\nwrite = \"never\"",
     );
     let gateway = stage.serve();
     let reader = provider.token(RESOURCE, "mcp:read");

@@ -20,7 +20,7 @@ forbid (principal, action, resource) when { resource.effect == "destructive" };
 
 /// A world with tools `a` (read), `b` (write), `c` (destructive), and these rules.
 fn stage(rules: &str) -> Stage {
-    let stage = Stage::new("[policy]\nfiles = [\"own.cedar\"]");
+    let stage = Stage::new("[policy]\nfiles = [\"own.cedar\"]\n[controls.confirm]\nwrite = \"never\"");
     std::fs::write(stage.path("own.cedar"), rules).expect("writable");
     stage.server("files", &Script::with_tools(["a", "b", "c"]));
     stage.approve(&["files"], &["a=read", "b=write", "c=destructive"]);

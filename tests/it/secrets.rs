@@ -254,7 +254,7 @@ fn a_role_logs_in_renews_its_token_and_logs_in_again() {
 fn what_reads_and_what_destroys_has_credentials_of_its_own() {
     let stage = Stage::new("");
     write(&stage, "all.cedar", "permit (principal, action, resource);");
-    stage.configure("[policy]\nfiles = [\"all.cedar\"]");
+    stage.configure("[policy]\nfiles = [\"all.cedar\"]\n[dangerous]\ndestructive_calls = \"never\"");
     for name in ["all", "destructive", "one"] {
         write(&stage, name, &format!("key-for-{name}"));
     }

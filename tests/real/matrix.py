@@ -215,8 +215,9 @@ class Gateway:
         # JSON's strings, lists of strings and truth values are TOML's too.
         table = upstream | self.server.described.get("settings", {})
         lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
-        # Answers are compared with what the server said, so nothing is written around them. All else is as by default.
-        plain = ["[controls.provenance]", 'results = "off"']
+        # What is compared is what passes: nothing is written around it, and that a person is asked about writes is
+        # tested elsewhere. All else is as by default.
+        plain = ["[controls.provenance]", 'results = "off"', "[controls.confirm]", 'write = "never"']
         config.write_text("\n".join([head, *plain, f"[servers.{self.server.name}]", *lines, ""]))
         return ["--config", str(config)]
 

@@ -117,6 +117,10 @@ impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Passed(text) => write!(f, "\u{2713} answered: {text:?}"),
+            Self::Refused { code, hint } if code == "confirm.required" => {
+                write!(f, "\u{2026} held: {code}")?;
+                hint.lines().filter(|line| line.contains(':')).try_for_each(|line| write!(f, "\n       {line}"))
+            }
             Self::Refused { code, hint } => write!(f, "\u{2717} refused: {code}: {hint}"),
         }
     }
@@ -142,7 +146,12 @@ fn tour() -> Result<Vec<String>, Trouble> {
     let mut gateway = player::run(&stage)?;
     println!("Now the client works with it.");
     scenes.show("It reads a note.", &call(&mut gateway, "read_note", json!({"title": "groceries"}))?, "passed");
-    scenes.show("It writes a note.", &call(&mut gateway, "write_note", json!({"title": "todo", "text": "buy eggs"}))?, "passed");
+    let writes = json!({"name": "write_note", "arguments": {"title": "todo", "text": "buy eggs"}});
+    let held = gateway.ask("tools/call", &writes)?;
+    scenes.show("It writes a note: the first time in a session a person is asked.", &Outcome::of(&held), "confirm.required");
+    let handle = held.pointer("/result/_meta/io.github.bartizan-security~1refusal/handle").cloned().unwrap_or_default();
+    let agreed = call(&mut gateway, "confirm_write_note", json!({"handle": handle}))?;
+    scenes.show("The person agrees, and the client completes that very call.", &agreed, "passed");
 
     println!("\nThen things go wrong. The model was talked into something, or somebody else is at the client:");
     attacks(&mut gateway, &mut scenes)?;
@@ -182,9 +191,9 @@ fn call(gateway: &mut Gateway, tool: &str, arguments: Value) -> Result<Outcome, 
 
 fn attacks(gateway: &mut Gateway, scenes: &mut Scenes) -> Result<(), Trouble> {
     scenes.show(
-        "A destructive tool, which the policy permits nobody: it is in no list, and does not exist.",
+        "A destructive tool: a person is asked each time, and nobody agrees. Nothing is sent.",
         &call(gateway, "delete_note", json!({"title": "groceries"}))?,
-        "catalog.unknown",
+        "confirm.required",
     );
     scenes.show(
         "A field that the tool never declared.",

@@ -198,15 +198,13 @@ impl Judging<'_> {
         let probe_every = notices::probe_every(file.drift, problems);
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
         let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
-        material.observe(&file.dangerous.observe, problems);
+        material.weaken(&file.dangerous, problems);
         material.allow_sampling(sampling);
-        material.allow_destructive(file.dangerous.destructive_calls.as_ref(), problems);
         material.policy(file.policy, &base, problems);
         let (quota, confirm_timeout) = (material.quota(), material.confirm_timeout());
         let effects = material.effects(file.canaries.map(|written| surroundings.canaries(written, problems)));
         let policy = material.environment(environment.as_deref());
         let monitor = material.monitor(problems)?;
-        let policy_digest = monitor.policy();
         let settings = Settings {
             environment,
             listen,
@@ -224,7 +222,7 @@ impl Judging<'_> {
             confirm_timeout,
             effects,
             places: self.places,
-            policy_digest,
+            policy_digest: monitor.policy(),
         };
         Some(Loaded { settings, monitor, policy, weakenings })
     }

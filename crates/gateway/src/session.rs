@@ -8,10 +8,13 @@ mod asks;
 mod ear;
 mod endpoint;
 mod memory;
+mod running;
 pub use asks::{Ask, Asks, OwnAsk};
 pub use ear::{Ear, Interim, InterimSender, ListenEar};
 pub use endpoint::Endpoint;
 pub use memory::Memory;
+pub use running::Running;
+use running::running_key;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -379,26 +382,5 @@ impl Talk {
         let cells: Vec<LinkCell> = held(&self.links).drain().map(|(_, cell)| cell).collect();
         let links: Vec<Arc<Link>> = cells.iter().filter_map(|cell| cell.get().cloned()).collect();
         futures_util::future::join_all(links.iter().map(|link| link.end())).await;
-    }
-}
-
-/// Under what a request of this id is known while it runs.
-fn running_key(id: View<'_>) -> String {
-    bartizan_monitor::wire::canonical::text(&Json::of(&id.to_value()))
-}
-
-/// A request that is running; it ends by being dropped.
-#[derive(Debug)]
-pub struct Running {
-    talk: Arc<Talk>,
-    key: String,
-    /// Cancelled when the client cancels.
-    pub cancel: CancellationToken,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        held(&self.talk.running).remove(&self.key);
-        self.talk.touch();
     }
 }

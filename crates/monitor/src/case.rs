@@ -1,6 +1,7 @@
 //! All that a control may see: who calls what, where, when, and what came back.
 
 mod agreed;
+mod beside;
 mod caller;
 mod canary;
 mod cover;
@@ -10,6 +11,7 @@ mod said;
 mod stops;
 mod texts;
 pub use agreed::{Agreed, Agreement, Assurance, Scope};
+pub use beside::is_transient;
 pub use caller::{Badge, Caller, Means, Reach, Strength};
 pub use canary::{Touch, Wires};
 pub use cover::{Cover, Lent};
@@ -281,23 +283,6 @@ impl Case {
         self.facts.agreed.covers(self.tool()?, self.facts.now_ms)
     }
 
-    /// What a call carries to the server beside name and arguments: everything else of its parameters, without what
-    /// differs each time and says nothing of what is done.
-    #[must_use]
-    pub fn beside(&self) -> Option<Json> {
-        let Message::Request { params: Some(params), .. } = &self.message else { return None };
-        let mut found = Vec::new();
-        for (key, value) in params.view().members() {
-            if key == "_meta" {
-                let meta: Vec<_> = value.members().filter(|(key, _)| !is_transient(key)).collect();
-                found.extend(meta.into_iter().map(|(key, value)| (format!("_meta.{key}"), params.share(value))));
-            } else if !matches!(&*key, "name" | "arguments") {
-                found.push((key.into_owned(), params.share(value)));
-            }
-        }
-        (!found.is_empty()).then(|| Json::object(found.iter().map(|(key, value)| (key.as_str(), value.clone()))))
-    }
-
     /// Whether it ends what was begun: it can only lessen what happens, so a change of the definition
     /// does not stand in its way.
     #[must_use]
@@ -375,12 +360,6 @@ impl Case {
     pub const fn mirror(&self) -> &crate::wire::mirror::Mirror {
         &self.mirror
     }
-}
-
-/// Members of `_meta` that belong to one message: the protocol's own, progress, traces.
-#[must_use]
-pub fn is_transient(key: &str) -> bool {
-    key.starts_with("io.modelcontextprotocol/") || matches!(key, "progressToken" | "traceparent" | "tracestate" | "baggage")
 }
 
 /// The digest of arguments; of `{}` when there are none.

@@ -145,7 +145,6 @@ impl Catalog {
                 None => Target::Gateway,
             },
             Message::Notification { .. } => owner.map_or(Target::Gateway, |owner| Target::Server(owner.server.clone())),
-            // The answer to a question of the gateway's own goes to no server.
             Message::Response { .. } if owner.is_some_and(Owner::is_gateway) => Target::Gateway,
             Message::Response { .. } => Target::Server(owner.ok_or_else(|| unknown("no such request"))?.server.clone()),
         };

@@ -66,8 +66,14 @@ impl<'i> Material<'i> {
         Self { sections, ..Self::default() }
     }
 
+    /// Takes what `dangerous` says of controls.
+    pub(super) fn weaken(&mut self, dangerous: &file::Dangerous, problems: &mut Problems) {
+        self.observe(&dangerous.observe, problems);
+        self.allow_destructive(dangerous.destructive_calls.as_ref(), problems);
+    }
+
     /// Notes which controls only observe.
-    pub(super) fn observe(&mut self, names: &[Spanned<String>], problems: &mut Problems) {
+    fn observe(&mut self, names: &[Spanned<String>], problems: &mut Problems) {
         for name in names {
             match entry(name.get_ref()) {
                 Some(entry) => drop(self.observe.insert(entry.name)),
@@ -92,7 +98,7 @@ impl<'i> Material<'i> {
     }
 
     /// Lets what destroys happen with less than a yes each time. Only `dangerous` can say so.
-    pub(super) fn allow_destructive(&mut self, less: Option<&Spanned<Confirm>>, problems: &mut Problems) {
+    fn allow_destructive(&mut self, less: Option<&Spanned<Confirm>>, problems: &mut Problems) {
         const KEY: &str = "destructive";
         let written = self.sections.get("confirm").and_then(|(section, _)| match section.get_ref() {
             DeValue::Table(table) => {

@@ -65,8 +65,12 @@ fn tool_name(name: &str, taken: impl Fn(&str) -> bool) -> String {
 pub(super) fn preview(card: &Card, resume: &Resume) -> String {
     let minutes = card.until_ms.saturating_sub(card.since_ms).div_ceil(60_000);
     format!(
-        "Nothing was sent. This call waits until the person agrees to it [{}]:\n\n{}\nShow this to the person. If the person agrees, call the tool {} with {{\"{HANDLE}\": \"{}\"}} within {minutes} minutes; it sends exactly this call, once. Do not call it without having asked.",
-        card.hold.reason, card.shown.text, resume.tool, card.id
+        "{} [{}]\n\nNothing was sent. What would be:\n\n{}\nShow this to the person. If the person agrees, call the tool {} with {{\"{HANDLE}\": \"{}\"}} within {minutes} minutes; it sends exactly this call, once. Do not call it without having asked.",
+        card.hold.reason.page().hint,
+        card.hold.reason,
+        card.shown.text,
+        resume.tool,
+        card.id
     )
 }
 

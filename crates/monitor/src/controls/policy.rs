@@ -37,7 +37,7 @@ reasons! {
         "The journal names the rule; `bartizan policy explain` says what it looks at. Change the policy if the rule is wrong.";
     UNPERMITTED = "policy.unpermitted", Class::Denied,
         "The operator's policy does not allow this call.",
-        "No `permit` rule matches the call, and what is not permitted is denied. The built-in policy permits approved tools with effect `read` or `write`.",
+        "No `permit` rule matches the call, and what is not permitted is denied. The built-in policy permits what was approved.",
         "Add a `permit` rule, or approve the tool with another effect if its class is wrong. `bartizan policy explain` says which rule comes close.";
     ERROR = "policy.error", Class::Denied,
         "The operator's policy does not allow this call.",
