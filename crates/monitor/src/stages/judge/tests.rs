@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 struct Nobody;
 
-impl crate::journal::Ledger for Nobody {
+impl journal::Ledger for Nobody {
     fn close(&self, _: &Json) {}
 }
 
