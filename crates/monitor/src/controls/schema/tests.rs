@@ -40,7 +40,6 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
         arguments: arguments.map(json),
         digest: std::sync::OnceLock::new(),
         mirror,
-        digest: Default::default(),
     }
 }
 
