@@ -60,6 +60,7 @@ fn stage() -> Stage {
     let stage = Stage::new(SMALL_REPLIES);
     stage.server("files", &world());
     approve(&stage);
+    stage.without_ways_out();
     stage
 }
 

@@ -24,6 +24,7 @@ fn stage(rules: &str) -> Stage {
     std::fs::write(stage.path("own.cedar"), rules).expect("writable");
     stage.server("files", &Script::with_tools(["a", "b", "c"]));
     stage.approve(&["files"], &["a=read", "b=write", "c=destructive"]);
+    stage.without_ways_out();
     stage
 }
 

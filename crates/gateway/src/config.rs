@@ -194,8 +194,7 @@ impl Judging<'_> {
         let exchanged = if servers.iter().any(exchanges) { Exchanged::Yes } else { Exchanged::No };
         let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers, exchanged };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
-        let metrics = notices::metrics(file.metrics, problems);
-        let probe_every = notices::probe_every(file.drift, problems);
+        let (metrics, probe_every) = (notices::metrics(file.metrics, problems), notices::probe_every(file.drift, problems));
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
         let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
         material.weaken(&file.dangerous, problems);
