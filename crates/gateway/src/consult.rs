@@ -48,6 +48,7 @@ pub struct Consult {
 }
 
 /// What became of a call.
+#[expect(clippy::large_enum_variant, reason = "the large one is that of nearly every call, which a box would slow down")]
 pub enum Consulted {
     /// It goes on, judged by this.
     Go(Admitted, Arc<Snapshot>),

@@ -11,6 +11,7 @@ use bartizan_monitor::stages::QUESTION;
 use bartizan_monitor::wire::envelope::{Message, Parsed};
 use bartizan_monitor::wire::json::{Json, View};
 use bartizan_monitor::wire::method::Method;
+use bartizan_monitor::wire::version::Era;
 
 use super::desk::{Answer, Card, Place};
 use super::put::Said;
@@ -85,7 +86,10 @@ impl Consult {
             return Ok((parsed, Brought::Nothing));
         };
         let view = params.view();
-        let state = view.get("requestState").and_then(View::as_str).filter(|state| state.starts_with(seal::PREFIX));
+        // Only the modern era has states; where there are none, long arguments are not looked through for one.
+        let is_modern = parsed.version().era() == Era::Modern;
+        let state = is_modern.then(|| view.get("requestState")).flatten().and_then(View::as_str);
+        let state = state.filter(|state| state.starts_with(seal::PREFIX));
         if let Some(state) = state {
             let (params, claim) = self.answered(&place(), params, &state)?;
             return Ok((parsed.with_params(params)?, Brought::Claim(claim)));
