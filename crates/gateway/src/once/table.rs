@@ -201,7 +201,8 @@ impl Table {
 fn is_repeat(known: &Entry, deed: &Deed) -> bool {
     match (deed.named, deed.repeats) {
         (true, _) | (_, Repeats::Window) => true,
-        (false, Repeats::Retry) => known.session != deed.session || known.request == deed.request,
+        // Nobody retries in another protocol era.
+        (false, Repeats::Retry) => known.era == deed.era && (known.session != deed.session || known.request == deed.request),
         (false, Repeats::Key) => false,
     }
 }

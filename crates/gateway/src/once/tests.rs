@@ -81,6 +81,12 @@ async fn what_is_done_answers_a_retry_and_what_a_client_means_twice_is_done_twic
     assert_eq!((before, again.expect("answered").replay()), (Before::Claimed, Some((1, answer("one")))));
     let same = Deed { request: "1".into(), ..deed(3) };
     assert_eq!(claim(&record, same).1.expect("answered").replay(), Some((1, answer("one"))), "the same request again");
+    let modern = claim(&record, Deed { era: Era::Modern, ..elsewhere(33) }).1.expect("claimed");
+    assert!(modern.replay().is_none(), "another era is no retry");
+    modern.leaves();
+    modern.answered(Answered::Done, &answer("one"));
+    drop(modern);
+    leave(&record, deed(34)).await.answered(Answered::Done, &answer("one"));
     let window = Deed { repeats: Repeats::Window, ..deed(4) };
     assert!(claim(&record, window).1.expect("answered").replay().is_some());
     let meant = claim(&record, deed(5)).1.expect("claimed");
