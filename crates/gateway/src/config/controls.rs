@@ -119,7 +119,9 @@ impl<'i> Material<'i> {
     /// How long a question stays open. What is wrong with it the control says.
     pub(super) fn confirm_timeout(&self) -> Duration {
         let section = self.sections.get("confirm").map(|(section, _)| section.clone());
-        let config = section.and_then(|section| <confirm::Config as serde::Deserialize>::deserialize(section.into_deserializer()).ok()).unwrap_or_default();
+        let config = section
+            .and_then(|section| <confirm::Config as serde::Deserialize>::deserialize(section.into_deserializer()).ok())
+            .unwrap_or_default();
         Duration::from_secs(config.timeout_seconds)
     }
 
