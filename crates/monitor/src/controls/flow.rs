@@ -8,7 +8,7 @@
 
 use crate::case::{Assurance, Case, Effect, Kind, Scope};
 use crate::control::{Control, Hold, Judged, Verdict};
-use crate::reason::{Class, Reason, reasons};
+use crate::reason::{Class, reasons};
 use crate::wire::method::Method;
 
 /// The threat, in one sentence.
@@ -64,10 +64,19 @@ fn sends(case: &Case) -> bool {
     item.pin.kind == Kind::Template && item.pin.contract.egress.unwrap_or_else(leaves)
 }
 
-/// One yes is good for one call: the next one may carry something else. What the model itself completes is nobody's
-/// yes here, because what it read may be what steers it.
-fn hold(reason: Reason) -> Verdict {
-    Verdict::Hold(Hold { reason, scope: Scope::Call, minimum: Assurance::Client })
+/// Where private content could leave, what the model itself completes is nobody's yes: what it read may be what steers
+/// it. One yes is good for one call then, because the next one may carry something else.
+const TOGETHER: Verdict = Verdict::Hold(Hold { reason: TRIFECTA, scope: Scope::Call, minimum: Assurance::Client });
+
+/// What was read may steer the model, and nothing private is known to be at stake: like a write, once for each tool,
+/// and each time for what destroys.
+fn alone(case: &Case) -> Verdict {
+    let scope = match case.effect() {
+        Effect::Read | Effect::Write if case.agreed().is_some() => return Verdict::Pass,
+        Effect::Read | Effect::Write => Scope::Session,
+        Effect::Destructive => Scope::Call,
+    };
+    Verdict::Hold(Hold { reason: UNTRUSTED, scope, minimum: Assurance::Model })
 }
 
 impl Control for Flow {
@@ -78,8 +87,8 @@ impl Control for Flow {
             return Ok(Verdict::Pass);
         }
         Ok(match (sends(case), labels.private, case.effect()) {
-            (true, true, _) => hold(TRIFECTA),
-            (true, false, _) | (false, _, Effect::Destructive) => hold(UNTRUSTED),
+            (true, true, _) => TOGETHER,
+            (true, false, _) | (false, _, Effect::Destructive) => alone(case),
             (false, _, Effect::Read | Effect::Write) => Verdict::Pass,
         })
     }
