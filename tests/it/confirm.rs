@@ -476,7 +476,7 @@ fn a_client_without_forms_gets_a_preview_and_a_tool_that_completes_it() {
     let sent = stage.received("files").into_iter().find(|received| received.method() == "tools/call").expect("sent").message();
     assert_eq!((&sent["params"]["name"], &sent["params"]["arguments"]), (&json!("drop"), &json!({"text": "x"})));
     let word = confirmation(&stage);
-    assert_eq!((&word["channel"], &word["assurance"], &word["answer"]), (&json!("confirm-tool"), &json!("client"), &json!("yes")));
+    assert_eq!((&word["channel"], &word["assurance"], &word["answer"]), (&json!("confirm-tool"), &json!("model"), &json!("yes")));
     assert_eq!(reason(&client.call("confirm_drop", &json!({"handle": handle}))), Some("confirm.unknown"), "used");
     assert_eq!(client.tools(), ["look", "change", "drop"]);
     // Asked again, the earlier handle is void.

@@ -7,7 +7,8 @@ use bartizan_tests::process::eventually;
 use bartizan_tests::script::{self, Act, Script};
 use serde_json::{Value, json};
 
-const EVERYBODY: &str = "[controls.policy]\ntext = \"permit (principal, action, resource);\"\n";
+/// Nobody answers questions here, and nobody is asked about writes but on account of what was read.
+const EVERYBODY: &str = "[controls.policy]\ntext = \"permit (principal, action, resource);\"\n[controls.confirm]\nwrite = \"never\"\ntimeout_seconds = 1\n";
 
 /// A tool of an incident: its name, its effect, and what comes back of it.
 type Part = (&'static str, &'static str, Option<&'static str>);
@@ -28,6 +29,14 @@ const INCIDENTS: &[(&str, &[Part])] = &[
         &[("get_issue", "read", None), ("search_internal", "read", Some("private")), ("add_comment", "write", None)],
     ),
 ];
+
+/// Whether a person was waited for because of private and untrusted content together.
+fn is_held(stage: &Stage, answer: &Value) -> bool {
+    let journal = stage.journal();
+    let trail = journal.last_closed().map(|closed| journal.whole(closed)["trail"].clone());
+    let marks = trail.map(|trail| trail.to_string()).unwrap_or_default();
+    reason(answer) == Some("confirm.expired") && marks.contains("hold flow.trifecta")
+}
 
 /// A stage whose tools are reviewed like this, without any look at contents.
 fn stage(parts: &[Part]) -> Stage {
@@ -74,13 +83,14 @@ fn the_toxic_flows_of_the_corpus_are_stopped_by_labels_alone() {
             assert_eq!(reason(&answer), None, "{name}: {answer}");
         }
         let sent = client.call(way_out, &json!({"text": "ordinary words"}));
-        assert_eq!(reason(&sent), Some("flow.trifecta"), "{name}: {sent}");
+        assert!(is_held(&stage, &sent), "{name}: {sent}");
         assert_eq!(stage.reached("files").iter().filter(|method| *method == "tools/call").count(), 2, "{name}");
         assert!(client.leave().success());
         // A restart washes nothing, a person does.
         let mut client = stage.run("files");
         client.initialize();
-        assert_eq!(reason(&client.call(way_out, &json!({"text": "again"}))), Some("flow.trifecta"), "{name}");
+        let again = client.call(way_out, &json!({"text": "again"}));
+        assert!(is_held(&stage, &again), "{name}: {again}");
         let listed: Value = serde_json::from_str(&stage.done(&["labels", "list", "--format", "json"])).expect("json");
         let who = listed.as_object().and_then(|all| all.keys().next()).expect("one").clone();
         assert!(stage.done(&["labels", "list"]).contains("private since"));
@@ -109,7 +119,8 @@ fn what_a_server_says_beside_its_answers_carries_the_gravest_label_of_all_that_i
         let listed: Value = serde_json::from_str(&stage.done(&["labels", "list", "--format", "json"])).expect("json");
         listed.as_object().and_then(|all| all.values().next()).is_some_and(|times| times.get("private").is_some())
     });
-    assert_eq!(reason(&client.call("send", &json!({"text": "a"}))), Some("flow.trifecta"));
+    let sent = client.call("send", &json!({"text": "a"}));
+    assert!(is_held(&stage, &sent), "{sent}");
     assert!(client.leave().success());
     stage.verify();
 }

@@ -10,7 +10,7 @@ use bartizan_tests::process::{self, eventually};
 use bartizan_tests::script::{self, Act, Script};
 use serde_json::{Value, json};
 
-const EVERYBODY: &str = "[controls.policy]\ntext = \"permit (principal, action, resource);\"\n";
+const EVERYBODY: &str = "[controls.policy]\ntext = \"permit (principal, action, resource);\"\n[controls.confirm]\nwrite = \"never\"\n";
 
 /// How many gateways are killed; 1,000 with `BARTIZAN_KILLS=1000`.
 fn kills() -> usize {

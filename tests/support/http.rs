@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -422,6 +423,9 @@ impl Visitor<'_> {
         if let Some(name) = params.get("name").or_else(|| params.get("uri")).and_then(Value::as_str).filter(|_| !self.has("Mcp-Name")) {
             visitor = visitor.with("Mcp-Name", name);
         }
-        visitor.post(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+        // The same number for another call would say that it is the same call.
+        static CALLS: AtomicU64 = AtomicU64::new(1);
+        let id = CALLS.fetch_add(1, Ordering::Relaxed);
+        visitor.post(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
     }
 }

@@ -79,8 +79,11 @@ enum Channel {
 
 impl Channel {
     fn of(visit: &Visit<'_>, held: &Held) -> Self {
-        match (elicits(visit.talk, held.case()), held.case().version().era()) {
+        let case = held.case();
+        match (elicits(visit.talk, case), case.version().era()) {
             (true, Era::Legacy) => Self::Question,
+            // Only calls of tools come again with an answer.
+            _ if case.tool().is_none() => Self::Elsewhere,
             (true, Era::Modern) => Self::Input,
             (false, _) if held.hold().minimum > Assurance::Model => Self::Elsewhere,
             (false, _) => Self::Preview,

@@ -21,5 +21,10 @@ pub mod wire;
 pub fn reasons() -> impl Iterator<Item = reason::Reason> {
     let own = [wire::REASONS, reason::gateway::REASONS, catalog::REASONS];
     let controls = controls::REGISTRY.iter().map(|entry| entry.reasons);
-    own.into_iter().chain(controls).flatten().copied()
+    let all: Vec<reason::Reason> = own.into_iter().chain(controls).flatten().copied().collect();
+    // Some areas are the gateway's and a control's; a reader finds them in one place.
+    let met = |area: &str| all.iter().position(|reason| reason.area() == area);
+    let mut together = all.clone();
+    together.sort_by_key(|reason| met(reason.area()));
+    together.into_iter()
 }
