@@ -53,7 +53,7 @@ impl Control for Unicode {
 }
 
 fn judge(body: &Json) -> Verdict {
-    if !body.bytes().iter().any(|byte| may_hide(*byte)) {
+    if is_plain(body.bytes()) {
         return Verdict::Pass;
     }
     let mut masks = Vec::new();
@@ -62,6 +62,18 @@ fn judge(body: &Json) -> Verdict {
         Ok(()) if masks.is_empty() => Verdict::Pass,
         Ok(()) => Verdict::Mask(masks),
     }
+}
+
+/// Whether strict JSON shows all that it has: most of it is ASCII, whose only escapes are of what text is full of.
+fn is_plain(mut bytes: &[u8]) -> bool {
+    if !bytes.is_ascii() {
+        return !bytes.iter().any(|byte| may_hide(*byte));
+    }
+    while let Some(at) = memchr::memchr2(b'\\', 0x7f, bytes) {
+        let Some([b'\\', b'"' | b'\\' | b'/' | b'n' | b'r' | b't', rest @ ..]) = bytes.get(at..) else { return false };
+        bytes = rest;
+    }
+    true
 }
 
 /// Whether a byte of strict JSON can be of something that is looked for: an escape (strict JSON has no
@@ -152,6 +164,16 @@ mod tests {
         assert_eq!(shown("\"a\u{202e}b\u{2066}c\u{2069}\""), "\"a\u{fffd}b\u{fffd}c\u{fffd}\"");
         for kept in ["\"שלום \u{200f}(x)\"", "\"👨\u{200d}👩\u{200d}👧 ❤\u{fe0f}\"", "\"مرحبا\"", "\"می\u{200c}خواهم\"", "\"x\u{2062}y\""] {
             assert_eq!(shown(kept), kept);
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_not_walked() {
+        for plain in ["\"a\\n\\t\\\\u001b\\\"\"", "{\"a\":[1,\"b/\\/\"]}", "null"] {
+            assert!(is_plain(plain.as_bytes()), "{plain}");
+        }
+        for other in ["\"\\u001b\"", "\"\\b\"", "\"\\f\"", "\"\u{7f}\"", "\"\\\\\\u001b\"", "\"\u{85}\"", "\"\u{202e}\""] {
+            assert!(!is_plain(other.as_bytes()), "{other}");
         }
     }
 
