@@ -19,6 +19,7 @@ fn world(config: &str) -> Stage {
     let stage = Stage::new(config);
     stage.server("files", &script);
     stage.approve(&["files"], &["look=read", "change=write", "drop=destructive"]);
+    stage.vouch();
     stage.forget("files");
     stage
 }

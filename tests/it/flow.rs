@@ -8,7 +8,8 @@ use bartizan_tests::script::{self, Act, Script};
 use serde_json::{Value, json};
 
 /// Nobody answers questions here, and nobody is asked about writes but on account of what was read.
-const EVERYBODY: &str = "[controls.policy]\ntext = \"permit (principal, action, resource);\"\n[controls.confirm]\nwrite = \"never\"\ntimeout_seconds = 1\n";
+const EVERYBODY: &str =
+    "[controls.policy]\ntext = \"permit (principal, action, resource);\"\n[controls.confirm]\nwrite = \"never\"\ntimeout_seconds = 1\n";
 
 /// A tool of an incident: its name, its effect, and what comes back of it.
 type Part = (&'static str, &'static str, Option<&'static str>);
@@ -33,7 +34,7 @@ const INCIDENTS: &[(&str, &[Part])] = &[
 /// Whether a person was waited for because of private and untrusted content together.
 fn is_held(stage: &Stage, answer: &Value) -> bool {
     let journal = stage.journal();
-    let trail = journal.last_closed().map(|closed| journal.whole(closed)["trail"].clone());
+    let trail = journal.last_closed().map(|closed| journal.whole(&closed)["trail"].clone());
     let marks = trail.map(|trail| trail.to_string()).unwrap_or_default();
     reason(answer) == Some("confirm.expired") && marks.contains("hold flow.trifecta")
 }

@@ -243,6 +243,7 @@ fn scopes_open_servers_and_effects_and_a_challenge_names_them() {
     let script = Script::with_tools(["look", "change"]).era(Era::Both);
     stage.server("notes", &script);
     stage.approve(&["notes"], &["look=read", "change=write"]);
+    stage.vouch();
     stage.configure(
         "[oauth.scopes]\n\"mcp:read\" = { servers = [\"notes\"], effect = \"read\" }\n\
          \"mcp:write\" = { servers = [\"notes\"], effect = \"write\" }\n\"mcp:other\" = { servers = [\"files\"], effect = \"read\" }\n\

@@ -23,18 +23,9 @@ fn stage(script: &Script, tools: &[&str]) -> Stage {
     stage.server("files", script);
     let effects: Vec<String> = tools.iter().map(|tool| format!("{tool}=write")).collect();
     stage.approve(&["files"], &effects.iter().map(String::as_str).collect::<Vec<_>>());
-    vouch(&stage);
+    stage.vouch();
     stage.forget("files");
     stage
-}
-
-/// Nobody has to agree to anything on account of what was read.
-fn vouch(stage: &Stage) {
-    let lock = stage.path("bartizan.lock");
-    let text = std::fs::read_to_string(&lock)
-        .expect("a lock file")
-        .replace("\neffect = \"write\"\n", "\neffect = \"write\"\nreturns = \"public\"\n");
-    std::fs::write(&lock, text).expect("writable");
 }
 
 /// How often a text reached the server.
@@ -194,7 +185,7 @@ fn over_http(answer: &str) -> (Stage, impl Drop + use<>) {
     let stage = Stage::new(EVERYBODY);
     let server = stage.http_server("files", &Script::with_tools(["write"]));
     stage.approve(&["files"], &["write=write"]);
-    vouch(&stage);
+    stage.vouch();
     stage.script("files", &script);
     stage.configure("[limits]\ncircuit_failures = 10000\noffences_per_minute = 10000\n[controls.quota]\nwrite_per_minute = 10000\nclient_per_minute = 100000");
     (stage, server)

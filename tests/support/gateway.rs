@@ -292,6 +292,21 @@ impl Stage {
         std::fs::write(&lock, text).expect("writable");
     }
 
+    /// Says of every approved tool that what it returns steers nobody: what was read before holds no call at all.
+    ///
+    /// # Panics
+    ///
+    /// When there is no lock file.
+    pub fn vouch(&self) {
+        let lock = self.path("bartizan.lock");
+        let text = std::fs::read_to_string(&lock).expect("a lock file");
+        let blocks = text.split("\n\n").map(|block| {
+            let public = if block.contains("\nkind = \"tool\"") { "\nreturns = \"public\"" } else { "" };
+            block.replacen("\neffect = ", &format!("{public}\neffect = "), 1)
+        });
+        std::fs::write(&lock, blocks.collect::<Vec<_>>().join("\n\n")).expect("writable");
+    }
+
     /// Starts `bartizan run` for a configured server.
     #[must_use]
     pub fn run(&self, name: &str) -> Client {
