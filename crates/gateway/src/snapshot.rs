@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_monitor::catalog::Catalog;
-use bartizan_monitor::controls::schema::Rules;
 use bartizan_monitor::lock::{Lock, LockError, Pin};
 use bartizan_monitor::stages::Monitor;
 use bartizan_monitor::wire::canonical::Digest;
+use bartizan_schema::Rules;
 
 use crate::config::files::Mark;
 use crate::config::{PolicyFiles, RenewError};
@@ -73,7 +73,7 @@ pub fn read_lock(path: &Path) -> Result<Lock, OpenError> {
 /// Refuses a rule of the operator's that could never be checked: nothing would pass, and nobody would know why.
 fn enforceable(pin: &Pin) -> Result<(), String> {
     let Some(constraint) = &pin.contract.arguments else { return Ok(()) };
-    Rules::compile(&constraint.schema).map(drop).map_err(|why| format!("arguments: {why}"))
+    Rules::compile(&constraint.schema.view().to_value()).map(drop).map_err(|why| format!("arguments: {why}"))
 }
 
 /// The current snapshot.

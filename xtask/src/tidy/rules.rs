@@ -92,6 +92,16 @@ pub(crate) const IMPORTS: &[Imports] = &[
         ],
     },
     Imports {
+        crate_name: "schema",
+        rows: &[
+            row("place", &[]),
+            row("bounds", &["place"]),
+            row("rules", &["declared", "place"]),
+            row("declared", &["survey"]),
+            row("survey", &["declared", "rules"]),
+        ],
+    },
+    Imports {
         crate_name: "meter",
         rows: &[
             row("key", &[]),
@@ -202,6 +212,10 @@ pub(crate) const CONFINED: &[Confined] = &[
     confined("format", "std::time", &[], VALUE),
     confined("format", "bartizan_monitor", &[], "the monitor will ask it, and it asks nobody"),
     confined("format", "bartizan_gateway", &[], "the gateway asks it, and it asks nobody"),
+    confined("schema", "std::fs", &[], VALUE),
+    confined("schema", "std::net", &[], VALUE),
+    confined("schema", "std::process", &[], VALUE),
+    confined("schema", "std::env", &[], VALUE),
     confined("detect", "bartizan_gateway", &[], "a detector advises and knows nothing of what is done"),
 ];
 

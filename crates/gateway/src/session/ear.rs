@@ -168,8 +168,8 @@ impl Ear {
         };
         match judged(house, talk, link, call, (method, params)) {
             Ok(params) => match list.filter(|_| !wait.is_zero()) {
-                Some(at) => self.deliver_later(at, wait, &notification(method, params)),
-                None => self.deliver(talk, &notification(method, params)),
+                Some(at) => self.deliver_later(at, wait, &message(None, method, params)),
+                None => self.deliver(talk, &message(None, method, params)),
             },
             Err(refusal) => {
                 if let Some(told) = list.and_then(|at| self.told.get(at)) {
@@ -196,7 +196,7 @@ impl Ear {
             Ok(params) => talk.asks.note(ask).map(|own| (own, params)).map_err(|ask| (ask, "too many requests wait for the client")),
             Err(refusal) => Err((ask, refusal.reason.code())),
         };
-        let asked = asked.and_then(|(own, params)| match self.put(talk, own, &request(own, method, params)) {
+        let asked = asked.and_then(|(own, params)| match self.put(talk, own, &message(Some(own), method, params)) {
             true => Ok(()),
             // Taken back already when the client has gone in this very moment.
             false => talk.asks.take(own).map_or(Ok(()), |ask| Err((ask, "the client does not hear it"))),
@@ -335,14 +335,11 @@ fn state_of_task(params: &Json) -> Json {
     Json::object(STATE.into_iter().filter_map(|key| Some((key, params.get(key)?))))
 }
 
-fn notification(method: Method, params: Option<Json>) -> Json {
-    let head = [("jsonrpc", Json::string("2.0")), ("method", Json::string(method.name()))];
-    Json::object(head.into_iter().chain(params.map(|params| ("params", params))))
-}
-
-fn request(id: u64, method: Method, params: Option<Json>) -> Json {
-    let head = [("jsonrpc", Json::string("2.0")), ("id", Json::number(id)), ("method", Json::string(method.name()))];
-    Json::object(head.into_iter().chain(params.map(|params| ("params", params))))
+/// A request under an id, or a notification without one.
+fn message(id: Option<u64>, method: Method, params: Option<Json>) -> Json {
+    let id = id.map(|id| ("id", Json::number(id)));
+    let head = [Some(("jsonrpc", Json::string("2.0"))), id, Some(("method", Json::string(method.name())))];
+    Json::object(head.into_iter().flatten().chain(params.map(|params| ("params", params))))
 }
 
 /// Hears for one `subscriptions/listen`: everything is tagged with the client's own request id, and

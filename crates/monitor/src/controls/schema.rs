@@ -9,14 +9,10 @@
 //! it says something about them it is believed. A schema that cannot be checked refuses the call,
 //! nothing is ever fetched to complete one, and formats are annotations, as the drafts have them.
 
-mod bounds;
-mod declared;
-mod rules;
-mod survey;
-pub use rules::Rules;
-
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
+
+use bartizan_schema::{Bounds, Rules};
 
 use crate::case::{Case, Item};
 use crate::control::{Control, Fault, Judged, Verdict};
@@ -24,8 +20,6 @@ use crate::reason::{Class, Reason, Refusal, reasons};
 use crate::wire::canonical::Digest;
 use crate::wire::json::{Json, View};
 use crate::wire::mirror;
-
-use bounds::Bounds;
 
 /// The threat, in one sentence.
 pub const THREAT: &str = "An argument that nobody reviewed and the server obeys all the same.";
@@ -134,7 +128,7 @@ impl Contract {
     fn read(definition: &Json) -> Self {
         let schema = definition.get("inputSchema").unwrap_or_else(Json::null);
         let (mirrored, rules) = match mirror::mirrored(definition) {
-            Ok(mirrored) => (mirrored, Rules::compile(&schema)),
+            Ok(mirrored) => (mirrored, Rules::compile(&schema.view().to_value())),
             Err(why) => (Vec::new(), Err(why.to_owned())),
         };
         Self { mirrored, rules, constraint: None }
@@ -151,7 +145,7 @@ impl Schema {
             return Ok(contract);
         }
         // Compiled outside the lock: a slow schema delays its own tool only, and two at once agree.
-        let constraint = constraint.map(|constraint| Rules::compile(&constraint.schema));
+        let constraint = constraint.map(|constraint| Rules::compile(&constraint.schema.view().to_value()));
         let contract = Arc::new(Contract { constraint, ..Contract::read(&tool.pin.definition) });
         let mut contracts = self.contracts.write().map_err(|_| poisoned())?;
         if contracts.len() >= MAX_CONTRACTS {
@@ -213,17 +207,6 @@ impl Control for Schema {
             Some((reason, place)) => Verdict::Deny(Refusal::new(reason, format!("{}/{}: {place}", tool.server, tool.pin.name))),
         })
     }
-}
-
-/// A JSON pointer, or other text that may hold words of a request, made fit for a log: one line, no
-/// control characters, not endless.
-fn shown(text: &str) -> String {
-    const MOST: usize = 200;
-    let mut out: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST).is_some() {
-        out.push('…');
-    }
-    out
 }
 
 #[cfg(test)]

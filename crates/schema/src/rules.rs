@@ -5,9 +5,8 @@ use std::fmt;
 use jsonschema::{PatternOptions, ValidationError, ValidationOptions, Validator};
 use serde_json::{Map, Value};
 
-use super::declared::Declared;
-use super::shown;
-use crate::wire::json::Json;
+use crate::declared::Declared;
+use crate::place::shown;
 
 /// Steps that a pattern with look-around may take on one string; beyond them the string has not
 /// matched. Long enough for `^((?!x).)*$` on 20,000 characters.
@@ -80,12 +79,11 @@ impl fmt::Display for Broken {
 impl Rules {
     /// Compiles a schema. Nothing is fetched: a reference to another document is an error, unless the
     /// document is the published meta-schema of the same draft, which is built in.
-    pub fn compile(schema: &Json) -> Result<Self, String> {
-        let schema = schema.view().to_value();
-        let declared = Declared::survey(&schema).map_err(|why| shown(&why))?;
-        let linear = Engine::Linear.options().build(&schema).map(|validator| (validator, Engine::Linear));
+    pub fn compile(schema: &Value) -> Result<Self, String> {
+        let declared = Declared::survey(schema).map_err(|why| shown(&why))?;
+        let linear = Engine::Linear.options().build(schema).map(|validator| (validator, Engine::Linear));
         let (validator, engine) = linear
-            .or_else(|_| Engine::Backtracking.options().build(&schema).map(|validator| (validator, Engine::Backtracking)))
+            .or_else(|_| Engine::Backtracking.options().build(schema).map(|validator| (validator, Engine::Backtracking)))
             .map_err(|error| shown(&format!("schema{}: {error}", error.instance_path())))?;
         let search = if declared.is_small() { engine.search() } else { Search::Never };
         Ok(Self { validator, search, declared })
@@ -137,7 +135,7 @@ impl Engine {
 }
 
 /// A schema of one pattern, as `patternProperties` needs it.
-pub(super) fn pattern(source: &str) -> Result<Validator, String> {
+pub(crate) fn pattern(source: &str) -> Result<Validator, String> {
     let mut schema = Map::new();
     schema.insert("pattern".to_owned(), Value::String(source.to_owned()));
     let schema = Value::Object(schema);

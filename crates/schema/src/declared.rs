@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
-use super::survey;
+use crate::survey;
 
 /// How many subschemas may speak about one value, each counted as often as it is reached. Checking
 /// one value takes that many steps, and doubles with every `anyOf` of two equal references. In a
@@ -24,35 +24,35 @@ const SMALL: usize = 1_000;
 /// The names of one schema. A graph, since schemas may be recursive: places refer to each other by
 /// index, and the root is the first.
 #[derive(Debug)]
-pub(super) struct Declared(Vec<Place>);
+pub(crate) struct Declared(Vec<Place>);
 
 /// What one subschema says of names.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Fields by name.
-    pub(super) named: HashMap<String, usize>,
+    pub(crate) named: HashMap<String, usize>,
     /// Fields by pattern.
-    pub(super) patterns: Vec<(Validator, usize)>,
+    pub(crate) patterns: Vec<(Validator, usize)>,
     /// Fields that are allowed without being named.
-    pub(super) others: Vec<usize>,
+    pub(crate) others: Vec<usize>,
     /// Items by position.
-    pub(super) leading: Vec<usize>,
+    pub(crate) leading: Vec<usize>,
     /// Items after those.
-    pub(super) items: Vec<usize>,
+    pub(crate) items: Vec<usize>,
     /// Subschemas that hold for the same value whenever this one does.
-    pub(super) all: Vec<usize>,
+    pub(crate) all: Vec<usize>,
     /// Groups of subschemas of which at least one holds for the same value.
-    pub(super) any: Vec<Vec<usize>>,
+    pub(crate) any: Vec<Vec<usize>>,
     /// Subschemas that hold for the same value under a condition.
-    pub(super) perhaps: Vec<usize>,
+    pub(crate) perhaps: Vec<usize>,
     /// Subschemas about the same value that declare nothing.
-    pub(super) unheard: Vec<usize>,
+    pub(crate) unheard: Vec<usize>,
     /// Subschemas about parts of the value that declare nothing.
-    pub(super) parts: Vec<usize>,
+    pub(crate) parts: Vec<usize>,
     /// Whether the value can be an object at all.
-    pub(super) objects: bool,
+    pub(crate) objects: bool,
     /// Whether every object here has declared fields. One without any is free-form.
-    pub(super) closes: bool,
+    pub(crate) closes: bool,
 }
 
 /// What is said about one value: places that certainly speak about it, and places that may.
@@ -65,7 +65,7 @@ struct About {
 impl Declared {
     /// Collects the names of a schema, and refuses one that would take without end to check. To be
     /// done before `jsonschema` sees the schema: what is exponential for it is linear here.
-    pub(super) fn survey(schema: &Value) -> Result<Self, String> {
+    pub(crate) fn survey(schema: &Value) -> Result<Self, String> {
         let mut declared = Self(survey::places(schema)?);
         if declared.unfolded(Place::beside, MAX_BESIDE).into_iter().any(|size| size > MAX_BESIDE) {
             return Err(format!("more than {MAX_BESIDE} subschemas, or a circle of them, for one value"));
@@ -75,7 +75,7 @@ impl Declared {
     }
 
     /// Whether the whole schema, with every reference written out, is small.
-    pub(super) fn is_small(&self) -> bool {
+    pub(crate) fn is_small(&self) -> bool {
         self.unfolded(Place::edges, SMALL).first().is_some_and(|size| *size <= SMALL)
     }
 
@@ -87,7 +87,8 @@ impl Declared {
         // Each round looks one step further, so there are no more than `most` rounds.
         loop {
             let size = |index: &usize| sizes.get(*index).copied().unwrap_or(1);
-            let further: Vec<usize> = edges.iter().map(|edges| edges.iter().map(size).fold(1, usize::saturating_add).min(most.saturating_add(1))).collect();
+            let further: Vec<usize> =
+                edges.iter().map(|edges| edges.iter().map(size).fold(1, usize::saturating_add).min(most.saturating_add(1))).collect();
             if further == sizes {
                 return sizes;
             }
@@ -113,7 +114,9 @@ impl Declared {
     fn judged(&self, place: &Place) -> (bool, bool) {
         let objects = place.objects && place.all.iter().all(|index| self.place(*index).is_some_and(|other| other.objects));
         let declares = !place.named.is_empty() || !place.patterns.is_empty();
-        let closes = declares || place.all.iter().any(|index| self.place(*index).is_some_and(|other| other.closes)) || place.any.iter().any(|group| self.close_all(group));
+        let closes = declares
+            || place.all.iter().any(|index| self.place(*index).is_some_and(|other| other.closes))
+            || place.any.iter().any(|group| self.close_all(group));
         (objects, closes)
     }
 
@@ -128,10 +131,12 @@ impl Declared {
     }
 
     /// The place of the first field that nothing declares or allows.
-    pub(super) fn stray(&self, value: &Value) -> Option<String> {
+    pub(crate) fn stray(&self, value: &Value) -> Option<String> {
         match value {
             // The arguments as a whole are closed, whether or not anything is declared.
-            Value::Object(members) => self.walk_object(members, &self.together(&About { surely: vec![0], perhaps: Vec::new() }), Site::Closed),
+            Value::Object(members) => {
+                self.walk_object(members, &self.together(&About { surely: vec![0], perhaps: Vec::new() }), Site::Closed)
+            }
             _ => None,
         }
     }
@@ -139,7 +144,8 @@ impl Declared {
     fn walk(&self, value: &Value, about: &About) -> Option<String> {
         match value {
             Value::Object(members) => {
-                let closed = about.surely.iter().any(|index| self.place(*index).is_some_and(|place| place.closes)) || self.close_all(&about.perhaps);
+                let closed =
+                    about.surely.iter().any(|index| self.place(*index).is_some_and(|place| place.closes)) || self.close_all(&about.perhaps);
                 self.walk_object(members, &self.together(about), if closed { Site::Closed } else { Site::Free })
             }
             Value::Array(items) => self.walk_array(items, &self.together(about)),
@@ -173,13 +179,17 @@ impl Declared {
     /// The places and all that speak about the same value as they, each once.
     fn together(&self, about: &About) -> Vec<(&Place, Sure)> {
         // The usual case, which needs no book-keeping.
-        if let ([index], []) = (&*about.surely, &*about.perhaps) && let Some(place) = self.place(*index).filter(|place| place.stands_alone()) {
+        if let ([index], []) = (&*about.surely, &*about.perhaps)
+            && let Some(place) = self.place(*index).filter(|place| place.stands_alone())
+        {
             return vec![(place, Sure::Yes)];
         }
         let (mut surely, mut perhaps) = (about.surely.clone(), about.perhaps.clone());
         let (mut seen, mut found) = (HashSet::new(), Vec::new());
         // What is sure comes first, so that a place which is both counts as sure.
-        while let Some((index, sure)) = surely.pop().map(|index| (index, Sure::Yes)).or_else(|| perhaps.pop().map(|index| (index, Sure::No))) {
+        while let Some((index, sure)) =
+            surely.pop().map(|index| (index, Sure::Yes)).or_else(|| perhaps.pop().map(|index| (index, Sure::No)))
+        {
             let Some(place) = self.place(index).filter(|_| seen.insert(index)) else { continue };
             if sure == Sure::Yes { &mut surely } else { &mut perhaps }.extend(&place.all);
             perhaps.extend(place.any.iter().flatten().chain(&place.perhaps));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jsonschema::{Draft, Registry, Uri, uri};
 use serde_json::{Map, Value};
 
-use super::declared::Place;
-use super::rules::pattern;
+use crate::declared::Place;
+use crate::rules::pattern;
 
 /// How many subschemas one schema may have. The largest of a thousand real ones has 132.
 const MAX_PLACES: usize = 5_000;
@@ -17,7 +17,7 @@ const HOME: &str = "json-schema:///";
 
 /// The places of a schema, the root first. What the schema says wrongly is ignored here; that it is
 /// wrong is the validator's part.
-pub(super) fn places(schema: &Value) -> Result<Vec<Place>, String> {
+pub(crate) fn places(schema: &Value) -> Result<Vec<Place>, String> {
     let draft = Draft::default().detect(schema);
     if draft == Draft::Unknown {
         return Err("$schema: not a published draft".to_owned());
@@ -88,7 +88,9 @@ impl<'s> Survey<'s> {
                 }
                 // `false` allows nothing, and saying so is the validator's part.
                 ("additionalProperties" | "unevaluatedProperties", Value::Bool(false)) => {}
-                ("additionalProperties" | "unevaluatedProperties", _) if self.heeds(keyword, keywords) => place.others.push(self.visit(value, &base)),
+                ("additionalProperties" | "unevaluatedProperties", _) if self.heeds(keyword, keywords) => {
+                    place.others.push(self.visit(value, &base))
+                }
                 ("items" | "prefixItems", Value::Array(_)) => place.leading = self.visit_all(value, &base),
                 ("items" | "additionalItems" | "unevaluatedItems", _) => place.items.push(self.visit(value, &base)),
                 ("allOf", _) => place.all.extend(self.visit_all(value, &base)),
@@ -126,14 +128,16 @@ impl<'s> Survey<'s> {
     /// What a dynamic reference may lead to, depending on the way that led to it.
     fn follow_dynamically(&mut self, reference: &str) -> Vec<usize> {
         let name = reference.rsplit('#').next().unwrap_or_default();
-        let targets: Vec<_> = self.anchors.iter().filter(|(anchor, ..)| *anchor == name).map(|(_, schema, base)| (*schema, base.clone())).collect();
+        let targets: Vec<_> =
+            self.anchors.iter().filter(|(anchor, ..)| *anchor == name).map(|(_, schema, base)| (*schema, base.clone())).collect();
         targets.into_iter().map(|(schema, base)| self.visit(schema, &base)).collect()
     }
 
     /// Finds what dynamic references can lead to, wherever it stands.
     fn find_anchors(&mut self, value: &'s Value, base: &Base) {
         let resolver = self.registry.resolver((**base).clone());
-        let base = resolver.in_subresource(self.draft.create_resource_ref(value)).map_or_else(|_| base.clone(), |resolver| resolver.base_uri());
+        let base =
+            resolver.in_subresource(self.draft.create_resource_ref(value)).map_or_else(|_| base.clone(), |resolver| resolver.base_uri());
         match value {
             Value::Object(members) => {
                 let recursive = (members.get("$recursiveAnchor") == Some(&Value::Bool(true))).then_some("");

@@ -2,29 +2,29 @@
 
 use serde_json::Value;
 
-use super::shown;
+use crate::place::shown;
 
 /// The bounds.
 #[derive(Debug)]
-pub(super) struct Bounds {
+pub struct Bounds {
     /// Characters in one string or name of a field.
-    pub(super) string_chars: usize,
+    pub string_chars: usize,
     /// Items in one array.
-    pub(super) items: usize,
+    pub items: usize,
     /// Fields in one object.
-    pub(super) members: usize,
+    pub members: usize,
     /// Levels of nesting.
-    pub(super) depth: usize,
+    pub depth: usize,
 }
 
 impl Bounds {
     /// Whether a bound is nothing, which would not be a bound but a ban.
-    pub(super) fn forbid_everything(&self) -> bool {
+    pub fn forbid_everything(&self) -> bool {
         [self.string_chars, self.items, self.members, self.depth].contains(&0)
     }
 
     /// The place and the bound that a value exceeds there.
-    pub(super) fn exceeded(&self, value: &Value) -> Option<String> {
+    pub fn exceeded(&self, value: &Value) -> Option<String> {
         self.walk(value, 1).map(|place| shown(&place))
     }
 
