@@ -204,6 +204,16 @@ class Gateway:
         flags = [word for effect in effects for word in ("--effect", effect)]
         self.server.prepare()
         self.say("approve", *where, *self.paths, self.server.name, "--all", "--yes", *flags, *command)
+        self.vouch()
+
+    def vouch(self):
+        """Says of every tool that what it returns steers nobody: reading holds no writing. What it does else is tested elsewhere."""
+        lock = self.server.dir / f"{self.road}.lock"
+        blocks = [
+            block.replace("\neffect = ", '\nreturns = "public"\neffect = ', 1) if '\nkind = "tool"' in block and "\nreturns = " not in block else block
+            for block in lock.read_text().split("\n\n")
+        ]
+        lock.write_text("\n\n".join(blocks))
 
     def through(self, clients, url):
         """Yields (client, output) through the gateway."""
