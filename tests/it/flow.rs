@@ -127,6 +127,23 @@ fn what_a_server_says_beside_its_answers_carries_the_gravest_label_of_all_that_i
 }
 
 #[test]
+fn who_vouches_for_all_that_a_server_returns_vouches_for_what_it_says_on_its_own() {
+    let log = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"started"}}"#;
+    for (returns, held) in [("public", None), ("untrusted", Some("flow.untrusted"))] {
+        let parts: &[Part] = &[("look", "read", Some(returns)), ("change", "write", Some("public"))];
+        let stage = stage(parts);
+        let script = Script::with_tools(["look", "change"]);
+        stage.script("files", &script.on("notifications/initialized", vec![Act::Line(log.to_owned())]));
+        let mut client = stage.run("files");
+        client.initialize();
+        client.heard("notifications/message");
+        assert_eq!(reason(&client.call("change", &json!({"text": "a"}))), held, "{returns}");
+        assert!(client.leave().success());
+        stage.verify();
+    }
+}
+
+#[test]
 fn who_touches_a_canary_is_suspended_and_told_of() {
     let stage = Stage::new(EVERYBODY);
     stage.server("files", &Script::with_tools(["read"]));

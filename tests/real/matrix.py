@@ -16,6 +16,7 @@ import fcntl
 import fnmatch
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -207,10 +208,10 @@ class Gateway:
         self.vouch()
 
     def vouch(self):
-        """Says of every tool that what it returns steers nobody: reading holds no writing. What it does else is tested elsewhere."""
+        """Says of everything that what it returns steers nobody: reading holds no writing. What it does else is tested elsewhere."""
         lock = self.server.dir / f"{self.road}.lock"
         blocks = [
-            block.replace("\neffect = ", '\nreturns = "public"\neffect = ', 1) if '\nkind = "tool"' in block and "\nreturns = " not in block else block
+            block.replace("\neffect = ", '\nreturns = "public"\neffect = ', 1) if not re.search('\nkind = "(server|instructions)"', block) and "\nreturns = " not in block else block
             for block in lock.read_text().split("\n\n")
         ]
         lock.write_text("\n\n".join(blocks))

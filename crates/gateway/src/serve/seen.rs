@@ -22,12 +22,12 @@ impl House {
 }
 
 /// The labels of what a server says: those of what was called, and where nothing was, the gravest of all that was
-/// approved of the server, for that it may be speaking of.
+/// approved of the server, for that it may be speaking of. Who vouches for all that it returns vouches for this.
 pub(crate) fn said(snapshot: &Snapshot, call: Option<&Case>, server: &str) -> Labels {
     if let Some(item) = call.and_then(Case::item) {
         return Labels::of(item.pin.contract.returns());
     }
-    gravest(snapshot, Labels::of(Returns::Untrusted), server)
+    gravest(snapshot, Labels::default(), server)
 }
 
 /// The labels of what a server says while a call runs, on a pipe that all calls share: it may belong to a call that ended
@@ -37,7 +37,9 @@ pub(crate) fn overheard(snapshot: &Snapshot, call: Option<&Case>, server: &str) 
 }
 
 fn gravest(snapshot: &Snapshot, least: Labels, server: &str) -> Labels {
-    let pins = snapshot.catalog.lock().of(server).filter(|pin| Kind::LISTED.contains(&pin.kind));
+    let mut pins = snapshot.catalog.lock().of(server).filter(|pin| Kind::LISTED.contains(&pin.kind)).peekable();
+    // Of a server without any definition nobody has said anything.
+    let least = if pins.peek().is_none() { Labels::of(Returns::Untrusted) } else { least };
     pins.fold(least, |labels, pin| labels.and(Labels::of(pin.contract.returns())))
 }
 
