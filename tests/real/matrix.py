@@ -208,13 +208,17 @@ class Gateway:
         self.vouch()
 
     def vouch(self):
-        """Says of everything that what it returns steers nobody: reading holds no writing. What it does else is tested elsewhere."""
+        """Says that what is returned steers nobody, so that reading holds no writing, and that the next client, which makes
+        the same calls a moment later in a world made anew, does not repeat those of this one. Both are tested elsewhere."""
         lock = self.server.dir / f"{self.road}.lock"
-        blocks = [
-            block.replace("\neffect = ", '\nreturns = "public"\neffect = ', 1) if not re.search('\nkind = "(server|instructions)"', block) and "\nreturns = " not in block else block
-            for block in lock.read_text().split("\n\n")
-        ]
-        lock.write_text("\n\n".join(blocks))
+
+        def vouched(block):
+            if re.search('\nkind = "(server|instructions)"', block) or "\nreturns = " in block:
+                return block
+            block = block.replace('\neffect = "write"', '\nonce = "key"\neffect = "write"', 1)
+            return block.replace("\neffect = ", '\nreturns = "public"\neffect = ', 1)
+
+        lock.write_text("\n\n".join(vouched(block) for block in lock.read_text().split("\n\n")))
 
     def through(self, clients, url):
         """Yields (client, output) through the gateway."""
