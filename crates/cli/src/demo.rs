@@ -117,7 +117,8 @@ impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Passed(text) => write!(f, "\u{2713} answered: {text:?}"),
-            Self::Refused { code, hint } if code == "confirm.required" => {
+            // What waits for a person says what would be sent; all else is said in one line.
+            Self::Refused { code, hint } if hint.lines().nth(1).is_some() => {
                 write!(f, "\u{2026} held: {code}")?;
                 hint.lines().filter(|line| line.contains(':')).try_for_each(|line| write!(f, "\n       {line}"))
             }
@@ -145,13 +146,17 @@ fn tour() -> Result<Vec<String>, Trouble> {
 
     let mut gateway = player::run(&stage)?;
     println!("Now the client works with it.");
-    scenes.show("It reads a note.", &call(&mut gateway, "read_note", json!({"title": "groceries"}))?, "passed");
     let writes = json!({"name": "write_note", "arguments": {"title": "todo", "text": "buy eggs"}});
     let held = gateway.ask("tools/call", &writes)?;
     scenes.show("It writes a note: the first time in a session a person is asked.", &Outcome::of(&held), "confirm.required");
     let handle = held.pointer("/result/_meta/io.github.bartizan-security~1refusal/handle").cloned().unwrap_or_default();
     let agreed = call(&mut gateway, "confirm_write_note", json!({"handle": handle}))?;
     scenes.show("The person agrees, and the client completes that very call.", &agreed, "passed");
+    scenes.show(
+        "It reads a note. Anybody may have written it, and the answer says so.",
+        &call(&mut gateway, "read_note", json!({"title": "groceries"}))?,
+        "passed",
+    );
 
     println!("\nThen things go wrong. The model was talked into something, or somebody else is at the client:");
     attacks(&mut gateway, &mut scenes)?;
@@ -191,9 +196,9 @@ fn call(gateway: &mut Gateway, tool: &str, arguments: Value) -> Result<Outcome, 
 
 fn attacks(gateway: &mut Gateway, scenes: &mut Scenes) -> Result<(), Trouble> {
     scenes.show(
-        "A destructive tool: a person is asked each time, and nobody agrees. Nothing is sent.",
+        "A destructive tool, after what was read: a person is asked each time, and nobody agrees. Nothing is sent.",
         &call(gateway, "delete_note", json!({"title": "groceries"}))?,
-        "confirm.required",
+        "flow.untrusted",
     );
     scenes.show(
         "A field that the tool never declared.",
