@@ -120,7 +120,7 @@ impl std::fmt::Display for Outcome {
             // What waits for a person says what would be sent; all else is said in one line.
             Self::Refused { code, hint } if hint.lines().nth(1).is_some() => {
                 write!(f, "\u{2026} held: {code}")?;
-                hint.lines().filter(|line| line.contains(':')).try_for_each(|line| write!(f, "\n       {line}"))
+                hint.lines().filter(|line| line.contains(':') || line.contains(" = ")).try_for_each(|line| write!(f, "\n       {line}"))
             }
             Self::Refused { code, hint } => write!(f, "\u{2717} refused: {code}: {hint}"),
         }
