@@ -47,6 +47,12 @@ enum What {
     /// Agree to one call: it is sent once, exactly as shown.
     #[command(after_help = "Examples:\n  bartizan approvals grant 3fK9…\n  BARTIZAN_AS=$TOKEN bartizan approvals grant 3fK9… --yes")]
     Grant(Decision),
+    /// Say where the page is on which people answer from their browsers.
+    ///
+    /// It is opened by `[approvals] listen` in the configuration of `bartizan serve`. People log in with a token that
+    /// `bartizan token issue --approver` has made.
+    #[command(after_help = "Example:\n  bartizan approvals web")]
+    Web,
     /// Refuse one call.
     #[command(after_help = "Example:\n  bartizan approvals refuse 3fK9…")]
     Refuse(Decision),
@@ -80,6 +86,7 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
     let done = match &args.what {
         What::List { format } => list(&lines, *format),
         What::Show { id, full, format } => show(&lines, id, (*full, *format)),
+        What::Web => web(&lines),
         What::Grant(decision) => decide(&lines, "grant", decision),
         What::Refuse(decision) => decide(&lines, "refuse", decision),
     };
@@ -99,6 +106,22 @@ fn held(lines: &[Line]) -> Vec<(&Line, Json)> {
         found.extend(held.view().items().map(|call| (line, held.share(call))));
     }
     found
+}
+
+/// Where people answer from their browsers.
+fn web(lines: &[Line]) -> Result<Exit, Exit> {
+    let found: Vec<String> =
+        lines.iter().filter_map(|line| line.ask(&question(&[("ask", "web")])).ok()).map(|answer| text(answer.view(), "address")).collect();
+    let mut out = io::stdout().lock();
+    for address in found.iter().filter(|address| !address.is_empty()) {
+        writeln!(out, "{}", visible(address)).map_err(|error| Exit::output(&error))?;
+    }
+    if found.iter().all(String::is_empty) {
+        eprintln!("bartizan: no gateway that runs has a page. `[approvals] listen = \"127.0.0.1:7311\"` opens one with `bartizan serve`.");
+        return Ok(Exit::Findings);
+    }
+    eprintln!("People log in with a token of their own: bartizan token issue --label NAME --approver");
+    Ok(Exit::Done)
 }
 
 fn text(call: View<'_>, key: &str) -> String {
@@ -208,7 +231,12 @@ fn decide(lines: &[Line], what: &str, decision: &Decision) -> Result<Exit, Exit>
     };
     let shown = text(call.view(), "shown");
     let done = ask(line, &[("ask", what), ("id", &id), ("shown", &shown), ("token", &token)])?;
-    let words = if what == "grant" { "Granted" } else { "Refused" };
+    let more = number(done.view(), "more");
+    let words = match what {
+        "grant" if more > 0 => "Agreed, and it waits for others, too",
+        "grant" => "Granted",
+        _ => "Refused",
+    };
     let mut out = io::stdout().lock();
     let printed = match format {
         Format::Json => writeln!(out, "{done}"),

@@ -3,7 +3,9 @@
 //! `bartizan check` runs the very same code.
 
 mod access;
+// Named after its table.
 mod allow;
+mod approvals;
 mod confine;
 mod controls;
 mod credential;
@@ -26,6 +28,7 @@ pub mod watch;
 
 pub use access::{Access, Grant, Headers, Login};
 pub use allow::Allowed;
+pub use approvals::Approvals;
 pub use confine::{Confine, Grants, Host, is_number};
 pub use issuers::{Algorithm, Exchanged, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
@@ -189,6 +192,7 @@ impl Judging<'_> {
             servers.extend(surroundings.server(name.get_ref(), written.into_inner(), name.span(), problems).map(Arc::new));
         }
         let ground = Ground { base: &base, plain, servers: &known, environment: environment.as_deref() };
+        let approvals = approvals::approvals(file.approvals, &ground, problems);
         let (listen, clients) = ground.judge(file.listen, file.clients, problems);
         let exchanges = |server: &Arc<ServerSettings>| matches!(&server.how, How::Http { access, .. } if access.exchanges());
         let exchanged = if servers.iter().any(exchanges) { Exchanged::Yes } else { Exchanged::No };
@@ -209,6 +213,7 @@ impl Judging<'_> {
             listen,
             clients: Arc::new(clients),
             metrics,
+            approvals,
             names,
             servers,
             limits,
@@ -257,6 +262,7 @@ impl Judging<'_> {
             file.listen = listen::written::Listen::default();
             file.clients = Vec::new();
             file.metrics = file::Metrics::default();
+            file.approvals = approvals::written::Approvals::default();
             file.names = file::Names::default();
             file.oauth = None;
             let key = Spanned::new(0..0, name.clone());

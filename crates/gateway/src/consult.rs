@@ -5,6 +5,7 @@
 //! the call where the client has neither ([`tool`]), and the command line of this machine ([`line`]). Silence, time-out,
 //! disconnecting, restart and no channel are no. `docs/decisions/0023-a-persons-yes.md` says why it is as it is.
 
+mod answer;
 mod back;
 pub mod desk;
 pub mod line;
@@ -12,10 +13,11 @@ mod put;
 mod seal;
 pub mod shown;
 mod tool;
+pub mod web;
 pub use back::{Brought, Claim};
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bartizan_monitor::case::{Agreement, Assurance, Case, Scope};
@@ -45,6 +47,8 @@ pub struct Consult {
     pub desk: Desk,
     seal: Seal,
     timeout: Duration,
+    /// Where people find the page, if there is one.
+    page: OnceLock<String>,
 }
 
 /// What became of a call.
@@ -60,7 +64,19 @@ impl Consult {
     /// Questions stay open as long as this.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        Self { desk: Desk::default(), seal: Seal::new(), timeout }
+        Self { desk: Desk::default(), seal: Seal::new(), timeout, page: OnceLock::new() }
+    }
+
+    /// From now on people find the page there.
+    fn is_at(&self, address: String) {
+        // There is one page.
+        let _ = self.page.set(address);
+    }
+
+    /// Where people find the page, if there is one.
+    #[must_use]
+    pub fn page(&self) -> Option<&str> {
+        self.page.get().map(String::as_str)
     }
 }
 
@@ -250,7 +266,8 @@ impl Asker<'_> {
     fn claimed(&self, held: Held, Claim { card, answer, said, channel }: Claim) -> Result<Consulted, Refusal> {
         let by = self.visit.talk.caller.principal().clone();
         let waited_ms = clock::now_ms().saturating_sub(card.since_ms);
-        let own = Word { by, assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms };
+        let own =
+            Word { by, assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms, also: Vec::new() };
         match (answer, said) {
             (Some(Answer::No(word)), _) => self.refuse(held, Refusal::new(CONFIRM_REFUSED, format!("{} said no", word.by)), &word),
             (_, Said::No(why)) => self.refuse(held, Refusal::new(CONFIRM_REFUSED, why), &own),
@@ -310,7 +327,7 @@ impl Asker<'_> {
 /// What the client itself says of a card, or nobody.
 fn word(card: &Card, channel: &Channel, by: &str) -> Word {
     let waited_ms = clock::now_ms().saturating_sub(card.since_ms);
-    Word { by: by.into(), assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms }
+    Word { by: by.into(), assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms, also: Vec::new() }
 }
 
 /// A refusal closes the record; anything else carries it on.
