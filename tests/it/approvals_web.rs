@@ -8,6 +8,7 @@ use bartizan_tests::http::{Response, Served, Visitor, Wire};
 use bartizan_tests::json::reason;
 use bartizan_tests::process::eventually;
 use bartizan_tests::script::{Era, Script};
+use bartizan_tests::standin::{Says, StandIn};
 use serde_json::{Value, json};
 
 /// A world with `look` (read), `change` (write) and `drop` (destructive), and a page.
@@ -192,7 +193,13 @@ fn people_see_and_answer_what_waits_and_the_record_says_who() {
         assert!(list.contains(part), "{part} in {list}");
     }
     let detail = ann.detail(&id);
-    for part in ["<dt>server</dt><dd>files", "<dt>tool</dt><dd>drop", "asked by", "text = &quot;a \\u{3c}b\\u{3e}\\u{202e}&quot;", "<dt>wanted</dt><dd>model"] {
+    for part in [
+        "<dt>server</dt><dd>files",
+        "<dt>tool</dt><dd>drop",
+        "asked by",
+        "text = &quot;a \\u{3c}b\\u{3e}\\u{202e}&quot;",
+        "<dt>least assurance</dt><dd>model",
+    ] {
         assert!(detail.contains(part), "{part} in {detail}");
     }
     assert!(!detail.contains("http-equiv"), "what is being read stays as it is");
@@ -315,7 +322,10 @@ fn other_pages_cannot_press_frame_or_rename_it() {
     let mut stolen = browser.clone();
     stolen.inside = Some((browser.inside.clone().expect("inside").0, other.inside.clone().expect("inside").1));
     assert_eq!(press(&stolen), 403, "the cookie of another login");
-    assert_eq!(browser.with("Content-Type", "application/json").send_raw("POST", &browser.inside(&format!("call/{id}/grant")), "{}").status(), 415);
+    assert_eq!(
+        browser.with("Content-Type", "application/json").send_raw("POST", &browser.inside(&format!("call/{id}/grant")), "{}").status(),
+        415
+    );
     assert_eq!(browser.with("Content-Type", "text/plain").send_raw("POST", "/login", "token=x").status(), 415);
     let long = format!("form={}", "x".repeat(80_000));
     assert_eq!(browser.send_raw("POST", &browser.inside("logout"), &long).status(), 413);
@@ -326,7 +336,10 @@ fn other_pages_cannot_press_frame_or_rename_it() {
     for answer in [browser.get("/"), browser.get(&browser.inside("")), browser.get("/none"), browser.with("Host", "evil").get("/")] {
         let header = |name: &str| answer.head.header(name).unwrap_or_default().to_owned();
         let content = header("content-security-policy");
-        assert!(content.contains("default-src 'none'") && content.contains("frame-ancestors 'none'") && !content.contains("script"), "{content}");
+        assert!(
+            content.contains("default-src 'none'") && content.contains("frame-ancestors 'none'") && !content.contains("script"),
+            "{content}"
+        );
         assert_eq!((header("x-frame-options"), header("cache-control")), ("DENY".to_owned(), "no-store".to_owned()));
         assert_eq!((header("referrer-policy"), header("x-content-type-options")), ("no-referrer".to_owned(), "nosniff".to_owned()));
         assert!(!body(&answer).contains("<script") && !body(&answer).contains(" style=") && !body(&answer).contains(" on"));
@@ -365,7 +378,9 @@ fn malicious_arguments_are_shown_whole_and_do_nothing() {
 
 #[test]
 fn many_calls_have_pages_and_everybody_sees_their_own() {
-    let stage = world("[controls.quota]\nclient_per_minute = 100000\ndestructive_per_minute = 100000\nwrite_per_minute = 100000\n[limits]\nmessages_per_minute = 100000\noffences_per_minute = 100000");
+    let stage = world(
+        "[controls.quota]\nclient_per_minute = 100000\ndestructive_per_minute = 100000\nwrite_per_minute = 100000\n[limits]\nmessages_per_minute = 100000\noffences_per_minute = 100000",
+    );
     let ann = approver(&stage, "ann", &[]);
     let (clerk, elsewhere) = (approver(&stage, "clerk", &["--effect", "write"]), approver(&stage, "else", &["--server", "other"]));
     let tokens: Vec<String> = (0..3).map(|number| stage.token(&format!("ci{number}"), &[]).text).collect();
@@ -469,10 +484,254 @@ fn it_is_off_unless_asked_for_and_closed_to_the_network_without_tls() {
     // An address that is taken is no page, and no gateway that only seems to have one.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("a port").port();
-    std::fs::write(stage.path("bartizan.toml"), format!("[listen]\naddress = \"127.0.0.1:0\"\n[approvals]\nlisten = \"127.0.0.1:{port}\"")).expect("writable");
+    std::fs::write(stage.path("bartizan.toml"), format!("[listen]\naddress = \"127.0.0.1:0\"\n[approvals]\nlisten = \"127.0.0.1:{port}\""))
+        .expect("writable");
     assert_eq!(stage.output(&["serve"]).status.code(), Some(3));
     std::fs::write(stage.path("bartizan.toml"), "[listen]\naddress = \"127.0.0.1:0\"").expect("writable");
     let _gateway = stage.serve();
     let none = stage.output(&["approvals", "web"]);
     assert!(none.status.code() == Some(1) && String::from_utf8_lossy(&none.stderr).contains("[approvals] listen"), "{none:?}");
+}
+
+/// What somebody gets who waits for an answer, on a line of their own.
+fn while_it_waits<T>(visitor: &Visitor<'_>, stage: &Stage, act: impl FnOnce(&str) -> T) -> (T, Value) {
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| call(visitor, "drop", &json!({"text": "x"})));
+        let done = act(&one_held(stage));
+        (done, waits.join().expect("answered"))
+    })
+}
+
+#[test]
+fn a_second_person_is_somebody_else_on_the_page_too() {
+    let stage = world("[controls.confirm.minimum]\ndestructive = \"second\"");
+    let asks = stage.token("ann", &[]).text;
+    let ann = approver(&stage, "ann", &[]);
+    let same = approver(&stage, "ann-at-work", &["--same", "token:ann", "--same", "user:ann"]);
+    let (bob, clerk) = (approver(&stage, "bob", &[]), approver(&stage, "clerk", &["--effect", "read"]));
+    let gateway = stage.serve();
+    let page = page_of(&stage);
+    let visitor = client(&gateway, &asks);
+    let ((), got) = while_it_waits(&visitor, &stage, |id| {
+        let bob = Browser::log_in(page, &bob);
+        let shown = Browser::fields(&bob.detail(id))[1].clone();
+        for token in [&ann, &same] {
+            let browser = Browser::log_in(page, token);
+            let detail = browser.detail(id);
+            assert!(detail.contains("This needs somebody else") && !detail.contains("/grant"), "{detail}");
+            let form = Browser::fields(&detail)[0].clone();
+            let pressed = browser.press((id, "grant"), &[form, shown.clone()]);
+            assert!(pressed.status() == 403 && body(&pressed).contains("Somebody else must agree"), "{}", body(&pressed));
+        }
+        // The same on the command line, with the same token.
+        for (token, code) in [(&ann, 1), (&same, 1), (&clerk, 1), (&asks, 1)] {
+            let mut command = stage.bartizan(&["approvals", "grant", id, "--yes"]);
+            assert_eq!(command.env("BARTIZAN_AS", token).output().expect("bartizan").status.code(), Some(code));
+        }
+        assert_eq!(bob.answer(id, "grant").status(), 200);
+    });
+    assert_eq!(reason(&got), None, "{got}");
+    let word = stage.journal().last_closed().expect("closed")["confirmation"].clone();
+    assert!(word["by"].as_str().is_some_and(|by| by.starts_with("token:bob#")) && word["assurance"] == "second", "{word}");
+    assert_eq!(calls(&stage), 1);
+    drop(gateway);
+    stage.verify();
+}
+
+#[test]
+fn two_people_are_two_and_a_no_of_one_is_enough() {
+    let stage = world("[controls.confirm.approvers]\ndestructive = 2");
+    let ci = stage.token("ci", &[]).text;
+    let ann = approver(&stage, "ann", &[]);
+    let again = approver(&stage, "ann2", &["--same", "token:ann"]);
+    let bob = approver(&stage, "bob", &[]);
+    let gateway = stage.serve();
+    let page = page_of(&stage);
+    let visitor = client(&gateway, &ci);
+    let [first, alias, second] = [&ann, &again, &bob].map(|token| Browser::log_in(page, token));
+    let ((), got) = while_it_waits(&visitor, &stage, |id| {
+        let fields = Browser::fields(&alias.detail(id));
+        let agreed = first.answer(id, "grant");
+        assert!(agreed.status() == 200 && body(&agreed).contains("waits for 1 more"), "{}", body(&agreed));
+        let detail = first.detail(id);
+        assert!(
+            detail.contains("You have agreed") && detail.contains("second, 2 people; 1 agreed") && !detail.contains("/grant"),
+            "{detail}"
+        );
+        // Whoever comes again under another label is no second person, and nobody at the machine is one.
+        assert_eq!(alias.press((id, "grant"), &fields).status(), 409);
+        assert_eq!(stage.output(&["approvals", "grant", id, "--yes"]).status.code(), Some(1));
+        assert_eq!((calls(&stage), held(&stage).len()), (0, 1));
+        let done = second.answer(id, "grant");
+        assert!(body(&done).contains("Granted"), "{}", body(&done));
+    });
+    assert_eq!(reason(&got), None, "{got}");
+    let word = stage.journal().last_closed().expect("closed")["confirmation"].clone();
+    assert!(word["by"].as_str().is_some_and(|by| by.starts_with("token:bob#")), "{word}");
+    assert!(word["also"][0]["by"].as_str().is_some_and(|by| by.starts_with("token:ann#")), "{word}");
+    let ((), got) = while_it_waits(&visitor, &stage, |id| {
+        first.answer(id, "grant");
+        second.answer(id, "refuse");
+    });
+    assert_eq!((reason(&got), calls(&stage)), (Some("confirm.refused"), 1));
+    drop(gateway);
+    stage.verify();
+    for wrong in ["0", "9", "\"two\""] {
+        let stage = Stage::new(&format!("[controls.confirm.approvers]\ndestructive = {wrong}"));
+        assert_eq!(stage.output(&["check"]).status.code(), Some(2), "{wrong}");
+    }
+}
+
+#[test]
+fn links_lead_to_the_login_for_one_call_once_and_say_little() {
+    let channel = StandIn::start(|_| Says::Json(200, json!({})));
+    let stage = world("[controls.quota]\nclient_per_minute = 100000\ndestructive_per_minute = 100000");
+    let secret = format!("http://{}/services/T0/B0/very-secret", channel.address);
+    std::fs::write(stage.path("slack.url"), &secret).expect("writable");
+    std::fs::write(stage.path("hook.key"), "0123456789").expect("writable");
+    let hook = StandIn::start(|_| Says::Json(200, json!({})));
+    stage.configure("[approvals]\nslack = \"${file:slack.url}\"\nshow_arguments = [\"other\"]");
+    stage.configure(&format!("[webhook]\nurl = \"http://{}/\"\nsecret = \"${{file:hook.key}}\"", hook.address));
+    let ci = stage.token("ci", &[]).text;
+    let (ann, bob) = (approver(&stage, "ann", &[]), approver(&stage, "bob", &[]));
+    let gateway = stage.serve();
+    let page = page_of(&stage);
+    let visitor = client(&gateway, &ci);
+    let arguments = json!({"text": "a secret of somebody", "other": "<!channel> <https://evil.example|click> *b* \u{202e}x"});
+    call(&visitor, "drop", &arguments);
+    let id = one_held(&stage);
+    eventually("both are told", || channel.asked().len() == 1 && hook.asked().len() == 1);
+    let told = channel.asked()[0].clone();
+    assert_eq!((told.path.as_str(), told.header("webhook-signature")), ("/services/T0/B0/very-secret", None));
+    let message: Value = serde_json::from_str(&told.body).expect("JSON");
+    assert!(
+        !told.body.contains("a secret of somebody") && !told.body.contains("<!channel>") && !told.body.contains("<https"),
+        "{}",
+        told.body
+    );
+    assert!(told.body.contains("argument other: \\\\u{3c}") && told.body.contains("asked by: token:ci#"), "{}", told.body);
+    assert_eq!((&message["unfurl_links"], &message["blocks"][1]["fields"][0]["type"]), (&json!(false), &json!("plain_text")));
+    let link = message["blocks"][2]["elements"][0]["url"].as_str().expect("a link").to_owned();
+    let event: Value = serde_json::from_str(&hook.asked()[0].body).expect("JSON");
+    assert!(hook.asked()[0].header("webhook-signature").is_some());
+    assert_eq!((&event["type"], &event["data"]["link"], &event["data"]["id"]), (&json!("confirm.waiting"), &json!(link), &json!(id)));
+    let path = link.strip_prefix(&format!("http://{page}")).expect("a link to the page").to_owned();
+    // Somebody's program opens it, again and again: nothing happens, and nothing more is said.
+    let from_afar = Browser::at(page).with("Sec-Fetch-Site", "cross-site").with("Sec-Fetch-Dest", "document");
+    for _ in 0..3 {
+        let led = from_afar.get(&path);
+        assert!(led.status() == 200 && body(&led).contains("files<i>/</i>drop") && !body(&led).contains("secret"), "{}", body(&led));
+    }
+    assert_eq!(Browser::at(page).with("Sec-Fetch-Site", "cross-site").send("POST", &path, &[("token", &ann)]).status(), 403);
+    let mut browser = Browser::at(page);
+    for bad in ["", "bzt_00000000_x", &ci] {
+        assert_eq!(browser.send("POST", &path, &[("token", bad)]).status(), 403, "{bad}");
+    }
+    // Altered in any place, cut, or made up, it is no link.
+    let token = path.strip_prefix("/link/").expect("a link").to_owned();
+    let altered = (0..token.len()).step_by(7).map(|at| {
+        let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
+        format!("{}{other}{}", &token[..at], &token[at + 1..])
+    });
+    for bad in altered.chain([token[..token.len() - 4].to_owned(), String::new(), "AAAA".to_owned(), "x".repeat(5000), "%00".to_owned()]) {
+        let got = browser.get(&format!("/link/{bad}"));
+        assert_eq!(got.status(), 410, "{bad}");
+        assert_eq!(browser.send("POST", &format!("/link/{bad}"), &[("token", &ann)]).status(), 410, "{bad}");
+    }
+    // Somebody goes through it: logged in, at the call, and it answers nothing by itself.
+    let entered = browser.send("POST", &path, &[("name", "ann"), ("token", &ann)]);
+    assert_eq!(entered.status(), 303, "{}", body(&entered));
+    browser.take(&entered);
+    assert_eq!(entered.head.header("location"), Some(&*browser.inside(&format!("call/{id}"))));
+    assert_eq!((held(&stage).len(), calls(&stage)), (1, 0));
+    assert_eq!(browser.send("POST", &path, &[("token", &ann)]).status(), 410, "each person once");
+    let second = browser.send("POST", &path, &[("token", &bob)]);
+    assert_eq!(second.status(), 303, "others may be wanted, too");
+    assert_eq!(browser.answer(&id, "grant").status(), 200);
+    // The call goes on, and the link leads nowhere any more.
+    assert_eq!(reason(&call(&visitor, "drop", &arguments)), None);
+    assert_eq!((browser.get(&path).status(), browser.send("POST", &path, &[("token", &bob)]).status()), (410, 410));
+    // A link of another call is of that call alone; and so many are told of in a minute.
+    for number in 0..30 {
+        call(&visitor, "drop", &json!({"text": format!("{number}")}));
+    }
+    eventually("as many as may be are told of", || channel.asked().len() >= 18);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(channel.asked().len() <= 41, "{}", channel.asked().len());
+    assert!(!gateway.said.text().contains("very-secret"), "{}", gateway.said.text());
+    drop(gateway);
+    stage.verify();
+    let output = {
+        stage.configure("[approvals]\nslack = \"https://hooks.slack.example/services/T0/B0/very-secret\"");
+        stage.output(&["check"])
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("whoever knows this address") && !said.contains("very-secret"), "{said}");
+}
+
+/// A real browser, where one is installed.
+fn chromium() -> Option<&'static str> {
+    ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+}
+
+#[test]
+fn a_real_browser_grants_a_call_and_other_pages_in_it_cannot() {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let real = std::env::var_os("BARTIZAN_REAL").map_or_else(|| tests.join("../target/real"), std::path::PathBuf::from);
+    let node = real.join("npm/node_modules/.bin/node");
+    let (Some(chromium), true) = (chromium(), node.exists()) else {
+        eprintln!("*** SKIPPED: there is no Chromium or no Node here; run: tests/real/install npm chromium ***");
+        return;
+    };
+    let stage = world("");
+    let (ci, ann) = (stage.token("ci", &[]).text, approver(&stage, "ann", &[]));
+    let gateway = stage.serve();
+    let page = page_of(&stage);
+    let visitor = client(&gateway, &ci);
+    let arguments = json!({"text": "<img src=x onerror=alert(1)> \u{202e}evil", "other": format!("{}\"><script>alert(2)</script>", "long ".repeat(300))});
+    call(&visitor, "drop", &json!({"text": "before"}));
+    Browser::log_in(page, &ann).answer(&one_held(&stage), "grant");
+    assert_eq!(reason(&call(&visitor, "drop", &json!({"text": "before"}))), None);
+    call(&visitor, "drop", &arguments);
+    call(&visitor, "change", &json!({"text": "another"}));
+    let id = held(&stage).into_iter().find(|call| call["tool"] == "drop").expect("it waits")["id"].clone();
+    let pictures = std::env::var("BARTIZAN_PICTURES").ok();
+    let plan = json!({"chromium": chromium, "page": format!("http://{page}/"), "token": ann, "call": id, "pictures": pictures});
+    let output = std::process::Command::new(node)
+        .arg(tests.join("real/browser/approvals.mjs"))
+        .env("PLAN", plan.to_string())
+        .output()
+        .expect("node");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let said = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
+    assert!(said("list").contains("files/drop") && said("list").contains("token:ci#"), "{told}");
+    for part in [
+        "destructive: cannot be taken back",
+        "\\u{3c}img src=x onerror=alert(1)\\u{3e}",
+        "\\u{202e}evil",
+        "changed since the call before",
+        "token:ci#",
+    ] {
+        assert!(said("detail").contains(part), "{part} in {told}");
+    }
+    assert_eq!((&told["dialogs"], &told["scripts"], &told["active"]), (&json!(0), &json!(0), &json!(0)), "{told}");
+    for (what, got) in told["foreign"].as_object().expect("what others tried") {
+        match what.as_str() {
+            "cookies" => assert_eq!(got, &json!([]), "another port was sent the cookie"),
+            framed if framed.starts_with("framed") => assert!(matches!(got.as_str(), Some("closed" | "")), "{what}: {got}"),
+            _ => assert!(got.as_str().is_some_and(|got| got.contains("not ours")), "{what}: {got}"),
+        }
+    }
+    let blocked = told["blocked"].to_string();
+    assert!(blocked.contains("frame-ancestors") || blocked.contains("X-Frame-Options"), "nothing kept it out of a frame: {told}");
+    assert!(said("granted").contains("Granted") && said("granted").contains("files/drop is sent once"), "{told}");
+    assert!(!said("after").contains("files/drop") && said("after").contains("files/change"), "{told}");
+    assert_eq!((said("out"), said("outside")), ("/".to_owned(), "/".to_owned()));
+    for wide in told["widths"].as_array().expect("widths") {
+        assert!(wide[3].as_u64() <= wide[2].as_u64(), "wider than the window: {wide}");
+    }
+    assert_eq!(reason(&call(&visitor, "drop", &arguments)), None);
+    assert_eq!((calls(&stage), stage.journal().of("approval").count()), (2, 2));
 }

@@ -157,7 +157,8 @@ fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let secret = table.get("webhook").and_then(|webhook| webhook.get_ref().as_table()?.get("secret"));
     let clients = servers.iter().filter_map(|server| server.get("oauth")?.get_ref().as_table()?.get("client_secret"));
     let password = table.get("redis").and_then(|redis| redis.get_ref().as_table()?.get("password"));
-    let entries = entries.chain(secret).chain(clients).chain(password);
+    let channel = table.get("approvals").and_then(|approvals| approvals.get_ref().as_table()?.get("slack"));
+    let entries = entries.chain(secret).chain(clients).chain(password).chain(channel);
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
@@ -192,11 +193,15 @@ impl Judging<'_> {
             servers.extend(surroundings.server(name.get_ref(), written.into_inner(), name.span(), problems).map(Arc::new));
         }
         let ground = Ground { base: &base, plain, servers: &known, environment: environment.as_deref() };
-        let approvals = approvals::approvals(file.approvals, &ground, problems);
+        let approvals = approvals::approvals(file.approvals, (&ground, self.variables), problems);
         let (listen, clients) = ground.judge(file.listen, file.clients, problems);
-        let exchanges = |server: &Arc<ServerSettings>| matches!(&server.how, How::Http { access, .. } if access.exchanges());
-        let exchanged = if servers.iter().any(exchanges) { Exchanged::Yes } else { Exchanged::No };
-        let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers, exchanged };
+        let trust = Trust {
+            base: &base,
+            variables: self.variables,
+            servers: known,
+            private: &file.dangerous.private_issuers,
+            exchanged: exchanged(&servers),
+        };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let (metrics, probe_every) = (notices::metrics(file.metrics, problems), notices::probe_every(file.drift, problems));
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
@@ -306,6 +311,12 @@ impl Judging<'_> {
         }
         weakenings
     }
+}
+
+/// Whether any server is shown what its callers' access tokens were exchanged for.
+fn exchanged(servers: &[Arc<ServerSettings>]) -> Exchanged {
+    let exchanges = |server: &Arc<ServerSettings>| matches!(&server.how, How::Http { access, .. } if access.exchanges());
+    if servers.iter().any(exchanges) { Exchanged::Yes } else { Exchanged::No }
 }
 
 #[cfg(test)]

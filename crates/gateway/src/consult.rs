@@ -9,6 +9,8 @@ mod answer;
 mod back;
 pub mod desk;
 pub mod line;
+mod link;
+mod notices;
 mod put;
 mod seal;
 pub mod shown;
@@ -33,7 +35,9 @@ use crate::metrics::Answered;
 use crate::serve::{House, Visit, facts, menu_of};
 use crate::session::Running;
 use crate::snapshot::Snapshot;
+use crate::webhook::Hook;
 use desk::{Answer, Card, Desk, Place, Resume, Room};
+use notices::Notices;
 use put::{Put, Said, elicits};
 use seal::Seal;
 
@@ -47,8 +51,9 @@ pub struct Consult {
     pub desk: Desk,
     seal: Seal,
     timeout: Duration,
-    /// Where people find the page, if there is one.
-    page: OnceLock<String>,
+    /// Who is told, once there is a page to lead them to.
+    notices: OnceLock<Notices>,
+    hook: Option<Hook>,
 }
 
 /// What became of a call.
@@ -61,22 +66,28 @@ pub enum Consulted {
 }
 
 impl Consult {
-    /// Questions stay open as long as this.
+    /// Questions stay open as long as this, and this is told of them.
     #[must_use]
-    pub fn new(timeout: Duration) -> Self {
-        Self { desk: Desk::default(), seal: Seal::new(), timeout, page: OnceLock::new() }
+    pub fn new(timeout: Duration, hook: Option<Hook>) -> Self {
+        Self { desk: Desk::default(), seal: Seal::new(), timeout, notices: OnceLock::new(), hook }
     }
 
-    /// From now on people find the page there.
-    fn is_at(&self, address: String) {
+    /// From now on there is a page, and people are led there.
+    fn leads_to(&self, notices: Notices) {
         // There is one page.
-        let _ = self.page.set(address);
+        let _ = self.notices.set(notices);
+    }
+
+    /// Tells whoever can be told that a call waits.
+    fn tell(&self, card: &Card) {
+        put::tell(card);
+        self.notices.get().into_iter().for_each(|notices| notices.tell(card));
     }
 
     /// Where people find the page, if there is one.
     #[must_use]
     pub fn page(&self) -> Option<&str> {
-        self.page.get().map(String::as_str)
+        self.notices.get().map(|notices| notices.address.as_str())
     }
 }
 
@@ -205,7 +216,7 @@ impl Asker<'_> {
             Err(refusal) => return Err(held.refused(refusal, None)),
         };
         self.house.consult.desk.park(&card, room);
-        put::tell(&card);
+        self.house.consult.tell(&card);
         let word = word(&card, channel, "nobody");
         let handle = card.id.as_str();
         let released = if let Some(resume) = &card.resume {
@@ -229,7 +240,7 @@ impl Asker<'_> {
             Err(refusal) => return Err(held.refused(refusal, None)),
         };
         let (_seat, answered) = house.consult.desk.wait((&card, room));
-        put::tell(&card);
+        house.consult.tell(&card);
         let put = matches!(channel, Channel::Question).then(|| Put::to(self.visit, &card));
         let said = async {
             match &put {

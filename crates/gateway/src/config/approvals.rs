@@ -1,6 +1,7 @@
 //! `[approvals]`: the page on which people answer what waits.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use toml::Spanned;
 use url::Url;
@@ -8,6 +9,10 @@ use url::Url;
 use super::judge::is_loopback;
 use super::listen::{Ground, Tls};
 use super::problem::Problems;
+use super::secret::{self, Lookup, Secret};
+
+/// How many arguments a message may show; Slack takes ten fields.
+const MOST_SHOWN: usize = 3;
 
 /// `[approvals]`, as it was written.
 pub(super) mod written {
@@ -27,6 +32,10 @@ pub(super) mod written {
         pub(in crate::config) url: Option<Spanned<String>>,
         /// Its own TLS.
         pub(in crate::config) tls: Option<Spanned<Tls>>,
+        /// Where people are told of what waits, as Slack's incoming webhooks take it: a reference.
+        pub(in crate::config) slack: Option<Spanned<String>>,
+        /// The arguments that messages may show.
+        pub(in crate::config) show_arguments: Vec<Spanned<String>>,
     }
 }
 
@@ -39,6 +48,10 @@ pub struct Approvals {
     pub tls: Option<Tls>,
     /// How people reach it: `https`, or this machine. Ends with a slash.
     pub url: Option<Url>,
+    /// An address that takes messages as Slack's incoming webhooks do. Whoever knows it can write there.
+    pub slack: Option<Arc<Secret>>,
+    /// The arguments that messages may show, by name.
+    pub show_arguments: Vec<String>,
 }
 
 impl Approvals {
@@ -50,16 +63,25 @@ impl Approvals {
 }
 
 /// Judges `[approvals]`: credentials of people are shown here, so it is this machine or TLS, whatever else is accepted.
-pub(super) fn approvals(written: written::Approvals, ground: &Ground<'_>, problems: &mut Problems) -> Option<Approvals> {
-    let written::Approvals { listen, url, tls } = written;
+pub(super) fn approvals(
+    written: written::Approvals,
+    (ground, variables): (&Ground<'_>, Lookup<'_>),
+    problems: &mut Problems,
+) -> Option<Approvals> {
+    let written::Approvals { listen, url, tls, slack, show_arguments } = written;
     let Some(listen) = listen else {
-        for at in [url.map(|url| url.span()), tls.map(|tls| tls.span())].into_iter().flatten() {
+        for at in [url.map(|url| url.span()), tls.map(|tls| tls.span()), slack.map(|slack| slack.span())].into_iter().flatten() {
             problems.add(Some(at), "there is no page without an address", "listen = \"127.0.0.1:7311\"");
         }
         return None;
     };
     let tls = tls.and_then(|written| ground.tls(written, problems));
     let url = url.and_then(|url| place(&url, problems));
+    let slack = slack.and_then(|written| channel(&written, (ground, variables), problems)).map(Arc::new);
+    for name in show_arguments.iter().skip(MOST_SHOWN) {
+        problems.add(Some(name.span()), format!("messages show {MOST_SHOWN} arguments at most"), "");
+    }
+    let show_arguments = show_arguments.into_iter().map(Spanned::into_inner).collect();
     let (at, address) = (listen.span(), listen.into_inner());
     if !address.ip().is_loopback() {
         if tls.is_none() {
@@ -71,7 +93,23 @@ pub(super) fn approvals(written: written::Approvals, ground: &Ground<'_>, proble
             problems.add(Some(at), what, "url = \"https://approvals.example.com/\"");
         }
     }
-    Some(Approvals { address, tls, url })
+    Some(Approvals { address, tls, url, slack, show_arguments })
+}
+
+/// Whoever knows such an address can write there, so it is a secret.
+fn channel(written: &Spanned<String>, (ground, variables): (&Ground<'_>, Lookup<'_>), problems: &mut Problems) -> Option<Secret> {
+    if !written.get_ref().contains("${") {
+        problems.blank(written.span());
+        let help = "write a reference, such as \"${env:SLACK_WEBHOOK_URL}\" or \"${file:PATH}\"; if this was a real address, replace it";
+        problems.add(Some(written.span()), "whoever knows this address can write there, and the configuration holds no secrets", help);
+        return None;
+    }
+    let read = secret::now(written.get_ref(), ground.base, variables).and_then(|secret| {
+        let url = Url::parse(secret.expose()).map_err(|error| format!("not an address: {error}"))?;
+        let safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
+        if safe { Ok(secret) } else { Err("an address for messages begins with `https://`".to_owned()) }
+    });
+    read.map_err(|what| problems.add(Some(written.span()), what, "")).ok()
 }
 
 fn place(written: &Spanned<String>, problems: &mut Problems) -> Option<Url> {

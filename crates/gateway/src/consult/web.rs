@@ -12,7 +12,7 @@ mod pages;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bartizan_monitor::wire::json::Json;
@@ -27,15 +27,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use url::Url;
 
 use super::answer::{self, Done, Said, Side, Unheard, Who};
 use super::desk::{Card, Heard};
+use super::link::Links;
+use super::notices::Notices;
 use crate::clock;
 use crate::config::Approvals;
 use crate::front::http::Stall;
+use crate::secrets::Inventory;
 use crate::serve::House;
 use crate::share::{Shares, household};
 use crate::tls::Tls;
+use crate::webhook::Hook;
 use door::{Door, Form, Page, Refused};
 use login::{Attempts, Bound, Session, Sessions};
 
@@ -68,9 +73,25 @@ pub async fn bind(house: &Arc<House>, settings: &Approvals, tls: Option<Arc<Tls>
     let listener = TcpListener::bind(settings.address).await?;
     let address = listener.local_addr()?;
     let door = Door::new(settings, address.port());
-    house.consult.is_at(address_of(settings, address));
+    house.consult.leads_to(notices(house, settings, address)?);
     let web = Web { house: house.clone(), door, sessions: Sessions::default(), attempts: Attempts::default(), tls };
     Ok(Listening { listener, web: Arc::new(web) })
+}
+
+/// Who is told of what waits.
+fn notices(house: &House, settings: &Approvals, address: SocketAddr) -> io::Result<Notices> {
+    let key = Inventory::of(&house.settings.places.state).derived(b"the page for approvals");
+    let key = key.ok_or_else(|| io::Error::other("there is no key for links: the state directory cannot be written"))?;
+    // It was read once before, when the configuration was judged.
+    let slack = settings.slack.as_ref().and_then(|address| Url::parse(address.expose()).ok());
+    Ok(Notices {
+        address: address_of(settings, address),
+        links: Links::new(&key),
+        hook: house.consult.hook.clone(),
+        slack: slack.map(Hook::start_unsigned),
+        arguments: settings.show_arguments.clone(),
+        pace: Mutex::default(),
+    })
 }
 
 /// How people reach the page.
@@ -152,6 +173,13 @@ impl Web {
                 let form = Form::read(parts, body, &self.house.settings.limits).await?;
                 Ok(self.enter(&form, bound).unwrap_or_else(|page| page))
             }
+            (&Method::GET, ["link", link]) => {
+                Ok(self.linked(link).map_or_else(no_link, |card| Page::html(StatusCode::OK, pages::led(&card, link))))
+            }
+            (&Method::POST, ["link", link]) => {
+                let form = Form::read(parts, body, &self.house.settings.limits).await?;
+                Ok(self.follow(link, &form, bound).unwrap_or_else(|page| page))
+            }
             (method, ["in", place, rest @ ..]) => match self.session(parts, place, &bound) {
                 Some(session) if method == Method::POST => {
                     let form = Form::read(parts, body, &self.house.settings.limits).await?;
@@ -179,6 +207,31 @@ impl Web {
 
     /// Logs somebody in who shows a token for answering.
     fn enter(&self, form: &Form, bound: Bound) -> Result<Page, Page> {
+        let (session, cookie) = self.log_in(form, bound)?;
+        Ok(Page::to(format!("/in/{}/", session.place)).with(SET_COOKIE, cookie))
+    }
+
+    /// The call that a link leads to.
+    fn linked(&self, link: &str) -> Option<Arc<Card>> {
+        let consult = &self.house.consult;
+        consult.notices.get()?.links.read(link, (&consult.desk, clock::now_ms()))
+    }
+
+    /// Leads somebody who logs in to the call of a link. The link is used up for this person then, and not before.
+    fn follow(&self, link: &str, form: &Form, bound: Bound) -> Result<Page, Page> {
+        let card = self.linked(link).ok_or_else(no_link)?;
+        let (session, cookie) = self.log_in(form, bound)?;
+        let by = session.approver.caller().principal();
+        let is_first = self.house.consult.notices.get().is_some_and(|notices| notices.links.take(&card, by, clock::now_ms()));
+        if !is_first {
+            self.sessions.close(&session);
+            return Err(no_link());
+        }
+        Ok(Page::to(format!("/in/{}/call/{}", session.place, card.id)).with(SET_COOKIE, cookie))
+    }
+
+    /// Opens a login, and its cookie.
+    fn log_in(&self, form: &Form, bound: Bound) -> Result<(Arc<Session>, String), Page> {
         let (peer, now_ms) = (bound.peer, clock::now_ms());
         if !self.attempts.may(peer, now_ms) {
             let page = pages::login(Some("Too many attempts failed. Wait a minute."));
@@ -195,9 +248,8 @@ impl Web {
         let (session, cookie) =
             opened.ok_or_else(|| Page::html(StatusCode::SERVICE_UNAVAILABLE, pages::login(Some("The system has no random numbers."))))?;
         self.note("approver-login", &[("by", &by), ("peer", &peer.to_string())]);
-        let path = format!("/in/{}", session.place);
-        let cookie = self.door.cookie(&cookie, &path, login::LASTS.as_secs());
-        Ok(Page::to(format!("{path}/")).with(SET_COOKIE, cookie))
+        let cookie = self.door.cookie(&cookie, &format!("/in/{}", session.place), login::LASTS.as_secs());
+        Ok((session, cookie))
     }
 
     fn note(&self, event: &str, members: &[(&str, &str)]) {
@@ -299,6 +351,11 @@ fn unheard(session: &Session, why: &Unheard) -> Page {
         Unheard::Same => (StatusCode::CONFLICT, "You have agreed already. Somebody else must, too."),
     };
     Page::html(status, pages::told(Some(session), "Not answered", text))
+}
+
+fn no_link() -> Page {
+    let text = "This link is not good any more: the call was answered or has expired, you have used it before, or it is not whole.";
+    Page::html(StatusCode::GONE, pages::told(None, "Not answered", text))
 }
 
 fn gone_out() -> Page {

@@ -59,10 +59,23 @@ pub(super) fn login(note: Option<&'static str>) -> Html {
     })
 }
 
+/// Where a link leads: what the message said, and the way in. Whoever opens links by themselves changes nothing.
+pub(super) fn led(card: &Card, link: &str) -> Html {
+    frame("A call waits", (None, Again::Never), |html| {
+        html.raw("<h1 class=\"head\">");
+        title(html, card);
+        html.raw("</h1><p>Asked by ").text(&person(&card.place.principal)).raw(", until ").text(&clock::utc(card.until_ms));
+        html.raw(". Log in to see what would be sent, and to answer.</p>");
+        html.raw("<form method=\"post\" action=\"/link/").text(link).raw("\" class=\"login\">");
+        credentials(html);
+        html.raw("<button class=\"yes\">Log in and look</button></form>");
+    })
+}
+
 /// The fields that somebody is known by. Names and types are those that password managers know.
-pub(super) fn credentials(html: &mut Html) {
+fn credentials(html: &mut Html) {
     html.raw(
-        "<label>Name<input name=\"name\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"64\"></label>",
+        "<label>Name, for your password manager<input name=\"name\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"64\"></label>",
     );
     html.raw("<label>Token<input name=\"token\" type=\"password\" autocomplete=\"current-password\" required maxlength=\"200\"></label>");
 }
@@ -177,7 +190,7 @@ fn facts(html: &mut Html, Detailed { card, agreed, now_ms, .. }: &Detailed<'_>) 
     for (label, value) in card.shown.facts() {
         html.raw("<dt>").text(label).raw("</dt><dd>").text(value).raw("</dd>");
     }
-    html.raw("<dt>why</dt><dd>").text(card.hold.reason.code()).raw("</dd><dt>wanted</dt><dd>").text(card.hold.minimum.name());
+    html.raw("<dt>why</dt><dd>").text(card.hold.reason.code()).raw("</dd><dt>least assurance</dt><dd>").text(card.hold.minimum.name());
     if card.hold.approvers > 1 {
         html.text(&format!(", {} people; {} agreed", card.hold.approvers, agreed.len()));
         agreed.iter().for_each(|word| _ = html.raw("<br>").text(&person(&word.by)));
@@ -199,7 +212,9 @@ fn contents(html: &mut Html, card: &Card) {
             open = true;
             continue;
         }
-        html.raw(if open { "</ul><h2>" } else { "<h2>" }).text(line.strip_suffix(':').unwrap_or(line)).raw("</h2>");
+        let line = line.strip_suffix(':').unwrap_or(line);
+        let (words, digest) = line.split_once(" (").map_or((line, ""), |(words, digest)| (words, digest.trim_end_matches(')')));
+        html.raw(if open { "</ul><h2>" } else { "<h2>" }).text(words).raw(" <span class=\"digest\">").text(digest).raw("</span></h2>");
         open = false;
     }
     html.raw(if open { "</ul>" } else { "" });
