@@ -669,6 +669,135 @@ fn links_lead_to_the_login_for_one_call_once_and_say_little() {
     assert!(output.status.code() == Some(2) && said.contains("whoever knows this address") && !said.contains("very-secret"), "{said}");
 }
 
+#[test]
+fn calls_of_one_tool_are_answered_together_each_by_itself() {
+    let stage = world("");
+    let (ci, ann) = (stage.token("ci", &[]).text, approver(&stage, "ann", &[]));
+    let gateway = stage.serve();
+    let page = page_of(&stage);
+    let visitor = client(&gateway, &ci);
+    let texts = ["a", "b", "c", "d"];
+    for text in texts {
+        call(&visitor, "drop", &json!({"text": text}));
+    }
+    call(&visitor, "change", &json!({"text": "another tool"}));
+    let ids: Vec<String> =
+        held(&stage).iter().filter(|call| call["tool"] == "drop").map(|call| call["id"].as_str().expect("id").to_owned()).collect();
+    let ann = Browser::log_in(page, &ann);
+    assert!(ann.detail(&ids[0]).contains("4 calls of this tool wait"));
+    let together = body(&ann.get(&ann.inside(&format!("call/{}/together", ids[0]))));
+    assert!(
+        texts.iter().all(|text| together.contains(&format!("text = &quot;{text}&quot;"))) && !together.contains("another tool"),
+        "{together}"
+    );
+    let shown: Vec<String> =
+        together.split("name=\"shown\" value=\"").skip(1).map(|rest| rest.split('"').next().expect("a value").to_owned()).collect();
+    assert_eq!(shown.len(), 4);
+    let form = between(together.rsplit_once("name=\"form\"").expect("a form").1, "value=\"", "\"").to_owned();
+    // What comes after the look was not shown.
+    call(&visitor, "drop", &json!({"text": "late"}));
+    let send = |picked: &[&str], what: &str, form: &str, shown: &[String]| {
+        let mut fields = vec![("form", form), ("what", what)];
+        fields.extend(shown.iter().map(|shown| ("shown", shown.as_str())));
+        fields.extend(picked.iter().map(|id| ("pick", *id)));
+        ann.send("POST", &ann.inside("together"), &fields)
+    };
+    assert!(body(&send(&[], "grant", &form, &shown)).contains("Nothing was ticked"));
+    assert_eq!(send(&[&ids[0]], "grant", "x", &shown).status(), 403);
+    assert_eq!(send(&[&ids[0]], "everything", &form, &shown).status(), 404);
+    let altered: Vec<String> = shown.iter().map(|shown| format!("{shown}0")).collect();
+    assert!(body(&send(&[], "grant-all", &form, &altered)).contains("not what you saw"));
+    assert_eq!(held(&stage).len(), 6, "nothing of that counted");
+    let first = shown[0].split(' ').next().expect("an id").to_owned();
+    assert!(body(&send(&[&first], "refuse", &form, &shown)).contains("is not sent"));
+    let done = body(&send(&[], "grant-all", &form, &shown));
+    assert!(done.matches("is sent once").count() == 3 && done.matches("does not count").count() == 1, "{done}");
+    let left: Vec<Value> = held(&stage).iter().map(|call| call["tool"].clone()).collect();
+    assert_eq!(left, [json!("change"), json!("drop")], "the late one and the other tool wait");
+    let went = texts.iter().filter(|text| reason(&call(&visitor, "drop", &json!({"text": text}))).is_none()).count();
+    assert_eq!((went, calls(&stage), stage.journal().of("approval").count()), (3, 3, 4));
+    let stats: Value = serde_json::from_str(&stage.done(&["approvals", "stats", "--format", "json"])).expect("JSON");
+    assert!(stats["people"][0]["by"].as_str().is_some_and(|by| by.starts_with("token:ann#")), "{stats}");
+    assert_eq!(
+        (&stats["people"][0]["yes"], &stats["tools"][0]["tool"], &stats["tools"][0]["yes"]),
+        (&json!(3), &json!("files/drop"), &json!(3))
+    );
+    assert!(stage.done(&["approvals", "stats", "--since", "1h"]).contains("files/drop  yes 3"));
+    drop(gateway);
+    stage.verify();
+}
+
+#[test]
+fn a_yes_in_advance_is_for_what_it_says_and_no_more() {
+    let stage = world("");
+    let (ci, other) = (stage.token("ci", &[]).text, stage.token("other", &[]).text);
+    let (ann, clerk) = (approver(&stage, "ann", &[]), approver(&stage, "clerk", &["--effect", "write"]));
+    let gateway = stage.serve();
+    page_of(&stage);
+    let allow = |words: &[&str], token: &str| {
+        let mut all = vec!["approvals", "allow", "files/drop", "--client", "token:ci", "--yes"];
+        all.extend(words);
+        stage.bartizan(&all).env("BARTIZAN_AS", token).output().expect("bartizan")
+    };
+    for (words, token) in [
+        (vec![], &ann),
+        (vec!["--where", "text=*"], &ann),
+        (vec!["--where", "text"], &ann),
+        (vec!["--where", "text=a", "--where", "text=b"], &ann),
+        (vec!["--where", "text=a", "--times", "21"], &ann),
+        (vec!["--where", "text=a", "--times", "0"], &ann),
+        (vec!["--where", "text=a", "--for", "2h"], &ann),
+        (vec!["--where", "text=a"], &clerk),
+        (vec!["--where", "text=a"], &"bzt_x".to_owned()),
+    ] {
+        assert_eq!(allow(&words, token).status.code(), Some(1), "{words:?}");
+    }
+    assert!(stage.done(&["approvals", "allowed"]).contains("Nothing is agreed to"));
+    let agreed = allow(&["--where", "text^=/srv/tmp/", "--where", "other=*", "--times", "2", "--for", "10min"], &ann);
+    assert!(agreed.status.success(), "{agreed:?}");
+    let ask = |token: &str, tool: &str, arguments: Value| reason(&call(&client(&gateway, token), tool, &arguments)).map(str::to_owned);
+    let asked = Some("confirm.required".to_owned());
+    // Outside of it people are asked, as before.
+    for (token, tool, arguments) in [
+        (&other, "drop", json!({"text": "/srv/tmp/a"})),
+        (&ci, "change", json!({"text": "/srv/tmp/a"})),
+        (&ci, "drop", json!({"text": "/srv/tmp/../etc"})),
+        (&ci, "drop", json!({"text": "/srv"})),
+        (&ci, "drop", json!({"other": "x"})),
+        (&ci, "drop", json!({})),
+    ] {
+        assert_eq!(ask(token, tool, arguments.clone()), asked, "{arguments}");
+    }
+    // What is sent beside the arguments is part of the call.
+    let beside = json!({"name": "drop", "arguments": {"text": "/srv/tmp/a"}, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}, "example.com/more": "x"}});
+    assert_eq!(reason(&client(&gateway, &ci).modern("tools/call", &beside).json()), Some("confirm.required"));
+    assert_eq!(calls(&stage), 0);
+    assert_eq!(ask(&ci, "drop", json!({"text": "/srv/tmp/a"})), None);
+    let word = stage.journal().last_closed().expect("closed")["confirmation"].clone();
+    let pattern = stage.journal().of("approval-pattern").next().expect("noted").clone();
+    assert_eq!((&word["channel"], &word["assurance"], &word["shown"]), (&json!("pattern"), &json!("second"), &pattern["shown"]));
+    // A token that ends takes its yeses with it; a count that is used up is used up.
+    assert_eq!(ask(&ci, "drop", json!({"text": "/srv/tmp/b", "other": "y"})), None);
+    assert_eq!(ask(&ci, "drop", json!({"text": "/srv/tmp/c"})), asked, "twice");
+    assert!(allow(&["--where", "text=x"], &ann).status.success());
+    let listed: Value = serde_json::from_str(&stage.done(&["approvals", "allowed", "--format", "json"])).expect("JSON");
+    let id = listed["allowed"][0]["id"].as_str().expect("an id").to_owned();
+    stage.done(&["approvals", "withdraw", &id]);
+    assert_eq!(ask(&ci, "drop", json!({"text": "x"})), asked);
+    assert!(allow(&["--where", "text=y"], &ann).status.success());
+    stage.done(&["token", "revoke", "ann"]);
+    eventually("the yes ended with its giver", || {
+        stage.output(&["approvals", "allowed"]).status.success() && ask(&ci, "drop", json!({"text": "y"})) == asked
+    });
+    // Without a credential it is the word of whoever is at the machine.
+    let before = calls(&stage);
+    assert!(allow(&["--where", "text=z"], "").status.success());
+    assert_eq!((ask(&ci, "drop", json!({"text": "z"})), calls(&stage)), (None, before + 1));
+    drop(gateway);
+    stage.verify();
+}
+
 /// A real browser, where one is installed.
 fn chromium() -> Option<&'static str> {
     ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]

@@ -1,5 +1,8 @@
 //! `bartizan approvals`: calls that wait for a person, and the person's answer.
 
+mod pattern;
+mod stats;
+
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use bartizan_gateway::clock;
@@ -53,6 +56,27 @@ enum What {
     /// `bartizan token issue --approver` has made.
     #[command(after_help = "Example:\n  bartizan approvals web")]
     Web,
+    /// Agree in advance: to calls of one tool by one client, with arguments within bounds, so many times, for a while.
+    #[command(
+        after_help = "Example:\n  bartizan approvals allow files/delete_file --client token:ci --where path^=/srv/tmp/ --times 10 --for 30min"
+    )]
+    Allow(pattern::Allow),
+    /// Show what is agreed to in advance.
+    #[command(after_help = "Example:\n  bartizan approvals allowed")]
+    Allowed {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Take back what was agreed to in advance.
+    #[command(after_help = "Example:\n  bartizan approvals withdraw 3fK9…")]
+    Withdraw {
+        /// Its name, or how it begins.
+        id: String,
+    },
+    /// Show how often and how fast people say yes, and who seems not to read.
+    #[command(after_help = "Example:\n  bartizan approvals stats --since 7d")]
+    Stats(stats::Args),
     /// Refuse one call.
     #[command(after_help = "Example:\n  bartizan approvals refuse 3fK9…")]
     Refuse(Decision),
@@ -76,14 +100,19 @@ struct Decision {
 
 /// Lists, shows or answers.
 pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
-    let lines = Places::find(places, None)
-        .map_err(|error| Exit::usage(&error))
-        .and_then(|places| line::lines(&places.state).map_err(|error| Exit::environment(&error)));
-    let lines = match lines {
+    let state = match Places::find(places, None) {
+        Ok(places) => places.state,
+        Err(error) => return Exit::usage(&error),
+    };
+    let lines = match line::lines(&state) {
         Ok(lines) => lines,
-        Err(exit) => return exit,
+        Err(error) => return Exit::environment(&error),
     };
     let done = match &args.what {
+        What::Stats(args) => stats::stats(&state, args),
+        What::Allow(wish) => pattern::allow(&lines, wish),
+        What::Allowed { format } => pattern::allowed(&lines, *format),
+        What::Withdraw { id } => pattern::withdraw(&lines, id),
         What::List { format } => list(&lines, *format),
         What::Show { id, full, format } => show(&lines, id, (*full, *format)),
         What::Web => web(&lines),
@@ -204,6 +233,16 @@ fn lines_of(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", visible_text(line))).collect()
 }
 
+/// What somebody shows: a token, or `-` and then a line of standard input.
+fn credential(by: Option<&str>) -> Result<String, Exit> {
+    if by != Some("-") {
+        return Ok(by.unwrap_or_default().to_owned());
+    }
+    let mut token = String::new();
+    io::stdin().lock().read_line(&mut token).map_err(|error| Exit::environment(&error))?;
+    Ok(token.trim().to_owned())
+}
+
 fn decide(lines: &[Line], what: &str, decision: &Decision) -> Result<Exit, Exit> {
     let Decision { id, yes, by, format } = decision;
     let (line, call) = find(lines, id)?;
@@ -221,14 +260,7 @@ fn decide(lines: &[Line], what: &str, decision: &Decision) -> Result<Exit, Exit>
             return Ok(Exit::Findings);
         }
     }
-    let token = match by.as_deref() {
-        Some("-") => {
-            let mut token = String::new();
-            io::stdin().lock().read_line(&mut token).map_err(|error| Exit::environment(&error))?;
-            token.trim().to_owned()
-        }
-        other => other.unwrap_or_default().to_owned(),
-    };
+    let token = credential(by.as_deref())?;
     let shown = text(call.view(), "shown");
     let done = ask(line, &[("ask", what), ("id", &id), ("shown", &shown), ("token", &token)])?;
     let more = number(done.view(), "more");

@@ -177,8 +177,7 @@ impl Judging<'_> {
         let base: PathBuf = self.places.config.as_deref().and_then(Path::parent).unwrap_or(&self.places.state).to_owned();
         let confining = self.confining(&file, problems);
         let supply = self.supply(&mut file, problems);
-        let names = judge::names(file.names, problems);
-        let limits = judge::limits(file.limits, problems);
+        let (names, limits) = (judge::names(file.names, problems), judge::limits(file.limits, problems));
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let known = stores::Known::of(&file.secrets);
@@ -195,13 +194,8 @@ impl Judging<'_> {
         let ground = Ground { base: &base, plain, servers: &known, environment: environment.as_deref() };
         let approvals = approvals::approvals(file.approvals, (&ground, self.variables), problems);
         let (listen, clients) = ground.judge(file.listen, file.clients, problems);
-        let trust = Trust {
-            base: &base,
-            variables: self.variables,
-            servers: known,
-            private: &file.dangerous.private_issuers,
-            exchanged: exchanged(&servers),
-        };
+        let exchanged = exchanged(&servers);
+        let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers, exchanged };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let (metrics, probe_every) = (notices::metrics(file.metrics, problems), notices::probe_every(file.drift, problems));
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);

@@ -14,6 +14,7 @@ mod notices;
 mod put;
 mod seal;
 pub mod shown;
+mod standing;
 mod tool;
 pub mod web;
 pub use back::{Brought, Claim};
@@ -40,6 +41,7 @@ use desk::{Answer, Card, Desk, Place, Resume, Room};
 use notices::Notices;
 use put::{Put, Said, elicits};
 use seal::Seal;
+use standing::Patterns;
 
 /// For how long a tool that was agreed to for a session stays so.
 const SESSION_MS: u64 = 8 * 3_600_000;
@@ -54,6 +56,8 @@ pub struct Consult {
     /// Who is told, once there is a page to lead them to.
     notices: OnceLock<Notices>,
     hook: Option<Hook>,
+    /// What was agreed to in advance.
+    patterns: Patterns,
 }
 
 /// What became of a call.
@@ -69,7 +73,7 @@ impl Consult {
     /// Questions stay open as long as this, and this is told of them.
     #[must_use]
     pub fn new(timeout: Duration, hook: Option<Hook>) -> Self {
-        Self { desk: Desk::default(), seal: Seal::new(), timeout, notices: OnceLock::new(), hook }
+        Self { desk: Desk::default(), seal: Seal::new(), timeout, notices: OnceLock::new(), hook, patterns: Patterns::default() }
     }
 
     /// From now on there is a page, and people are led there.
@@ -176,6 +180,10 @@ impl Asker<'_> {
         }
         if let Some((card, word)) = self.house.consult.desk.granted(&held.binding(), clock::now_ms()) {
             return self.settle(held, &card, word);
+        }
+        let covered = self.house.consult.patterns.take(self.house, &held, (self.snapshot.monitor.policy(), clock::now_ms()));
+        if let Some((word, until_ms)) = covered {
+            return self.stands(held, word, until_ms);
         }
         let channel = Channel::of(self.visit, &held);
         self.house.metrics.held(held.case().effect());
@@ -304,6 +312,15 @@ impl Asker<'_> {
             let agreement = Agreement { call: case.facts().id, until_ms: now_ms.saturating_add(SESSION_MS), assurance };
             memory.agree(self.snapshot.monitor.policy(), item, agreement);
         }
+        Ok(Consulted::Go(admitted, self.snapshot.clone()))
+    }
+
+    /// Somebody said yes in advance: to this call, and not to the rest of the session.
+    fn stands(&self, held: Held, word: Word, until_ms: u64) -> Result<Consulted, Refusal> {
+        let binding = held.binding();
+        let admitted = held.granted(Grant::assertion(binding, word, until_ms), clock::now_ms())?;
+        let case = admitted.case();
+        self.visit.talk.memory.keep(tool_of(case), case.arguments_json());
         Ok(Consulted::Go(admitted, self.snapshot.clone()))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_monitor::case::{Assurance, Caller};
+use bartizan_monitor::case::{Assurance, Caller, Item};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Word, party};
 use bartizan_monitor::wire::json::Json;
@@ -128,20 +128,39 @@ impl Who {
 
     /// Whether somebody has a say in a call. An approver's token says so itself, and needs no right to make the call.
     pub(super) fn may_answer(&self, house: &House, card: &Card) -> bool {
+        self.may_agree_to(house, &card.item)
+    }
+
+    /// The same of a tool.
+    pub(super) fn may_agree_to(&self, house: &House, item: &Item) -> bool {
         let (caller, is_hidden) = match self {
             Self::Here => return true,
-            Self::Client(caller) => (caller, house.snapshot().monitor.hides(caller, &card.item)),
+            Self::Client(caller) => (caller, house.snapshot().monitor.hides(caller, item)),
             Self::Approver(approver) => (approver.caller(), false),
         };
-        let stopped = house.stops.now().cover(caller, Some(&card.server), Some(&card.item.pin.name));
-        stopped.is_none() && !is_hidden && caller.may_use(&card.item)
+        let stopped = house.stops.now().cover(caller, Some(&item.server), Some(&item.pin.name));
+        stopped.is_none() && !is_hidden && caller.may_use(item)
+    }
+
+    /// Whether the credential still holds.
+    pub(super) fn still(&self, house: &House, now_ms: u64) -> bool {
+        match self {
+            Self::Here => true,
+            Self::Client(caller) => house.identity.still(caller, now_ms).is_ok(),
+            Self::Approver(approver) => house.identity.still(approver.caller(), now_ms).is_ok(),
+        }
     }
 
     /// How strongly it is known who agrees to a call.
     pub(super) fn assurance(&self, card: &Card) -> Assurance {
+        self.assurance_for(&card.place.principal)
+    }
+
+    /// The same of calls of somebody.
+    pub(super) fn assurance_for(&self, principal: &str) -> Assurance {
         match self {
             Self::Here => Assurance::Local,
-            Self::Client(_) | Self::Approver(_) if self.is(&card.place.principal) => Assurance::Person,
+            Self::Client(_) | Self::Approver(_) if self.is(principal) => Assurance::Person,
             Self::Client(_) | Self::Approver(_) => Assurance::Second,
         }
     }

@@ -21,8 +21,10 @@ use tokio::sync::Semaphore;
 use super::answer::{self, Said, Side, Unheard, Who};
 use super::desk::{Card, Heard, fresh_id};
 use super::shown::{self, Detail};
+use super::standing::{Standing, Wish};
 use crate::clock;
 use crate::config::files;
+use crate::identity::local_user;
 use crate::serve::House;
 
 /// Where the sockets are, below the state directory, and how their names end.
@@ -145,6 +147,9 @@ async fn reply(house: &Arc<House>, question: View<'_>) -> Json {
             Some(address) => Json::object([("address", Json::string(address))]),
             None => error("this gateway has no page; `[approvals] listen` opens one"),
         },
+        "allow" => allow(house, question).await,
+        "allowed" => Json::object([("allowed", Json::array(house.consult.patterns.list(now_ms).iter().map(Standing::json)))]),
+        "withdraw" => withdraw(house, &text("id")),
         "grant" => decide(house, question, Side::Grant).await,
         "refuse" => decide(house, question, Side::Refuse).await,
         _ => error("not a question"),
@@ -190,6 +195,52 @@ async fn decide(house: &Arc<House>, question: View<'_>, side: Side) -> Json {
         }
         Err(why) => error(&why.to_string()),
     }
+}
+
+/// Somebody agrees in advance; `try` only says to what.
+async fn allow(house: &Arc<House>, question: View<'_>) -> Json {
+    let text = |key: &str| question.get(key).and_then(View::as_str).map(std::borrow::Cow::into_owned).unwrap_or_default();
+    let number = |key: &str| question.get(key).and_then(View::as_i64).and_then(|value| u64::try_from(value).ok()).unwrap_or_default();
+    let bounds =
+        question.get("where").into_iter().flat_map(View::items).filter_map(|bound| bound.as_str().map(std::borrow::Cow::into_owned));
+    let (server, tool, client) = (text("server"), text("tool"), text("client"));
+    let wish = Wish { server, tool, client, bounds: bounds.collect(), for_ms: number("for_ms"), times: number("times") };
+    let now_ms = clock::now_ms();
+    let who = match Who::of(house, &text("token")).await {
+        Ok(who) => who,
+        Err(refusal) => return error(&format!("{}: {}", refusal.reason, refusal.detail)),
+    };
+    let standing = match wish.judge(house, who, now_ms) {
+        Ok(standing) => standing,
+        Err(why) => return error(&why),
+    };
+    let said = standing.json();
+    if question.get("try").and_then(View::as_bool) == Some(true) {
+        return said;
+    }
+    // Written down before it is good for anything.
+    house.journal.note(&Json::object([
+        ("event", Json::string("approval-pattern")),
+        ("shown", Json::string(&standing.digest.to_string())),
+        ("pattern", said.clone()),
+    ]));
+    match house.consult.patterns.add(standing, now_ms) {
+        Ok(()) => said,
+        Err(why) => error(why),
+    }
+}
+
+/// Somebody on this machine takes back what was agreed to in advance.
+fn withdraw(house: &Arc<House>, id: &str) -> Json {
+    if !house.consult.patterns.withdraw(id, clock::now_ms()) {
+        return error("nothing of that name is agreed to in advance (any more)");
+    }
+    house.journal.note(&Json::object([
+        ("event", Json::string("approval-pattern-withdrawn")),
+        ("id", Json::string(id)),
+        ("by", Json::string(local_user().principal())),
+    ]));
+    Json::object([("done", Json::string("withdraw"))])
 }
 
 /// A gateway that runs.

@@ -9,6 +9,7 @@ mod door;
 mod html;
 mod login;
 mod pages;
+mod together;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -283,8 +284,13 @@ impl Web {
             ["call", id] => match self.card(&who, id) {
                 Some(card) => {
                     let agreed = self.house.consult.desk.agreed(id);
-                    pages::detail(session, &pages::Detailed { card: &card, given: who.assurance(&card), agreed: &agreed, now_ms })
+                    let alike = self.alike(&who, &card).len();
+                    pages::detail(session, &pages::Detailed { card: &card, given: who.assurance(&card), agreed: &agreed, now_ms }, alike)
                 }
+                None => return unheard(session, &Unheard::Gone),
+            },
+            ["call", id, "together"] => match self.card(&who, id) {
+                Some(card) => return self.together(session, &who, &card),
                 None => return unheard(session, &Unheard::Gone),
             },
             ["call", id, "whole"] => match self.card(&who, id) {
@@ -310,6 +316,7 @@ impl Web {
                 let cookie = self.door.cookie("", &format!("/in/{}", session.place), 0);
                 Page::to("/".to_owned()).with(SET_COOKIE, cookie)
             }
+            ["together"] => self.settle(session, form),
             ["call", id, "grant"] => self.decide(session, (id, Side::Grant), form.get("shown")),
             ["call", id, "refuse"] => self.decide(session, (id, Side::Refuse), form.get("shown")),
             _ => nothing(Some(session)),
@@ -341,15 +348,19 @@ fn outcome(done: &Done, side: Side) -> (&'static str, String) {
 }
 
 /// Why an answer does not count.
-fn unheard(session: &Session, why: &Unheard) -> Page {
-    let (status, text) = match why {
+fn words_of(why: &Unheard) -> (StatusCode, &'static str) {
+    match why {
         Unheard::Gone => (StatusCode::GONE, "This call does not wait any more: it was answered, has expired, or its client has gone."),
         Unheard::Changed => (StatusCode::CONFLICT, "What waits is not what you saw. Open the call again."),
         Unheard::MayNot(_) => (StatusCode::FORBIDDEN, "Your token is not for this tool."),
         Unheard::Weak { .. } => (StatusCode::FORBIDDEN, "Somebody else must agree: you are the one who asks, or count as the same person."),
         Unheard::Answered => (StatusCode::CONFLICT, "Somebody else has answered it before you. Your answer does not count."),
         Unheard::Same => (StatusCode::CONFLICT, "You have agreed already. Somebody else must, too."),
-    };
+    }
+}
+
+fn unheard(session: &Session, why: &Unheard) -> Page {
+    let (status, text) = words_of(why);
     Page::html(status, pages::told(Some(session), "Not answered", text))
 }
 

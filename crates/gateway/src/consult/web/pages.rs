@@ -139,7 +139,7 @@ fn row(html: &mut Html, session: &Session, (card, now_ms): (&Card, u64)) {
     html.text(&spoken(card.until_ms.saturating_sub(now_ms))).raw(" left</span></a></li>");
 }
 
-fn title(html: &mut Html, card: &Card) {
+pub(super) fn title(html: &mut Html, card: &Card) {
     html.raw("<span class=\"tool\">").text(&shown::inert(&card.server, 80)).raw("<i>/</i>");
     html.text(&shown::inert(&card.item.pin.name, 80)).raw("</span><span class=\"effect ");
     html.raw(match card.effect {
@@ -151,7 +151,7 @@ fn title(html: &mut Html, card: &Card) {
 }
 
 /// One call, as it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Detailed<'a> {
     pub(super) card: &'a Card,
     /// How strongly whoever looks is known.
@@ -161,13 +161,17 @@ pub(super) struct Detailed<'a> {
     pub(super) now_ms: u64,
 }
 
-/// One call, and the two buttons.
-pub(super) fn detail(session: &Session, call: &Detailed<'_>) -> Html {
+/// One call, and the two buttons; `alike` is how many of the same tool wait.
+pub(super) fn detail(session: &Session, call: &Detailed<'_>, alike: usize) -> Html {
     frame("A call waits", (Some(session), Again::Never), |html| {
         let Detailed { card, given, agreed, now_ms } = *call;
         html.raw("<h1 class=\"head\">");
         title(html, card);
         html.raw("</h1>");
+        if alike > 1 {
+            html.raw("<p><a href=\"/in/").text(&session.place).raw("/call/").text(&card.id).raw("/together\">");
+            html.text(&alike.to_string()).raw(" calls of this tool wait: look at them together</a></p>");
+        }
         facts(html, call);
         contents(html, card);
         whole(html, session, card);
@@ -185,7 +189,8 @@ pub(super) fn detail(session: &Session, call: &Detailed<'_>) -> Html {
     })
 }
 
-fn facts(html: &mut Html, Detailed { card, agreed, now_ms, .. }: &Detailed<'_>) {
+/// What is known of a call.
+pub(super) fn facts(html: &mut Html, Detailed { card, agreed, now_ms, .. }: &Detailed<'_>) {
     html.raw("<dl>");
     for (label, value) in card.shown.facts() {
         html.raw("<dt>").text(label).raw("</dt><dd>").text(value).raw("</dd>");
@@ -204,7 +209,7 @@ fn facts(html: &mut Html, Detailed { card, agreed, now_ms, .. }: &Detailed<'_>) 
 }
 
 /// What stands below the facts: the same lines as on every channel.
-fn contents(html: &mut Html, card: &Card) {
+pub(super) fn contents(html: &mut Html, card: &Card) {
     let mut open = false;
     for line in card.shown.rest() {
         if let Some(entry) = line.strip_prefix("  ") {
@@ -221,7 +226,7 @@ fn contents(html: &mut Html, card: &Card) {
 }
 
 /// The whole arguments, where the lines above have not all of them.
-fn whole(html: &mut Html, session: &Session, card: &Card) {
+pub(super) fn whole(html: &mut Html, session: &Session, card: &Card) {
     let full = shown::arguments(card.arguments.as_ref(), Detail::Full);
     if full == shown::arguments(card.arguments.as_ref(), Detail::Folded) {
         return;
