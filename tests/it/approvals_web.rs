@@ -798,6 +798,91 @@ fn a_yes_in_advance_is_for_what_it_says_and_no_more() {
     stage.verify();
 }
 
+#[test]
+fn a_yes_in_advance_does_not_do_where_more_is_wanted_or_anything_changed() {
+    // Two people: one yes in advance is not two.
+    let stage = world("[controls.confirm]\ntimeout_seconds = 1\n[controls.confirm.approvers]\ndestructive = 2");
+    let (ci, ann) = (stage.token("ci", &[]).text, approver(&stage, "ann", &["--same", "token:own"]));
+    let own = stage.token("own", &[]).text;
+    let allow = |stage: &Stage, client: &str| {
+        let words = ["approvals", "allow", "files/drop", "--client", client, "--where", "text=a", "--yes"];
+        let output = stage.bartizan(&words).env("BARTIZAN_AS", &ann).output().expect("bartizan");
+        assert!(output.status.success(), "{output:?}");
+    };
+    let ask = |gateway: &Served, token: &str| reason(&call(&client(gateway, token), "drop", &json!({"text": "a"}))).map(str::to_owned);
+    let gateway = stage.serve();
+    page_of(&stage);
+    allow(&stage, "token:ci");
+    assert_eq!(ask(&gateway, &ci).as_deref(), Some("confirm.expired"));
+    drop(gateway);
+    // A second person: nobody agrees in advance to calls of their own.
+    stage.configure("[controls.confirm.approvers]\ndestructive = 1\n[controls.confirm.minimum]\ndestructive = \"second\"");
+    let gateway = stage.serve();
+    page_of(&stage);
+    allow(&stage, "token:own");
+    allow(&stage, "token:ci");
+    assert_eq!((ask(&gateway, &own).as_deref(), ask(&gateway, &ci)), (Some("confirm.expired"), None));
+    drop(gateway);
+    // What was read before is a reason of its own; what was reviewed anew was not agreed to; nothing outlives the gateway.
+    stage.configure("[controls.confirm.minimum]\ndestructive = \"model\"");
+    let gateway = stage.serve();
+    page_of(&stage);
+    assert_eq!(ask(&gateway, &ci).as_deref(), Some("confirm.required"));
+    allow(&stage, "token:ci");
+    assert_eq!(ask(&gateway, &ci), None);
+    let lock = stage.path("bartizan.lock");
+    let text = std::fs::read_to_string(&lock).expect("a lock file");
+    std::fs::write(&lock, text.replace("returns = \"public\"\n", "")).expect("writable");
+    eventually("reading makes it untrusted", || {
+        call(&client(&gateway, &ci), "look", &json!({}));
+        ask(&gateway, &ci).as_deref() == Some("flow.untrusted")
+    });
+    drop(gateway);
+    stage.verify();
+}
+
+/// Asks with curl, which knows TLS.
+fn curl(stage: &Stage, words: &[&str]) -> String {
+    let ca = stage.path("page.pem").to_string_lossy().into_owned();
+    let output =
+        std::process::Command::new("curl").args(["-s", "-i", "--max-time", "10", "--cacert", &ca]).args(words).output().expect("curl");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn with_tls_the_cookie_stays_with_it_and_only_its_own_name_is_answered() {
+    let stage = world("");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("a certificate");
+    std::fs::write(stage.path("page.pem"), made.cert.pem()).expect("writable");
+    std::fs::write(stage.path("page.key"), made.signing_key.serialize_pem()).expect("writable");
+    stage.configure(
+        "[approvals]\nlisten = \"0.0.0.0:0\"\nurl = \"https://localhost:7/\"\ntls = { certificate = \"page.pem\", key = \"page.key\" }",
+    );
+    let ann = approver(&stage, "ann", &[]);
+    let gateway = stage.serve();
+    let said = gateway.said.line_with("what waits is answered at");
+    assert!(said.contains("https://localhost:7/"), "{said}");
+    let listening = std::fs::read_to_string(format!("/proc/{}/net/tcp", gateway.pid())).expect("sockets");
+    // All that listens on every address of this machine; the gateway itself listens on loopback.
+    let ports = listening.lines().filter_map(|line| line.split_whitespace().nth(1)?.strip_prefix("00000000:"));
+    let ports: Vec<u16> = ports.filter_map(|port| u16::from_str_radix(port, 16).ok()).collect();
+    let page =
+        ports.iter().find(|port| curl(&stage, &["-H", "Host: localhost:7", &format!("https://localhost:{port}/")]).contains("Bartizan"));
+    let page = format!("https://localhost:{}", page.unwrap_or_else(|| panic!("no page: {said}")));
+    assert!(curl(&stage, &["-H", "Host: localhost:7", &format!("{page}/")]).contains("strict-transport-security: max-age="));
+    for host in ["localhost", "127.0.0.1:7", "evil.example"] {
+        assert!(curl(&stage, &["-H", &format!("Host: {host}"), &format!("{page}/")]).starts_with("HTTP/1.1 403"), "{host}");
+    }
+    let form = format!("token={ann}");
+    let login = |origin: &str| {
+        curl(&stage, &["-H", "Host: localhost:7", "-H", &format!("Origin: {origin}"), "-d", &form, &format!("{page}/login")])
+    };
+    assert!(login("http://localhost:7").starts_with("HTTP/1.1 403"));
+    let entered = login("https://localhost:7");
+    assert!(entered.starts_with("HTTP/1.1 303") && entered.contains("; HttpOnly; SameSite=Strict; Secure"), "{entered}");
+    assert!(!curl(&stage, &["-H", "Host: localhost:7", &format!("{}/", page.replace("https", "http"))]).contains("Log in"));
+}
+
 /// A real browser, where one is installed.
 fn chromium() -> Option<&'static str> {
     ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]

@@ -69,3 +69,40 @@ fn content(card: &Card) -> Vec<u8> {
     content.extend_from_slice(card.id.as_bytes());
     content
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consult::desk::tests::{card, item};
+
+    #[test]
+    fn a_link_is_of_one_call_as_it_was_shown_in_time_and_of_one_gateway() {
+        let (desk, item) = (Desk::default(), item());
+        let (one, two) = (card(&item, 1, 1), card(&item, 2, 1));
+        for card in [&one, &two] {
+            let room = desk.room(&card.place.principal, &card.binding, 0).expect("room");
+            desk.park(card, room);
+        }
+        let (links, foreign) = (Links::new(&[1; 32]), Links::new(&[2; 32]));
+        let link = links.write(&one);
+        let read = |links: &Links, link: &str, now_ms| links.read(link, (&desk, now_ms)).map(|card| card.id.clone());
+        assert_eq!(read(&links, &link, 99).as_deref(), Some("id1"));
+        assert_eq!((read(&links, &link, 100), read(&foreign, &link, 99)), (None, None), "expired, and of another");
+        // Another call's name or end with this signature, and what was shown being another.
+        let whole = URL_SAFE_NO_PAD.decode(&link).expect("base64");
+        let other = URL_SAFE_NO_PAD.decode(links.write(&two)).expect("base64");
+        let mixed: Vec<u8> = other[..other.len() - 32].iter().chain(&whole[whole.len() - 32..]).copied().collect();
+        assert_eq!(read(&links, &URL_SAFE_NO_PAD.encode(mixed), 0), None);
+        for at in 0..whole.len() {
+            let mut altered = whole.clone();
+            altered[at] ^= 1;
+            assert_eq!(read(&links, &URL_SAFE_NO_PAD.encode(altered), 0), None, "byte {at}");
+        }
+        let mut changed = card(&item, 1, 1);
+        Arc::get_mut(&mut changed).expect("alone").shown.digest = bartizan_monitor::wire::canonical::Digest::of_bytes(b"other");
+        assert_eq!(read(&links, &links.write(&changed), 0), None, "what was shown is another");
+        // Each person once, whatever the number of their token.
+        assert!(links.take(&one, "token:ann#1", 0) && !links.take(&one, "token:ann#2", 0) && links.take(&one, "token:bob#1", 0));
+        assert!(links.take(&two, "token:ann#1", 0));
+    }
+}

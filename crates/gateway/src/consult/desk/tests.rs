@@ -6,7 +6,7 @@ use bartizan_monitor::controls::confirm::REQUIRED;
 use bartizan_monitor::lock::Pin;
 use bartizan_monitor::wire::canonical::Digest;
 
-fn item() -> Item {
+pub(in crate::consult) fn item() -> Item {
     let json = Json::object([("name", Json::string("t")), ("inputSchema", Json::empty_object())]);
     let pin = Arc::new(Pin::new(Definition::read(Kind::Tool, &json).expect("definition"), Effect::Destructive));
     Item { server: "s".into(), pin, standing: Standing::Pinned, shadow: None }
@@ -20,7 +20,7 @@ fn place(who: u64) -> Place {
     Place { principal: format!("p{who}").into(), session: "s".into(), endpoint: None }
 }
 
-fn card(item: &Item, number: u64, who: u64) -> Arc<Card> {
+pub(in crate::consult) fn card(item: &Item, number: u64, who: u64) -> Arc<Card> {
     Arc::new(Card {
         id: format!("id{number}"),
         binding: Binding { call: digest(number), basis: digest(0) },

@@ -130,12 +130,12 @@ impl Attempts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::identity::{Identity, Purpose, Tokens, Wish};
     use bartizan_monitor::case::Reach;
 
-    fn approver(label: &str) -> Approver {
+    pub(in crate::consult) fn approver(label: &str) -> Approver {
         let dir = tempfile::tempdir().expect("dir");
         let tokens = Tokens::open(dir.path()).expect("store");
         let purpose = Purpose::Approver(std::collections::BTreeSet::new());
@@ -144,7 +144,7 @@ mod tests {
         Identity::open(dir.path(), None).approver(issued.text.expose(), 0).expect("an approver")
     }
 
-    fn bound(last: u8) -> Bound {
+    pub(in crate::consult) fn bound(last: u8) -> Bound {
         Bound { peer: IpAddr::from([127, 0, 0, last]), host: "localhost:1".to_owned() }
     }
 
