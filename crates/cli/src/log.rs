@@ -52,7 +52,7 @@ pub(crate) enum Since {
 
 impl Since {
     /// The moment.
-    pub(crate) fn from_ms(self) -> u64 {
+    pub(crate) fn begins_ms(self) -> u64 {
         match self {
             Self::At(at_ms) => at_ms,
             Self::Ago(ago) => clock::now_ms().saturating_sub(clock::millis(ago)),
@@ -85,7 +85,7 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
 }
 
 fn show(args: &Args, mut browser: Browser) -> io::Result<()> {
-    let from_ms = args.since.map_or(0, Since::from_ms);
+    let from_ms = args.since.map_or(0, Since::begins_ms);
     let printer = Printer { args, from_ms, paint: Paint::for_stdout() };
     let mut out = io::stdout().lock();
     loop {

@@ -130,7 +130,7 @@ impl Tally {
 
 /// Counts and prints.
 pub(super) fn stats(state: &Path, args: &Args) -> Result<Exit, Exit> {
-    let from_ms = args.since.map_or(0, Since::from_ms);
+    let from_ms = args.since.map_or(0, Since::begins_ms);
     let failed = |error: io::Error| Exit::environment(&format!("the journal in {} cannot be read: {error}", state.display()));
     let mut browser = Browser::open(state).map_err(failed)?;
     let mut stats = Stats::default();
