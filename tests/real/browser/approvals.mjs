@@ -120,6 +120,11 @@ try {
   told.active = await look('document.querySelectorAll("main img, main iframe, main a[href^=http], [onclick], [onerror]").length');
   await picture('detail');
 
+  await open(`${call}/together`);
+  told.together = await text();
+  await picture('together');
+  await open(call);
+
   // A page of somebody else, at another port of the same name: what it is sent, what it may frame, what it may press.
   const fields = await look(`Object.fromEntries([...document.querySelectorAll('.answer form input')].map(one => [one.name, one.value]))`);
   const cookies = [];

@@ -50,7 +50,7 @@ impl Web {
             }
             html.raw("<div class=\"answer\"><button class=\"yes\" name=\"what\" value=\"grant\">Grant what is ticked</button>");
             html.raw("<button class=\"no\" name=\"what\" value=\"refuse\">Refuse what is ticked</button>");
-            html.raw("<button class=\"no\" name=\"what\" value=\"grant-all\">Grant all ").text(&cards.len().to_string());
+            html.raw("<button class=\"all\" name=\"what\" value=\"grant-all\">Grant all ").text(&cards.len().to_string());
             html.raw(" that are shown</button></div></form>");
         });
         Page::html(StatusCode::OK, html)
