@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module per subject.
 
+mod approvals_web;
 mod bad_input;
 mod cases;
 mod chatter;

@@ -1,5 +1,8 @@
 //! `bartizan approvals`: calls that wait for a person, and the person's answer.
 
+mod pattern;
+mod stats;
+
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use bartizan_gateway::clock;
@@ -47,6 +50,33 @@ enum What {
     /// Agree to one call: it is sent once, exactly as shown.
     #[command(after_help = "Examples:\n  bartizan approvals grant 3fK9…\n  BARTIZAN_AS=$TOKEN bartizan approvals grant 3fK9… --yes")]
     Grant(Decision),
+    /// Say where the page is on which people answer from their browsers.
+    ///
+    /// It is opened by `[approvals] listen` in the configuration of `bartizan serve`. People log in with a token that
+    /// `bartizan token issue --approver` has made.
+    #[command(after_help = "Example:\n  bartizan approvals web")]
+    Web,
+    /// Agree in advance: to calls of one tool by one client, with arguments within bounds, so many times, for a while.
+    #[command(
+        after_help = "Example:\n  bartizan approvals allow files/delete_file --client token:ci --where path^=/srv/tmp/ --times 10 --for 30min"
+    )]
+    Allow(pattern::Allow),
+    /// Show what is agreed to in advance.
+    #[command(after_help = "Example:\n  bartizan approvals allowed")]
+    Allowed {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Take back what was agreed to in advance.
+    #[command(after_help = "Example:\n  bartizan approvals withdraw 3fK9…")]
+    Withdraw {
+        /// Its name, or how it begins.
+        id: String,
+    },
+    /// Show how often and how fast people say yes, and who seems not to read.
+    #[command(after_help = "Example:\n  bartizan approvals stats --since 7d")]
+    Stats(stats::Args),
     /// Refuse one call.
     #[command(after_help = "Example:\n  bartizan approvals refuse 3fK9…")]
     Refuse(Decision),
@@ -70,16 +100,22 @@ struct Decision {
 
 /// Lists, shows or answers.
 pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
-    let lines = Places::find(places, None)
-        .map_err(|error| Exit::usage(&error))
-        .and_then(|places| line::lines(&places.state).map_err(|error| Exit::environment(&error)));
-    let lines = match lines {
+    let state = match Places::find(places, None) {
+        Ok(places) => places.state,
+        Err(error) => return Exit::usage(&error),
+    };
+    let lines = match line::lines(&state) {
         Ok(lines) => lines,
-        Err(exit) => return exit,
+        Err(error) => return Exit::environment(&error),
     };
     let done = match &args.what {
+        What::Stats(args) => stats::stats(&state, args),
+        What::Allow(wish) => pattern::allow(&lines, wish),
+        What::Allowed { format } => pattern::allowed(&lines, *format),
+        What::Withdraw { id } => pattern::withdraw(&lines, id),
         What::List { format } => list(&lines, *format),
         What::Show { id, full, format } => show(&lines, id, (*full, *format)),
+        What::Web => web(&lines),
         What::Grant(decision) => decide(&lines, "grant", decision),
         What::Refuse(decision) => decide(&lines, "refuse", decision),
     };
@@ -99,6 +135,22 @@ fn held(lines: &[Line]) -> Vec<(&Line, Json)> {
         found.extend(held.view().items().map(|call| (line, held.share(call))));
     }
     found
+}
+
+/// Where people answer from their browsers.
+fn web(lines: &[Line]) -> Result<Exit, Exit> {
+    let found: Vec<String> =
+        lines.iter().filter_map(|line| line.ask(&question(&[("ask", "web")])).ok()).map(|answer| text(answer.view(), "address")).collect();
+    let mut out = io::stdout().lock();
+    for address in found.iter().filter(|address| !address.is_empty()) {
+        writeln!(out, "{}", visible(address)).map_err(|error| Exit::output(&error))?;
+    }
+    if found.iter().all(String::is_empty) {
+        eprintln!("bartizan: no gateway that runs has a page. `[approvals] listen = \"127.0.0.1:7311\"` opens one with `bartizan serve`.");
+        return Ok(Exit::Findings);
+    }
+    eprintln!("People log in with a token of their own: bartizan token issue --label NAME --approver");
+    Ok(Exit::Done)
 }
 
 fn text(call: View<'_>, key: &str) -> String {
@@ -181,6 +233,16 @@ fn lines_of(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", visible_text(line))).collect()
 }
 
+/// What somebody shows: a token, or `-` and then a line of standard input.
+fn credential(by: Option<&str>) -> Result<String, Exit> {
+    if by != Some("-") {
+        return Ok(by.unwrap_or_default().to_owned());
+    }
+    let mut token = String::new();
+    io::stdin().lock().read_line(&mut token).map_err(|error| Exit::environment(&error))?;
+    Ok(token.trim().to_owned())
+}
+
 fn decide(lines: &[Line], what: &str, decision: &Decision) -> Result<Exit, Exit> {
     let Decision { id, yes, by, format } = decision;
     let (line, call) = find(lines, id)?;
@@ -198,17 +260,15 @@ fn decide(lines: &[Line], what: &str, decision: &Decision) -> Result<Exit, Exit>
             return Ok(Exit::Findings);
         }
     }
-    let token = match by.as_deref() {
-        Some("-") => {
-            let mut token = String::new();
-            io::stdin().lock().read_line(&mut token).map_err(|error| Exit::environment(&error))?;
-            token.trim().to_owned()
-        }
-        other => other.unwrap_or_default().to_owned(),
-    };
+    let token = credential(by.as_deref())?;
     let shown = text(call.view(), "shown");
     let done = ask(line, &[("ask", what), ("id", &id), ("shown", &shown), ("token", &token)])?;
-    let words = if what == "grant" { "Granted" } else { "Refused" };
+    let more = number(done.view(), "more");
+    let words = match what {
+        "grant" if more > 0 => "Agreed, and it waits for others, too",
+        "grant" => "Granted",
+        _ => "Refused",
+    };
     let mut out = io::stdout().lock();
     let printed = match format {
         Format::Json => writeln!(out, "{done}"),

@@ -45,12 +45,23 @@ pub(crate) struct Args {
 
 /// A moment, or how long ago it was.
 #[derive(Debug, Clone, Copy)]
-enum Since {
+pub(crate) enum Since {
     At(u64),
     Ago(Duration),
 }
 
-fn since(text: &str) -> Result<Since, String> {
+impl Since {
+    /// The moment.
+    pub(crate) fn begins_ms(self) -> u64 {
+        match self {
+            Self::At(at_ms) => at_ms,
+            Self::Ago(ago) => clock::now_ms().saturating_sub(clock::millis(ago)),
+        }
+    }
+}
+
+/// Reads either.
+pub(crate) fn since(text: &str) -> Result<Since, String> {
     let ago = clock::read_duration(text).map(Since::Ago);
     ago.or_else(|_| {
         clock::read_utc(text).map(Since::At).ok_or_else(|| "write 30min, 2h, 7d, 2026-11-21 or 2026-11-21T06:24:00Z".to_owned())
@@ -74,10 +85,7 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
 }
 
 fn show(args: &Args, mut browser: Browser) -> io::Result<()> {
-    let from_ms = args.since.map_or(0, |since| match since {
-        Since::At(at_ms) => at_ms,
-        Since::Ago(ago) => clock::now_ms().saturating_sub(clock::millis(ago)),
-    });
+    let from_ms = args.since.map_or(0, Since::begins_ms);
     let printer = Printer { args, from_ms, paint: Paint::for_stdout() };
     let mut out = io::stdout().lock();
     loop {

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use bartizan_gateway::clock;
 use bartizan_gateway::config::{Places, PlacesArgs};
-use bartizan_gateway::identity::{Issued, Row, Standing, StoreError, Tokens, Wish};
+use bartizan_gateway::identity::{Issued, Purpose, Row, Standing, StoreError, Tokens, Wish};
 use bartizan_monitor::case::{Effect, Reach};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::format::Format;
+use crate::paint::visible;
 
 /// Manage the credentials of clients that come over HTTP.
 #[derive(Debug, clap::Args)]
@@ -25,7 +26,7 @@ pub(crate) struct Args {
 enum Command {
     /// Issue a token. Standard output is the token and nothing else; it is shown this one time.
     #[command(
-        after_help = "Examples:\n  bartizan token issue --label ci\n  bartizan token issue --label laptop --expires 30d --server files --server git\n  bartizan token issue --label reports --effect read"
+        after_help = "Examples:\n  bartizan token issue --label ci\n  bartizan token issue --label laptop --expires 30d --server files --server git\n  bartizan token issue --label reports --effect read\n  bartizan token issue --label ann --approver --same user:ann"
     )]
     Issue {
         /// Whom it is for.
@@ -44,6 +45,14 @@ enum Command {
         /// The environment that it is for, as the configuration names it. It is good in no other.
         #[arg(long, value_name = "NAME")]
         environment: Option<String>,
+        /// For a person who answers what waits (docs/confirmation.md). No client is let in with it, and it answers
+        /// calls of the servers and effects that it is for.
+        #[arg(long)]
+        approver: bool,
+        /// A principal that is the same person, as the journal names it: its calls are this person's own. May be given
+        /// several times. Principals with the same label are the same person anyway.
+        #[arg(long = "same", value_name = "PRINCIPAL", requires = "approver")]
+        same: Vec<String>,
     },
     /// List the tokens. Their secrets are not known to the gateway either.
     #[command(after_help = "Example:\n  bartizan token list --format json")]
@@ -86,10 +95,11 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
 
 fn manage(command: &Command, tokens: &Tokens, now_ms: u64) -> Result<io::Result<()>, StoreError> {
     match command {
-        Command::Issue { label, expires, servers, effect, environment } => {
+        Command::Issue { label, expires, servers, effect, environment, approver, same } => {
             let servers: BTreeSet<String> = servers.iter().cloned().collect();
             let reach = Reach { servers: Some(servers).filter(|servers| !servers.is_empty()).map(Arc::new), most: *effect };
-            let wish = Wish { label: label.clone(), lifetime: *expires, reach, environment: environment.clone() };
+            let purpose = if *approver { Purpose::Approver(same.iter().cloned().collect()) } else { Purpose::Client };
+            let wish = Wish { label: label.clone(), lifetime: *expires, reach, environment: environment.clone(), purpose };
             let issued = tokens.issue(&wish, now_ms)?;
             Ok(show(&issued))
         }
@@ -110,7 +120,11 @@ fn manage(command: &Command, tokens: &Tokens, now_ms: u64) -> Result<io::Result<
 fn show(issued: &Issued) -> io::Result<()> {
     let row = &issued.row;
     eprintln!("Token {} for {}: good until {}, for {}.", row.id, row.label, clock::utc(row.expires_ms), reach(row));
-    eprintln!("It is shown this one time. The client sends it as `Authorization: Bearer TOKEN`.");
+    let how = match row.purpose {
+        Purpose::Client => "The client sends it as `Authorization: Bearer TOKEN`.",
+        Purpose::Approver(_) => "Its holder logs in with it where `bartizan approvals web` says. Keep it where no agent can read it.",
+    };
+    eprintln!("It is shown this one time. {how}");
     writeln!(io::stdout(), "{}", issued.text.expose())
 }
 
@@ -131,7 +145,14 @@ fn reach(row: &Row) -> String {
     if let Some(environment) = &row.environment {
         text.push_str(&format!("; in {environment}"));
     }
-    text
+    match &row.purpose {
+        Purpose::Client => text,
+        Purpose::Approver(same) if same.is_empty() => format!("answering what waits: {text}"),
+        Purpose::Approver(same) => {
+            let same = same.iter().map(|name| visible(name)).collect::<Vec<_>>().join(", ");
+            format!("answering what waits: {text}; the same person as {same}")
+        }
+    }
 }
 
 const fn standing(row: &Row, now_ms: u64) -> &'static str {
@@ -148,7 +169,7 @@ fn list(rows: &[Row], used: &BTreeMap<String, u64>, format: Format, now_ms: u64)
         let entry = |row: &Row| {
             json!({"id": row.id.to_string(), "label": row.label, "standing": standing(row, now_ms), "created": clock::utc(row.created_ms),
                 "expires": clock::utc(row.expires_ms), "revoked": row.revoked_ms.map(clock::utc), "servers": row.reach.servers, "effect": row.reach.most.name(),
-                "environment": row.environment, "used": used.get(&row.id.to_string()).copied().map(clock::utc)})
+                "environment": row.environment, "approver": matches!(row.purpose, Purpose::Approver(_)), "used": used.get(&row.id.to_string()).copied().map(clock::utc)})
         };
         return writeln!(out, "{}", Value::from(rows.iter().map(entry).collect::<Vec<_>>()));
     }

@@ -3,7 +3,9 @@
 //! `bartizan check` runs the very same code.
 
 mod access;
+// Named after its table.
 mod allow;
+mod approvals;
 mod confine;
 mod controls;
 mod credential;
@@ -26,6 +28,7 @@ pub mod watch;
 
 pub use access::{Access, Grant, Headers, Login};
 pub use allow::Allowed;
+pub use approvals::Approvals;
 pub use confine::{Confine, Grants, Host, is_number};
 pub use issuers::{Algorithm, Exchanged, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
@@ -154,7 +157,8 @@ fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let secret = table.get("webhook").and_then(|webhook| webhook.get_ref().as_table()?.get("secret"));
     let clients = servers.iter().filter_map(|server| server.get("oauth")?.get_ref().as_table()?.get("client_secret"));
     let password = table.get("redis").and_then(|redis| redis.get_ref().as_table()?.get("password"));
-    let entries = entries.chain(secret).chain(clients).chain(password);
+    let channel = table.get("approvals").and_then(|approvals| approvals.get_ref().as_table()?.get("slack"));
+    let entries = entries.chain(secret).chain(clients).chain(password).chain(channel);
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
@@ -173,8 +177,7 @@ impl Judging<'_> {
         let base: PathBuf = self.places.config.as_deref().and_then(Path::parent).unwrap_or(&self.places.state).to_owned();
         let confining = self.confining(&file, problems);
         let supply = self.supply(&mut file, problems);
-        let names = judge::names(file.names, problems);
-        let limits = judge::limits(file.limits, problems);
+        let (names, limits) = (judge::names(file.names, problems), judge::limits(file.limits, problems));
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let known = stores::Known::of(&file.secrets);
@@ -189,9 +192,9 @@ impl Judging<'_> {
             servers.extend(surroundings.server(name.get_ref(), written.into_inner(), name.span(), problems).map(Arc::new));
         }
         let ground = Ground { base: &base, plain, servers: &known, environment: environment.as_deref() };
+        let approvals = approvals::approvals(file.approvals, (&ground, self.variables), problems);
         let (listen, clients) = ground.judge(file.listen, file.clients, problems);
-        let exchanges = |server: &Arc<ServerSettings>| matches!(&server.how, How::Http { access, .. } if access.exchanges());
-        let exchanged = if servers.iter().any(exchanges) { Exchanged::Yes } else { Exchanged::No };
+        let exchanged = exchanged(&servers);
         let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers, exchanged };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let (metrics, probe_every) = (notices::metrics(file.metrics, problems), notices::probe_every(file.drift, problems));
@@ -209,6 +212,7 @@ impl Judging<'_> {
             listen,
             clients: Arc::new(clients),
             metrics,
+            approvals,
             names,
             servers,
             limits,
@@ -257,6 +261,7 @@ impl Judging<'_> {
             file.listen = listen::written::Listen::default();
             file.clients = Vec::new();
             file.metrics = file::Metrics::default();
+            file.approvals = approvals::written::Approvals::default();
             file.names = file::Names::default();
             file.oauth = None;
             let key = Spanned::new(0..0, name.clone());
@@ -300,6 +305,12 @@ impl Judging<'_> {
         }
         weakenings
     }
+}
+
+/// Whether any server is shown what its callers' access tokens were exchanged for.
+fn exchanged(servers: &[Arc<ServerSettings>]) -> Exchanged {
+    let exchanges = |server: &Arc<ServerSettings>| matches!(&server.how, How::Http { access, .. } if access.exchanges());
+    if servers.iter().any(exchanges) { Exchanged::Yes } else { Exchanged::No }
 }
 
 #[cfg(test)]

@@ -5,17 +5,22 @@
 //! the call where the client has neither ([`tool`]), and the command line of this machine ([`line`]). Silence, time-out,
 //! disconnecting, restart and no channel are no. `docs/decisions/0023-a-persons-yes.md` says why it is as it is.
 
+mod answer;
 mod back;
 pub mod desk;
 pub mod line;
+mod link;
+mod notices;
 mod put;
 mod seal;
 pub mod shown;
+mod standing;
 mod tool;
+pub mod web;
 pub use back::{Brought, Claim};
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bartizan_monitor::case::{Agreement, Assurance, Case, Scope};
@@ -31,9 +36,12 @@ use crate::metrics::Answered;
 use crate::serve::{House, Visit, facts, menu_of};
 use crate::session::Running;
 use crate::snapshot::Snapshot;
+use crate::webhook::Hook;
 use desk::{Answer, Card, Desk, Place, Resume, Room};
+use notices::Notices;
 use put::{Put, Said, elicits};
 use seal::Seal;
+use standing::Patterns;
 
 /// For how long a tool that was agreed to for a session stays so.
 const SESSION_MS: u64 = 8 * 3_600_000;
@@ -45,6 +53,11 @@ pub struct Consult {
     pub desk: Desk,
     seal: Seal,
     timeout: Duration,
+    /// Who is told, once there is a page to lead them to.
+    notices: OnceLock<Notices>,
+    hook: Option<Hook>,
+    /// What was agreed to in advance.
+    patterns: Patterns,
 }
 
 /// What became of a call.
@@ -57,10 +70,28 @@ pub enum Consulted {
 }
 
 impl Consult {
-    /// Questions stay open as long as this.
+    /// Questions stay open as long as this, and this is told of them.
     #[must_use]
-    pub fn new(timeout: Duration) -> Self {
-        Self { desk: Desk::default(), seal: Seal::new(), timeout }
+    pub fn new(timeout: Duration, hook: Option<Hook>) -> Self {
+        Self { desk: Desk::default(), seal: Seal::new(), timeout, notices: OnceLock::new(), hook, patterns: Patterns::default() }
+    }
+
+    /// From now on there is a page, and people are led there.
+    fn leads_to(&self, notices: Notices) {
+        // There is one page.
+        let _ = self.notices.set(notices);
+    }
+
+    /// Tells whoever can be told that a call waits.
+    fn tell(&self, card: &Card) {
+        put::tell(card);
+        self.notices.get().into_iter().for_each(|notices| notices.tell(card));
+    }
+
+    /// Where people find the page, if there is one.
+    #[must_use]
+    pub fn page(&self) -> Option<&str> {
+        self.notices.get().map(|notices| notices.address.as_str())
     }
 }
 
@@ -150,6 +181,10 @@ impl Asker<'_> {
         if let Some((card, word)) = self.house.consult.desk.granted(&held.binding(), clock::now_ms()) {
             return self.settle(held, &card, word);
         }
+        let covered = self.house.consult.patterns.take(self.house, &held, (self.snapshot.monitor.policy(), clock::now_ms()));
+        if let Some((word, until_ms)) = covered {
+            return self.stands(held, word, until_ms);
+        }
         let channel = Channel::of(self.visit, &held);
         self.house.metrics.held(held.case().effect());
         match channel {
@@ -189,7 +224,7 @@ impl Asker<'_> {
             Err(refusal) => return Err(held.refused(refusal, None)),
         };
         self.house.consult.desk.park(&card, room);
-        put::tell(&card);
+        self.house.consult.tell(&card);
         let word = word(&card, channel, "nobody");
         let handle = card.id.as_str();
         let released = if let Some(resume) = &card.resume {
@@ -213,7 +248,7 @@ impl Asker<'_> {
             Err(refusal) => return Err(held.refused(refusal, None)),
         };
         let (_seat, answered) = house.consult.desk.wait((&card, room));
-        put::tell(&card);
+        house.consult.tell(&card);
         let put = matches!(channel, Channel::Question).then(|| Put::to(self.visit, &card));
         let said = async {
             match &put {
@@ -250,7 +285,8 @@ impl Asker<'_> {
     fn claimed(&self, held: Held, Claim { card, answer, said, channel }: Claim) -> Result<Consulted, Refusal> {
         let by = self.visit.talk.caller.principal().clone();
         let waited_ms = clock::now_ms().saturating_sub(card.since_ms);
-        let own = Word { by, assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms };
+        let own =
+            Word { by, assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms, also: Vec::new() };
         match (answer, said) {
             (Some(Answer::No(word)), _) => self.refuse(held, Refusal::new(CONFIRM_REFUSED, format!("{} said no", word.by)), &word),
             (_, Said::No(why)) => self.refuse(held, Refusal::new(CONFIRM_REFUSED, why), &own),
@@ -276,6 +312,15 @@ impl Asker<'_> {
             let agreement = Agreement { call: case.facts().id, until_ms: now_ms.saturating_add(SESSION_MS), assurance };
             memory.agree(self.snapshot.monitor.policy(), item, agreement);
         }
+        Ok(Consulted::Go(admitted, self.snapshot.clone()))
+    }
+
+    /// Somebody said yes in advance: to this call, and not to the rest of the session.
+    fn stands(&self, held: Held, word: Word, until_ms: u64) -> Result<Consulted, Refusal> {
+        let binding = held.binding();
+        let admitted = held.granted(Grant::assertion(binding, word, until_ms), clock::now_ms())?;
+        let case = admitted.case();
+        self.visit.talk.memory.keep(tool_of(case), case.arguments_json());
         Ok(Consulted::Go(admitted, self.snapshot.clone()))
     }
 
@@ -310,7 +355,7 @@ impl Asker<'_> {
 /// What the client itself says of a card, or nobody.
 fn word(card: &Card, channel: &Channel, by: &str) -> Word {
     let waited_ms = clock::now_ms().saturating_sub(card.since_ms);
-    Word { by: by.into(), assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms }
+    Word { by: by.into(), assurance: channel.assurance(), channel: channel.name(), shown: card.shown.digest, waited_ms, also: Vec::new() }
 }
 
 /// A refusal closes the record; anything else carries it on.

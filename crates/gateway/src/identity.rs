@@ -1,6 +1,7 @@
 //! Who is calling: from a credential to a [`Caller`], the proof that it was verified. The only module
 //! that may state so.
 
+mod approver;
 mod certificate;
 mod imagined;
 mod oauth;
@@ -8,10 +9,11 @@ mod store;
 mod token;
 mod used;
 
+pub use approver::Approver;
 pub use certificate::Certificate;
 pub use imagined::Imagined;
 pub use oauth::OAuth;
-pub use store::{Issued, Row, Standing, StoreError, Tokens, Wish};
+pub use store::{Issued, Purpose, Row, Standing, StoreError, Tokens, Wish};
 pub use token::{TokenId, random_id};
 pub use used::Used;
 
@@ -146,6 +148,17 @@ impl Identity {
             [_, _, ..] => return Err(Refusal::new(IDENTITY_INVALID, "several Authorization headers")),
         };
         let shown = token::bearer(value).map_err(|what| Refusal::new(IDENTITY_INVALID, what))?;
+        self.holder(&shown, now_ms, |row| match row.purpose {
+            Purpose::Client => Ok(Caller::assertion(&principal(row), Means::Token, row.reach.clone())),
+            // Who could do both would agree to its own calls.
+            Purpose::Approver(_) => {
+                Err(Refusal::new(IDENTITY_INVALID, format!("token {}: a person's, to answer what waits; no client sends it", row.id)))
+            }
+        })
+    }
+
+    /// What becomes of somebody who shows a token of this gateway that is good.
+    fn holder<T>(&self, shown: &token::Shown, now_ms: u64, make: impl FnOnce(&Row) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let current = self.tokens.now();
         let row = rows(&current)?.get(&shown.id);
         // An unknown token is compared with something too, so that time does not tell which ids exist.
@@ -154,9 +167,10 @@ impl Identity {
             return Err(Refusal::new(IDENTITY_INVALID, format!("token {}: unknown, or its secret is wrong", shown.id)));
         };
         self.good(row, now_ms)?;
-        // Only what a client sends is a use; sessions that rest are looked at, too.
+        let made = make(row)?;
+        // Only what somebody sends is a use; sessions that rest are looked at, too.
         self.used.note(&row.id, now_ms);
-        Ok(Caller::assertion(&principal(row), Means::Token, row.reach.clone()))
+        Ok(made)
     }
 
     /// Whether the credential of a running session still holds, and is still good for every server that the session

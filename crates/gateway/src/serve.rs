@@ -235,13 +235,13 @@ impl House {
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));
         let hook = settings.webhook.clone().map(Hook::start);
+        let consult = Consult::new(settings.confirm_timeout, hook.clone());
         let trap = Trap::set(&settings, journal.clone(), hook.clone()).map(|trap| -> Arc<dyn Wires> { trap });
         let drift = Drift::new(journal.clone(), hook, metrics.clone());
         let (once, read) =
             (Record::open(&settings.places.state, settings.effects.once), Read::open(&settings.places.state, settings.effects.labels_kept));
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
         journal.cover_with(keeper.holdings().clone());
-        let consult = Consult::new(settings.confirm_timeout);
         Arc::new(Self {
             settings,
             current,

@@ -12,6 +12,7 @@ use bartizan_monitor::wire::json::Json;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::sync::mpsc;
+use url::Url;
 
 use crate::clock;
 use crate::config::{Network, Webhook};
@@ -34,12 +35,56 @@ struct Event {
     body: Json,
 }
 
+/// Where events go.
+#[derive(Debug)]
+enum Target {
+    /// To a program that looks at signatures.
+    Signed(Arc<Webhook>),
+    /// To an address that is a secret itself, as chat services give them out.
+    Secret(Url),
+}
+
+impl Target {
+    fn url(&self) -> &Url {
+        match self {
+            Self::Signed(webhook) => &webhook.url,
+            Self::Secret(url) => url,
+        }
+    }
+
+    /// The headers of a delivery at this time: receivers refuse what was signed minutes ago. The event says when it was.
+    fn headers(&self, id: &str, event: &Event) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Signed(webhook) => signed(webhook.secret.expose(), id, clock::now_ms() / 1000, event.body.bytes()).into(),
+            Self::Secret(_) => Vec::new(),
+        }
+    }
+
+    /// What is wrong, without what is secret.
+    fn told(&self, error: &str) -> String {
+        match self {
+            Self::Signed(_) => error.to_owned(),
+            Self::Secret(url) => error.replace(url.as_str(), "the address of the channel"),
+        }
+    }
+}
+
 impl Hook {
     /// Starts to deliver to an address. Ends when nobody has events any more.
     #[must_use]
     pub fn start(settings: Arc<Webhook>) -> Self {
+        Self::to(Target::Signed(settings))
+    }
+
+    /// The same to an address that is a secret itself; nothing is signed.
+    #[must_use]
+    pub fn start_unsigned(url: Url) -> Self {
+        Self::to(Target::Secret(url))
+    }
+
+    fn to(target: Target) -> Self {
         let (events, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(deliver(settings, waiting));
+        tokio::spawn(deliver(target, waiting));
         Self { events }
     }
 
@@ -47,13 +92,18 @@ impl Hook {
     pub fn post(&self, kind: &str, data: &Json) {
         let at_ms = clock::now_ms();
         let body = Json::object([("type", Json::string(kind)), ("timestamp", Json::string(&clock::utc(at_ms))), ("data", data.clone())]);
+        self.post_as_it_is(body);
+    }
+
+    /// Takes a message that its receiver understands.
+    pub fn post_as_it_is(&self, body: Json) {
         if self.events.try_send(Event { body }).is_err() {
-            tracing::error!(kind, "an event for the webhook is dropped: too many wait");
+            tracing::error!("an event for a webhook is dropped: too many wait");
         }
     }
 }
 
-async fn deliver(settings: Arc<Webhook>, mut waiting: mpsc::Receiver<Event>) {
+async fn deliver(target: Target, mut waiting: mpsc::Receiver<Event>) {
     let fetcher = Fetcher::default();
     while let Some(event) = waiting.recv().await {
         let Some(id) = random_id() else {
@@ -61,9 +111,9 @@ async fn deliver(settings: Arc<Webhook>, mut waiting: mpsc::Receiver<Event>) {
             continue;
         };
         for pause in PAUSES.iter().map(Some).chain([None]) {
-            // The time of this attempt: receivers refuse what was signed minutes ago. The event says when it was.
-            let headers = signed(settings.secret.expose(), &id, clock::now_ms() / 1000, event.body.bytes());
-            match (fetcher.deliver(&settings.url, Network::Any, &headers, event.body.bytes().clone()).await, pause) {
+            let headers = target.headers(&id, &event);
+            let delivered = fetcher.deliver(target.url(), Network::Any, &headers, event.body.bytes().clone()).await;
+            match (delivered.map_err(|error| target.told(&error)), pause) {
                 (Ok(()), _) => break,
                 (Err(error), Some(pause)) => {
                     tracing::warn!(%error, "the webhook does not take an event; it is tried again");

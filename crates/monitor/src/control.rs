@@ -34,13 +34,16 @@ pub struct Hold {
     pub scope: Scope,
     /// How strongly it must be known that somebody agreed.
     pub minimum: Assurance,
+    /// How many different people must agree, none of them the one who asks where it is more than one.
+    pub approvers: u8,
 }
 
 impl Hold {
-    /// Both together: the first reason, the narrower scope, the stronger assurance.
+    /// Both together: the first reason, the narrower scope, the stronger assurance, the greater number.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { reason: self.reason, scope: self.scope.min(other.scope), minimum: self.minimum.max(other.minimum) }
+        let (scope, minimum) = (self.scope.min(other.scope), self.minimum.max(other.minimum));
+        Self { reason: self.reason, scope, minimum, approvers: self.approvers.max(other.approvers) }
     }
 }
 

@@ -129,7 +129,26 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("leases", &["config", "config/files", "counts", "identity", "journal", "stops", "upstream"]),
             row("snapshot", &["config", "config/files"]),
             // Whoever is asked is asked in a conversation, and what was agreed to is judged anew by what holds then.
-            row("consult", &["clock", "config/files", "identity", "metrics", "review", "serve", "session", "share", "snapshot"]),
+            // Its page is a second edge for browsers, with the limits and the TLS of the first.
+            row(
+                "consult",
+                &[
+                    "clock",
+                    "config",
+                    "config/files",
+                    "front/http",
+                    "identity",
+                    "metrics",
+                    "review",
+                    "secrets",
+                    "serve",
+                    "session",
+                    "share",
+                    "snapshot",
+                    "tls",
+                    "webhook",
+                ],
+            ),
             row("config", &["clock"]),
             // What is written down is looked through for secrets first.
             row("journal", &["clock", "config/files", "secrets"]),

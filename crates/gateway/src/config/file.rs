@@ -16,7 +16,7 @@ use crate::clock;
 
 use super::listen;
 use super::problem::Problems;
-use super::{access, confine, issuers, stores};
+use super::{access, approvals, confine, issuers, stores};
 
 /// Everything but `[controls]`, which the controls read themselves.
 #[derive(Default, Deserialize)]
@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) listen: listen::written::Listen,
     /// Where `serve` shows how much happens.
     pub(super) metrics: Metrics,
+    /// Where people answer what waits.
+    pub(super) approvals: approvals::written::Approvals,
     /// Who comes with a certificate.
     pub(super) clients: Vec<Spanned<listen::written::Client>>,
     /// How the names of several servers are told apart.

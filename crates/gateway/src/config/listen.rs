@@ -206,7 +206,8 @@ impl Ground<'_> {
         (Listen { address, allowed_hosts, allowed_origins, tls, proxies, open_to, cleartext }, known)
     }
 
-    fn tls(&self, written: Spanned<written::Tls>, problems: &mut Problems) -> Option<Tls> {
+    /// Judges the files of a TLS of its own.
+    pub(super) fn tls(&self, written: Spanned<written::Tls>, problems: &mut Problems) -> Option<Tls> {
         let at = written.span();
         let written = written.into_inner();
         let mut path = |written: Option<Spanned<PathBuf>>, key: &str| {

@@ -12,6 +12,7 @@ use bartizan_monitor::wire::canonical::Digest;
 
 use super::access::Access;
 use super::allow::Allowed;
+use super::approvals::Approvals;
 use super::confine::Confine;
 use super::issuers::OAuth;
 use super::listen::{Clients, Listen};
@@ -32,6 +33,8 @@ pub struct Settings {
     pub clients: Arc<Clients>,
     /// Where `serve` shows how much happens: an address of this machine alone.
     pub metrics: Option<SocketAddr>,
+    /// The page on which people answer what waits, where `serve` has one.
+    pub approvals: Option<Approvals>,
     /// How the names of several servers are told apart.
     pub names: Names,
     /// The servers, sorted by name.

@@ -94,6 +94,8 @@ enum State {
 struct Entry {
     card: Arc<Card>,
     state: State,
+    /// Who has agreed so far, where several must.
+    agreed: Vec<Word>,
     _room: Room,
 }
 
@@ -107,6 +109,17 @@ pub enum Late {
     Gone,
     /// Somebody was faster.
     Answered,
+    /// The same person has agreed already, and others are waited for.
+    Same,
+}
+
+/// What an answer did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// It decided.
+    Done,
+    /// It counts, and so many others must agree, too.
+    More(u8),
 }
 
 /// All calls that wait.
@@ -159,7 +172,7 @@ impl Desk {
     }
 
     fn put(&self, (card, room): (&Arc<Card>, Room), state: State) {
-        self.entries().insert(card.id.clone(), Entry { card: card.clone(), state, _room: room });
+        self.entries().insert(card.id.clone(), Entry { card: card.clone(), state, agreed: Vec::new(), _room: room });
     }
 
     /// A call that waits for its answer.
@@ -221,14 +234,34 @@ impl Desk {
         self.entries().get(id).filter(|entry| now_ms < entry.card.until_ms).map(|entry| entry.card.clone())
     }
 
-    /// Answers one of them. The first answer counts.
-    pub(super) fn answer(&self, id: &str, answer: Answer, now_ms: u64) -> Result<(), Late> {
+    /// Who has agreed to one of them so far, where several must.
+    #[must_use]
+    pub fn agreed(&self, id: &str) -> Vec<Word> {
+        self.entries().get(id).map(|entry| entry.agreed.clone()).unwrap_or_default()
+    }
+
+    /// Answers one of them. The first answer counts; where several people must agree, the first no, or the last yes that
+    /// is wanted. `is` tells whether a principal is the person who answers.
+    pub(super) fn answer(&self, id: &str, (answer, is): (Answer, impl Fn(&str) -> bool), now_ms: u64) -> Result<Heard, Late> {
         let mut entries = self.entries();
         let entry = entries.get_mut(id).filter(|entry| now_ms < entry.card.until_ms).ok_or(Late::Gone)?;
+        let answer = match answer {
+            Answer::Yes(_) | Answer::No(_) if matches!(entry.state, State::Answered(_)) => return Err(Late::Answered),
+            Answer::Yes(_) if entry.agreed.iter().any(|word| is(&word.by)) => return Err(Late::Same),
+            Answer::Yes(word) => {
+                let so_far = u8::try_from(entry.agreed.len().saturating_add(1)).unwrap_or(u8::MAX);
+                if so_far < entry.card.hold.approvers {
+                    entry.agreed.push(word);
+                    return Ok(Heard::More(entry.card.hold.approvers.saturating_sub(so_far)));
+                }
+                Answer::Yes(Word { also: std::mem::take(&mut entry.agreed), ..word })
+            }
+            Answer::No(word) => Answer::No(word),
+        };
         match std::mem::replace(&mut entry.state, State::Parked) {
             State::Parked => {
                 entry.state = State::Answered(answer);
-                Ok(())
+                Ok(Heard::Done)
             }
             State::Answered(before) => {
                 entry.state = State::Answered(before);
@@ -237,7 +270,7 @@ impl Desk {
             // Whoever waited and does not any more has gone in this very moment.
             State::Waiting(said) => {
                 entries.remove(id);
-                said.send(answer).map_err(|_| Late::Gone)
+                said.send(answer).map(|()| Heard::Done).map_err(|_| Late::Gone)
             }
         }
     }
@@ -267,4 +300,4 @@ impl Desk {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,19 +12,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_monitor::case::Assurance;
-use bartizan_monitor::stages::{Word, party};
 use bartizan_monitor::wire::json::{Json, View};
 use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use super::desk::{Answer, Card, Late, fresh_id};
+use super::answer::{self, Said, Side, Unheard, Who};
+use super::desk::{Card, Heard, fresh_id};
 use super::shown::{self, Detail};
+use super::standing::{Standing, Wish};
 use crate::clock;
 use crate::config::files;
-use crate::identity::{Place, Shown, local_user};
+use crate::identity::local_user;
 use crate::serve::House;
 
 /// Where the sockets are, below the state directory, and how their names end.
@@ -118,7 +118,7 @@ async fn talk(house: &Arc<House>, mut stream: UnixStream) -> io::Result<()> {
     let mut line = Vec::new();
     BufReader::new(read.take(MAX_QUESTION)).read_until(b'\n', &mut line).await?;
     let answer = match Json::parse(Bytes::from(line)) {
-        Ok(question) => answer(house, question.view()).await,
+        Ok(question) => reply(house, question.view()).await,
         Err(_) => error("not a question"),
     };
     write.write_all(answer.bytes()).await?;
@@ -129,7 +129,7 @@ fn error(what: &str) -> Json {
     Json::object([("error", Json::string(what))])
 }
 
-async fn answer(house: &Arc<House>, question: View<'_>) -> Json {
+async fn reply(house: &Arc<House>, question: View<'_>) -> Json {
     let text = |key: &str| question.get(key).and_then(View::as_str).unwrap_or_default();
     let now_ms = clock::now_ms();
     let desk = &house.consult.desk;
@@ -141,15 +141,20 @@ async fn answer(house: &Arc<House>, question: View<'_>) -> Json {
                 let arguments = shown::arguments(card.arguments.as_ref(), detail);
                 Json::object([("call", brief(&card)), ("text", Json::string(&card.shown.text)), ("arguments", Json::string(&arguments))])
             }
-            None => error(GONE),
+            None => error(&Unheard::Gone.to_string()),
         },
-        "grant" => decide(house, question, Answer::Yes).await,
-        "refuse" => decide(house, question, Answer::No).await,
+        "web" => match house.consult.page() {
+            Some(address) => Json::object([("address", Json::string(address))]),
+            None => error("this gateway has no page; `[approvals] listen` opens one"),
+        },
+        "allow" => allow(house, question).await,
+        "allowed" => Json::object([("allowed", Json::array(house.consult.patterns.list(now_ms).iter().map(Standing::json)))]),
+        "withdraw" => withdraw(house, &text("id")),
+        "grant" => decide(house, question, Side::Grant).await,
+        "refuse" => decide(house, question, Side::Refuse).await,
         _ => error("not a question"),
     }
 }
-
-const GONE: &str = "nothing of that name waits (any more)";
 
 fn brief(card: &Card) -> Json {
     let Card { id, hold, place, server, item, effect, since_ms, until_ms, shown, .. } = card;
@@ -161,68 +166,81 @@ fn brief(card: &Card) -> Json {
         ("principal", Json::string(&place.principal)),
         ("session", Json::string(&place.session)),
         ("minimum", Json::string(hold.minimum.name())),
+        ("approvers", Json::number(hold.approvers.into())),
         ("since_ms", Json::number(*since_ms)),
         ("until_ms", Json::number(*until_ms)),
         ("shown", Json::string(&shown.digest.to_string())),
     ])
 }
 
-/// Somebody answers: it counts if what was shown is what waits, and if who answers may.
-async fn decide(house: &Arc<House>, question: View<'_>, make: fn(Word) -> Answer) -> Json {
+/// Somebody answers.
+async fn decide(house: &Arc<House>, question: View<'_>, side: Side) -> Json {
     let text = |key: &str| question.get(key).and_then(View::as_str).map(std::borrow::Cow::into_owned).unwrap_or_default();
-    let (id, now_ms) = (text("id"), clock::now_ms());
-    let Some(card) = house.consult.desk.card(&id, now_ms) else { return error(GONE) };
-    if text("shown") != card.shown.digest.to_string() {
-        return error("what was shown is not what waits");
-    }
-    let (by, assurance) = match approver(house, &card, &text("token")).await {
-        Ok(approver) => approver,
-        Err(why) => return error(&why),
+    let who = match Who::of(house, &text("token")).await {
+        Ok(who) => who,
+        Err(refusal) => return error(&format!("{}: {}", refusal.reason, refusal.detail)),
     };
-    let word = Word { by, assurance, channel: "approvals", shown: card.shown.digest, waited_ms: now_ms.saturating_sub(card.since_ms) };
-    let answer = make(word.clone());
-    let (said, wanted) = match &answer {
-        Answer::Yes(_) => ("grant", card.hold.minimum),
-        // A no needs no more than being here.
-        Answer::No(_) => ("refuse", Assurance::Client),
-    };
-    if assurance < wanted {
-        return error(&format!("{wanted} is wanted, and this is {assurance}: use --as with a credential of somebody who may"));
-    }
-    match house.consult.desk.answer(&id, answer, now_ms) {
-        Ok(()) => {
-            house.journal.note(&Json::object([
-                ("event", Json::string("approval")),
-                ("answer", Json::string(said)),
-                ("by", Json::string(&word.by)),
-                ("assurance", Json::string(assurance.name())),
-                ("principal", Json::string(&card.place.principal)),
-                ("server", Json::string(&card.server)),
-                ("item", Json::string(&card.item.pin.name)),
-                ("shown", Json::string(&card.shown.digest.to_string())),
-            ]));
-            Json::object([("done", Json::string(said)), ("by", Json::string(&word.by)), ("assurance", Json::string(assurance.name()))])
+    match answer::answer(house, &who, Said { id: &text("id"), shown: &text("shown"), side, channel: "approvals" }) {
+        Ok(done) => {
+            let more = match done.heard {
+                Heard::Done => None,
+                Heard::More(number) => Some(("more", Json::number(number.into()))),
+            };
+            let members = [
+                ("done", Json::string(side.name())),
+                ("by", Json::string(&done.word.by)),
+                ("assurance", Json::string(done.word.assurance.name())),
+            ];
+            Json::object(members.into_iter().chain(more))
         }
-        Err(Late::Gone) => error(GONE),
-        Err(Late::Answered) => error("somebody else has answered it"),
+        Err(why) => error(&why.to_string()),
     }
 }
 
-/// Who answers, and how strongly that is known: the user of this machine, or who shows a credential that is good for
-/// what waits.
-async fn approver(house: &Arc<House>, card: &Card, token: &str) -> Result<(Arc<str>, Assurance), String> {
-    if token.is_empty() {
-        return Ok((local_user().principal().clone(), Assurance::Local));
+/// Somebody agrees in advance; `try` only says to what.
+async fn allow(house: &Arc<House>, question: View<'_>) -> Json {
+    let text = |key: &str| question.get(key).and_then(View::as_str).map(std::borrow::Cow::into_owned).unwrap_or_default();
+    let number = |key: &str| question.get(key).and_then(View::as_i64).and_then(|value| u64::try_from(value).ok()).unwrap_or_default();
+    let bounds =
+        question.get("where").into_iter().flat_map(View::items).filter_map(|bound| bound.as_str().map(std::borrow::Cow::into_owned));
+    let (server, tool, client) = (text("server"), text("tool"), text("client"));
+    let wish = Wish { server, tool, client, bounds: bounds.collect(), for_ms: number("for_ms"), times: number("times") };
+    let now_ms = clock::now_ms();
+    let who = match Who::of(house, &text("token")).await {
+        Ok(who) => who,
+        Err(refusal) => return error(&format!("{}: {}", refusal.reason, refusal.detail)),
+    };
+    let standing = match wish.judge(house, who, now_ms) {
+        Ok(standing) => standing,
+        Err(why) => return error(&why),
+    };
+    let said = standing.json();
+    if question.get("try").and_then(View::as_bool) == Some(true) {
+        return said;
     }
-    let header = format!("Bearer {token}");
-    let shown = Shown { authorization: &[header.as_bytes()], certificate: None, place: Place::Elsewhere };
-    let caller = house.identity.admit(shown, clock::now_ms()).await.map_err(|refusal| format!("{}: {}", refusal.reason, refusal.detail))?;
-    let stopped = house.stops.now().cover(&caller, Some(&card.server), Some(&card.item.pin.name));
-    if stopped.is_some() || !caller.may_use(&card.item) || house.snapshot().monitor.hides(&caller, &card.item) {
-        return Err(format!("{} may not use this tool, and so cannot agree to it", caller.principal()));
+    // Written down before it is good for anything.
+    house.journal.note(&Json::object([
+        ("event", Json::string("approval-pattern")),
+        ("shown", Json::string(&standing.digest.to_string())),
+        ("pattern", said.clone()),
+    ]));
+    match house.consult.patterns.add(standing, now_ms) {
+        Ok(()) => said,
+        Err(why) => error(why),
     }
-    let is_other = party(caller.principal()) != party(&card.place.principal);
-    Ok((caller.principal().clone(), if is_other { Assurance::Second } else { Assurance::Person }))
+}
+
+/// Somebody on this machine takes back what was agreed to in advance.
+fn withdraw(house: &Arc<House>, id: &str) -> Json {
+    if !house.consult.patterns.withdraw(id, clock::now_ms()) {
+        return error("nothing of that name is agreed to in advance (any more)");
+    }
+    house.journal.note(&Json::object([
+        ("event", Json::string("approval-pattern-withdrawn")),
+        ("id", Json::string(id)),
+        ("by", Json::string(local_user().principal())),
+    ]));
+    Json::object([("done", Json::string("withdraw"))])
 }
 
 /// A gateway that runs.

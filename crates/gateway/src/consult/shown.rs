@@ -16,8 +16,8 @@ use crate::review::is_unseen;
 const MAX_VALUE: usize = 200;
 const MAX_VALUES: usize = 24;
 /// The same where somebody asked to see all.
-const FULL_VALUE: usize = 65_536;
-const FULL_VALUES: usize = 4_096;
+const FULL_VALUE: usize = 8 * 1024 * 1024;
+const FULL_VALUES: usize = 65_536;
 /// How deep values are taken apart.
 const MAX_DEPTH: usize = 6;
 /// How long a name may be that stands in the question.
@@ -40,10 +40,24 @@ pub enum Detail {
 /// What is shown, and its digest, which goes into the record.
 #[derive(Debug, Clone)]
 pub struct Shown {
-    /// The text, in lines.
+    /// The text, in lines: facts as `label: value`, then the arguments and what belongs to them.
     pub text: String,
+    /// How many of its bytes are facts.
+    pub facts: usize,
     /// Of the text.
     pub digest: Digest,
+}
+
+impl Shown {
+    /// The facts, by label.
+    pub fn facts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.text.get(..self.facts).unwrap_or_default().lines().filter_map(|line| line.split_once(": "))
+    }
+
+    /// The lines after them: headings, and below each what begins with two spaces.
+    pub fn rest(&self) -> impl Iterator<Item = &str> {
+        self.text.get(self.facts..).unwrap_or_default().lines()
+    }
 }
 
 /// Shows a call. `previous` are the arguments of this session's call of the tool before.
@@ -63,6 +77,7 @@ pub fn shown(case: &Case, previous: Option<&Json>) -> Shown {
     if !labels.is_empty() {
         line("has read before", &format!("{} content", labels.join(" and ")));
     }
+    let facts = text.len();
     text.push_str(&arguments(case.arguments_json(), Detail::Folded));
     if let Some(beside) = case.beside() {
         text.push_str("sent beside the arguments:\n");
@@ -72,7 +87,7 @@ pub fn shown(case: &Case, previous: Option<&Json>) -> Shown {
         text.push_str(&difference(previous.view(), case.arguments()));
     }
     let digest = Digest::of_bytes(text.as_bytes());
-    Shown { text, digest }
+    Shown { text, facts, digest }
 }
 
 /// The arguments alone.

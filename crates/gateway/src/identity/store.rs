@@ -41,7 +41,20 @@ pub struct Row {
     pub reach: Reach,
     /// The environment that it was issued for; it is good in no other.
     pub environment: Option<String>,
+    /// Who shows it.
+    pub purpose: Purpose,
     pub(super) hash: [u8; 32],
+}
+
+/// Who shows a token. It is one or the other: what a client holds agrees to nothing, and what a person agrees with is
+/// in no client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// A client, with every message.
+    #[default]
+    Client,
+    /// A person who answers what waits; with the principals that are the same person, beside those of the token's label.
+    Approver(BTreeSet<String>),
 }
 
 /// What a token is worth now.
@@ -94,6 +107,9 @@ struct Written {
     effect: Option<Effect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     environment: Option<String>,
+    /// Of an approver: the principals that are the same person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approver: Option<BTreeSet<String>>,
 }
 
 impl Written {
@@ -112,6 +128,7 @@ impl Written {
             revoked_ms: self.revoked_ms,
             reach: Reach { servers: self.servers.map(Arc::new), most: self.effect.unwrap_or(Effect::Destructive) },
             environment: self.environment,
+            purpose: self.approver.map_or(Purpose::Client, Purpose::Approver),
             hash,
         })
     }
@@ -128,6 +145,10 @@ impl Written {
             servers: row.reach.servers.as_deref().cloned(),
             effect: Some(row.reach.most).filter(|most| *most != Effect::Destructive),
             environment: row.environment.clone(),
+            approver: match &row.purpose {
+                Purpose::Client => None,
+                Purpose::Approver(same) => Some(same.clone()),
+            },
         }
     }
 }
@@ -206,6 +227,8 @@ pub struct Wish {
     pub reach: Reach,
     /// The environment that it is for.
     pub environment: Option<String>,
+    /// Who shows it.
+    pub purpose: Purpose,
 }
 
 impl Wish {
@@ -291,8 +314,8 @@ impl Tokens {
             }
             let lifetime = Duration::from_millis(old.expires_ms.saturating_sub(old.created_ms)).min(Wish::LONGEST);
             old.expires_ms = old.expires_ms.min(now_ms.saturating_add(clock::millis(overlap)));
-            let wish = Wish { label: old.label.clone(), lifetime, reach: old.reach.clone(), environment: old.environment.clone() };
-            add(rows, &wish, now_ms)
+            let Row { label, reach, environment, purpose, .. } = old.clone();
+            add(rows, &Wish { label, lifetime, reach, environment, purpose }, now_ms)
         })
     }
 
@@ -335,6 +358,7 @@ fn add(rows: &mut Rows, wish: &Wish, now_ms: u64) -> Result<Issued, StoreError> 
         revoked_ms: None,
         reach: wish.reach.clone(),
         environment: wish.environment.clone(),
+        purpose: wish.purpose.clone(),
         hash,
     };
     rows.insert(id, row.clone());

@@ -27,6 +27,7 @@ impl Bench {
             lifetime: Duration::from_millis(lifetime_ms),
             reach: Reach { servers: Some(Arc::new(["files".to_owned()].into())), most: Effect::Destructive },
             environment: None,
+            purpose: Purpose::Client,
         };
         self.tokens.issue(&wish, NOW).expect("issued")
     }
@@ -155,7 +156,8 @@ fn a_store_that_cannot_be_used_lets_nobody_in() {
         write(&path, broken);
         assert_eq!(outcome(&identity, &[&good], NOW), "identity.invalid", "{broken}");
         assert!(identity.still(&caller, NOW).is_err());
-        let wish = Wish { label: "x".to_owned(), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None };
+        let wish =
+            Wish { label: "x".to_owned(), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None, purpose: Purpose::Client };
         assert!(bench.tokens.issue(&wish, NOW).is_err(), "and is not overwritten");
     }
     write(&path, &whole);
@@ -192,11 +194,12 @@ fn rotation_overlaps() {
 fn wishes_are_judged() {
     let bench = Bench::new();
     for label in ["", "a b", "a#b", "deadbeef", "-x", "ä", &"x".repeat(65)] {
-        let wish = Wish { label: label.to_owned(), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None };
+        let wish =
+            Wish { label: label.to_owned(), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None, purpose: Purpose::Client };
         assert!(matches!(bench.tokens.issue(&wish, NOW), Err(StoreError::Label(_))), "{label}");
     }
     for lifetime in [Duration::ZERO, Duration::MAX] {
-        let wish = Wish { label: "x".to_owned(), lifetime, reach: Reach::all(), environment: None };
+        let wish = Wish { label: "x".to_owned(), lifetime, reach: Reach::all(), environment: None, purpose: Purpose::Client };
         assert!(matches!(bench.tokens.issue(&wish, NOW), Err(StoreError::Lifetime)));
     }
 }
@@ -207,7 +210,13 @@ fn writers_do_not_lose_each_others_tokens() {
     std::thread::scope(|scope| {
         for writer in 0..8 {
             let tokens = &bench.tokens;
-            let wish = Wish { label: format!("w{writer}"), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None };
+            let wish = Wish {
+                label: format!("w{writer}"),
+                lifetime: Wish::LIFETIME,
+                reach: Reach::all(),
+                environment: None,
+                purpose: Purpose::Client,
+            };
             scope.spawn(move || (0..8).for_each(|_| drop(tokens.issue(&wish, NOW).expect("issued"))));
         }
     });
@@ -249,6 +258,7 @@ fn a_token_is_good_in_its_own_environment_only() {
         lifetime: Wish::LIFETIME,
         reach: Reach::all(),
         environment: environment.map(ToOwned::to_owned),
+        purpose: Purpose::Client,
     };
     let issue = |environment| bench.tokens.issue(&wish(environment), NOW).expect("issued");
     for (own, here, expected) in [
@@ -321,4 +331,32 @@ fn measured() {
     let watch = Stopwatch::start();
     (0..TIMES).for_each(|_| drop(identity.tokens.now()));
     println!("of which one look at the file: {:.2} µs", each(watch));
+}
+
+#[test]
+fn who_answers_calls_nothing_and_who_calls_answers_nothing() {
+    let bench = Bench::new();
+    let identity = Identity::open(&bench.state(), None);
+    let wish =
+        |label: &str, purpose| Wish { label: label.to_owned(), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None, purpose };
+    let same = ["user:ann".to_owned(), "token:bot#00000000".to_owned()];
+    let ann = bench.tokens.issue(&wish("ann", Purpose::Approver(same.into())), NOW).expect("issued");
+    let client = bench.tokens.issue(&wish("ci", Purpose::Client), NOW).expect("issued");
+    assert_eq!(outcome(&identity, &[&header(ann.text.expose())], NOW), "identity.invalid");
+    let approver = identity.approver(ann.text.expose(), NOW).expect("an approver");
+    for (other, is) in
+        [("user:ann", true), ("user:bob", false), ("token:ann#12345678", true), ("token:bot#12345678", true), ("token:annie#1", false)]
+    {
+        assert_eq!(approver.is(other), is, "{other}");
+    }
+    let wrong = format!("{}x", ann.text.expose());
+    for bad in [client.text.expose(), "", "bzt_", &wrong, "bzt_00000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+        assert_eq!(identity.approver(bad, NOW).expect_err(bad).reason.code(), "identity.invalid");
+    }
+    // Rotated it is still one, and revoked it is none.
+    let next = bench.tokens.rotate(&ann.row.id.to_string(), Duration::from_secs(1), NOW).expect("rotated");
+    assert!(identity.approver(next.text.expose(), NOW).expect("an approver").is("user:ann"));
+    bench.tokens.revoke("ann", NOW).expect("revoked");
+    assert_eq!(identity.approver(next.text.expose(), NOW).expect_err("over").reason.code(), "identity.revoked");
+    assert!(identity.still(approver.caller(), NOW).is_err());
 }

@@ -53,7 +53,8 @@ pub(super) fn bearer(value: &[u8]) -> Result<Shown, &'static str> {
     read(token.trim_matches(' ')).ok_or("the bearer token is not one of this gateway's")
 }
 
-fn read(token: &str) -> Option<Shown> {
+/// Reads the text of a token.
+pub(super) fn read(token: &str) -> Option<Shown> {
     let (id, secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
     let plain = secret.len() == SECRET && secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let id = TokenId::read(id)?;

@@ -104,9 +104,14 @@ impl Inventory {
     /// The key of placeholders: the same for every gateway over this state, so that equal values look equal for as long
     /// as it is kept. Nothing where the state cannot be written.
     pub(super) fn placeholders(&self) -> Option<[u8; 32]> {
+        self.derived(b"placeholders of secrets in answers")
+    }
+
+    /// A key for some purpose, the same for every gateway over this state. Nothing where the state cannot be written.
+    pub(crate) fn derived(&self, purpose: &[u8]) -> Option<[u8; 32]> {
         files::private_directory(&self.state).ok()?;
         let _held = files::hold(&self.state.join(LOCK)).ok()?;
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.key().ok()?), b"placeholders of secrets in answers");
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.key().ok()?), purpose);
         tag.as_ref().try_into().ok()
     }
 

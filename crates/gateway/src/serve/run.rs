@@ -18,6 +18,7 @@ use super::accept::Gate;
 use crate::artefact;
 use crate::config::{How, Loaded};
 use crate::consult::line::Post;
+use crate::consult::web;
 use crate::front;
 use crate::front::http::Front;
 use crate::front::stdio::Lines;
@@ -338,6 +339,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
         }
     });
     show_metrics(&house, &front).await?;
+    show_approvals(&house).await?;
     ready(address);
     drain_when_asked(&house);
     let mut connections = Gate::new(&house, &front, tls).accept(&listener).await;
@@ -351,6 +353,18 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     hearing.abort();
     house.counts.write();
     house.journal.finish();
+    Ok(())
+}
+
+/// Opens the page on which people answer what waits, where that is configured.
+async fn show_approvals(house: &Arc<House>) -> Result<(), ServeError> {
+    let Some(settings) = &house.settings.approvals else { return Ok(()) };
+    let tls = settings.tls.as_ref().map(Tls::open).transpose()?;
+    watch_tls(house, tls.clone());
+    let failed = |source| ServeError::Listen { address: settings.address, source };
+    let page = web::bind(house, settings, tls).await.map_err(failed)?;
+    tracing::info!(address = house.consult.page().unwrap_or_default(), "what waits is answered at");
+    tokio::spawn(page.serve());
     Ok(())
 }
 

@@ -34,6 +34,8 @@ pub struct Config {
     pub destructive: Confirm,
     /// The least assurance, by effect.
     pub minimum: Minimum,
+    /// How many different people must agree, by effect. More than one is none of them the one who asks.
+    pub approvers: Approvers,
     /// The least assurance of single tools, by server and tool; it only asks for more.
     pub tools: BTreeMap<String, BTreeMap<String, Assurance>>,
     /// How many seconds a question stays open. (Read by the gateway.)
@@ -52,6 +54,24 @@ pub struct Minimum {
     pub destructive: Assurance,
 }
 
+/// How many people must agree, by effect.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Approvers {
+    /// To tools that read.
+    pub read: u8,
+    /// To tools that write.
+    pub write: u8,
+    /// To tools that destroy.
+    pub destructive: u8,
+}
+
+impl Default for Approvers {
+    fn default() -> Self {
+        Self { read: 1, write: 1, destructive: 1 }
+    }
+}
+
 impl Default for Minimum {
     fn default() -> Self {
         Self { read: Assurance::Model, write: Assurance::Model, destructive: Assurance::Model }
@@ -65,6 +85,7 @@ impl Default for Config {
             write: Confirm::Session,
             destructive: Confirm::Always,
             minimum: Minimum::default(),
+            approvers: Approvers::default(),
             tools: BTreeMap::new(),
             timeout_seconds: TIMEOUT_SECONDS,
         }
@@ -75,11 +96,17 @@ impl Default for Config {
 pub const TIMEOUT_SECONDS: u64 = 300;
 /// The longest that it may.
 pub const MAX_TIMEOUT_SECONDS: u64 = 86_400;
+/// How many people can be asked for at most.
+pub const MAX_APPROVERS: u8 = 8;
 
 /// Builds the control.
 pub fn build(config: Config) -> Result<Asking, toml::de::Error> {
     if !(1..=MAX_TIMEOUT_SECONDS).contains(&config.timeout_seconds) {
         return Err(serde::de::Error::custom(format!("timeout_seconds is 1 to {MAX_TIMEOUT_SECONDS}")));
+    }
+    let Approvers { read, write, destructive } = config.approvers;
+    if [read, write, destructive].iter().any(|number| !(1..=MAX_APPROVERS).contains(number)) {
+        return Err(serde::de::Error::custom(format!("approvers is 1 to {MAX_APPROVERS}")));
     }
     Ok(Asking(config))
 }
@@ -96,6 +123,14 @@ impl Asking {
             Effect::Read => entry.unwrap_or(self.0.read),
             Effect::Write => entry.unwrap_or(self.0.write),
             Effect::Destructive => entry.map_or(self.0.destructive, |entry| entry.max(self.0.destructive)),
+        }
+    }
+
+    fn approvers(&self, tool: &Item) -> u8 {
+        match tool.pin.effect {
+            Effect::Read => self.0.approvers.read,
+            Effect::Write => self.0.approvers.write,
+            Effect::Destructive => self.0.approvers.destructive,
         }
     }
 
@@ -120,6 +155,9 @@ impl Control for Asking {
             Confirm::Session => Scope::Session,
             Confirm::Always => Scope::Call,
         };
-        Ok(Verdict::Hold(Hold { reason: REQUIRED, scope, minimum: self.minimum(tool) }))
+        let (approvers, minimum) = (self.approvers(tool), self.minimum(tool));
+        // Several people are told apart, or they are not several.
+        let minimum = if approvers > 1 { Assurance::Second } else { minimum };
+        Ok(Verdict::Hold(Hold { reason: REQUIRED, scope, minimum, approvers }))
     }
 }

@@ -66,7 +66,7 @@ fn sends(case: &Case) -> bool {
 
 /// Where private content could leave, what the model itself completes is nobody's yes: what it read may be what steers
 /// it. One yes is good for one call then, because the next one may carry something else.
-const TOGETHER: Verdict = Verdict::Hold(Hold { reason: TRIFECTA, scope: Scope::Call, minimum: Assurance::Client });
+const TOGETHER: Verdict = Verdict::Hold(Hold { reason: TRIFECTA, scope: Scope::Call, minimum: Assurance::Client, approvers: 1 });
 
 /// What was read may steer the model, and nothing private is known to be at stake: like a write, once for each tool,
 /// and each time for what destroys.
@@ -76,7 +76,7 @@ fn alone(case: &Case) -> Verdict {
         Effect::Read | Effect::Write => Scope::Session,
         Effect::Destructive => Scope::Call,
     };
-    Verdict::Hold(Hold { reason: UNTRUSTED, scope, minimum: Assurance::Model })
+    Verdict::Hold(Hold { reason: UNTRUSTED, scope, minimum: Assurance::Model, approvers: 1 })
 }
 
 impl Control for Flow {

@@ -1,5 +1,6 @@
 //! What waits for a person, and what lets it go on: a grant for exactly this call.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Admitted, Released, ReleasedKind};
@@ -43,18 +44,32 @@ pub struct Word {
     pub shown: Digest,
     /// How long it took.
     pub waited_ms: u64,
+    /// Who agreed before, where several must.
+    pub also: Vec<Self>,
 }
 
 impl Word {
     fn json(&self, answer: &str) -> Json {
-        Json::object([
+        let also = (!self.also.is_empty()).then(|| ("also", Json::array(self.also.iter().map(|word| word.json("yes")))));
+        let members = [
             ("answer", Json::string(answer)),
             ("by", Json::string(&self.by)),
             ("assurance", Json::string(self.assurance.name())),
             ("channel", Json::string(self.channel)),
             ("shown", Json::string(&self.shown.to_string())),
             ("waited_ms", Json::number(self.waited_ms)),
-        ])
+        ];
+        Json::object(members.into_iter().chain(also))
+    }
+
+    /// All who agreed.
+    fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.also)
+    }
+
+    /// How many different people that is.
+    fn people(&self) -> usize {
+        self.all().map(|word| party(&word.by)).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -160,8 +175,11 @@ impl Held {
     /// Somebody agreed to this very call: it goes on, and its record says who.
     pub fn granted(self, grant: Grant, now_ms: u64) -> Result<Admitted, Refusal> {
         let (own, Grant { binding, word, until_ms }) = (self.binding(), grant);
-        let (given, wanted) = (word.assurance, self.hold.minimum);
-        let is_self = given == Assurance::Second && party(&word.by) == party(self.case().caller().principal());
+        let Hold { minimum: wanted, approvers, .. } = self.hold;
+        let given = word.all().map(|word| word.assurance).min().unwrap_or(word.assurance);
+        let asker = party(self.case().caller().principal());
+        let is_self = word.all().any(|word| word.assurance == Assurance::Second && party(&word.by) == asker);
+        let people = word.people();
         let refusal = if binding.call != own.call {
             Refusal::new(CONFIRM_MISMATCH, "the answer is for another call")
         } else if binding.basis != own.basis {
@@ -171,7 +189,9 @@ impl Held {
         } else if given < wanted {
             Refusal::new(CONFIRM_ASSURANCE, format!("agreed over {} with assurance {given}; {wanted} is wanted", word.channel))
         } else if is_self {
-            Refusal::new(CONFIRM_ASSURANCE, format!("{} agrees to its own call", word.by))
+            Refusal::new(CONFIRM_ASSURANCE, format!("{asker} agrees to its own call"))
+        } else if people < usize::from(approvers) {
+            Refusal::new(CONFIRM_ASSURANCE, format!("{people} agreed; {approvers} different people are wanted"))
         } else {
             let Admitted { case, ticket, decision } = self.admitted;
             return Ok(Admitted { case, ticket, decision: with_word(&decision, &word, "yes") });

@@ -6,7 +6,7 @@ use bartizan_monitor::controls::confirm::REQUIRED;
 use bartizan_monitor::lock::Pin;
 use bartizan_monitor::wire::canonical::Digest;
 
-fn item() -> Item {
+pub(in crate::consult) fn item() -> Item {
     let json = Json::object([("name", Json::string("t")), ("inputSchema", Json::empty_object())]);
     let pin = Arc::new(Pin::new(Definition::read(Kind::Tool, &json).expect("definition"), Effect::Destructive));
     Item { server: "s".into(), pin, standing: Standing::Pinned, shadow: None }
@@ -20,25 +20,25 @@ fn place(who: u64) -> Place {
     Place { principal: format!("p{who}").into(), session: "s".into(), endpoint: None }
 }
 
-fn card(item: &Item, number: u64, who: u64) -> Arc<Card> {
+pub(in crate::consult) fn card(item: &Item, number: u64, who: u64) -> Arc<Card> {
     Arc::new(Card {
         id: format!("id{number}"),
         binding: Binding { call: digest(number), basis: digest(0) },
-        hold: Hold { reason: REQUIRED, scope: Scope::Call, minimum: Assurance::Client },
+        hold: Hold { reason: REQUIRED, scope: Scope::Call, minimum: Assurance::Client, approvers: 1 },
         place: place(who),
         server: item.server.clone(),
         item: item.clone(),
         effect: Effect::Destructive,
         since_ms: 0,
         until_ms: 100,
-        shown: Shown { text: String::new(), digest: digest(1) },
+        shown: Shown { text: String::new(), facts: 0, digest: digest(1) },
         arguments: None,
         resume: None,
     })
 }
 
 fn word(by: &str) -> Word {
-    Word { by: by.into(), assurance: Assurance::Local, channel: "test", shown: digest(1), waited_ms: 0 }
+    Word { by: by.into(), assurance: Assurance::Local, channel: "test", shown: digest(1), waited_ms: 0, also: Vec::new() }
 }
 
 fn park(desk: &Desk, card: &Arc<Card>) -> Result<(), &'static str> {
@@ -68,15 +68,15 @@ fn the_first_answer_counts_and_is_taken_once() {
     let (desk, item) = (Desk::default(), item());
     let one = card(&item, 1, 1);
     park(&desk, &one).expect("room");
-    assert_eq!(desk.answer("id1", Answer::Yes(word("ann")), 99), Ok(()));
-    assert_eq!(desk.answer("id1", Answer::No(word("bob")), 99), Err(Late::Answered));
+    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 99), Ok(Heard::Done));
+    assert_eq!(desk.answer("id1", (Answer::No(word("bob")), |by: &str| by == "bob"), 99), Err(Late::Answered));
     assert!(desk.cards(99).is_empty(), "it waits no more");
     let foreign = desk.take("id1", &place(2), 99).expect_err("of somebody else");
     assert_eq!(foreign.reason, CONFIRM_UNKNOWN);
     let (_, answer) = desk.take("id1", &place(1), 99).expect("its own");
     assert!(matches!(answer, Some(Answer::Yes(word)) if &*word.by == "ann"));
     assert_eq!(desk.take("id1", &place(1), 99).expect_err("once").reason, CONFIRM_UNKNOWN);
-    assert_eq!(desk.answer("id1", Answer::Yes(word("ann")), 99), Err(Late::Gone));
+    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 99), Err(Late::Gone));
 }
 
 #[test]
@@ -85,11 +85,30 @@ fn a_yes_is_found_by_the_same_call_in_time_and_once() {
     let one = card(&item, 1, 1);
     park(&desk, &one).expect("room");
     assert!(desk.granted(&one.binding, 50).is_none(), "nobody agreed yet");
-    desk.answer("id1", Answer::Yes(word("ann")), 50).expect("open");
+    desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 50).expect("open");
     assert!(desk.granted(&card(&item, 2, 1).binding, 50).is_none());
     assert!(desk.granted(&one.binding, 100).is_none(), "too late");
     assert!(desk.granted(&one.binding, 99).is_some());
     assert!(desk.granted(&one.binding, 99).is_none(), "once");
+}
+
+#[test]
+fn where_several_must_agree_each_counts_once_and_a_no_ends_it() {
+    let (desk, item) = (Desk::default(), item());
+    let mut one = card(&item, 1, 1);
+    Arc::get_mut(&mut one).expect("alone").hold.approvers = 3;
+    park(&desk, &one).expect("room");
+    let yes = |by: &'static str| desk.answer("id1", (Answer::Yes(word(by)), move |other: &str| other == by), 50);
+    assert_eq!((yes("ann"), yes("ann"), yes("bob")), (Ok(Heard::More(2)), Err(Late::Same), Ok(Heard::More(1))));
+    assert!(desk.granted(&one.binding, 50).is_none() && desk.agreed("id1").len() == 2);
+    assert_eq!((yes("cid"), yes("dan")), (Ok(Heard::Done), Err(Late::Answered)));
+    let (_, last) = desk.granted(&one.binding, 50).expect("granted");
+    let also: Vec<&str> = last.also.iter().map(|word| &*word.by).collect();
+    assert_eq!((&*last.by, also), ("cid", vec!["ann", "bob"]));
+    park(&desk, &one).expect("room");
+    assert_eq!(yes("ann"), Ok(Heard::More(2)));
+    assert_eq!(desk.answer("id1", (Answer::No(word("ann")), |_: &str| true), 50), Ok(Heard::Done));
+    assert_eq!((yes("bob"), desk.granted(&one.binding, 50).is_none()), (Err(Late::Answered), true));
 }
 
 #[test]
@@ -100,8 +119,8 @@ fn a_call_that_has_gone_cannot_be_answered() {
     let (seat, heard) = desk.wait((&one, room));
     assert_eq!(desk.take("id1", &place(1), 0).expect_err("it waits itself").reason, CONFIRM_UNKNOWN);
     drop(heard);
-    assert_eq!(desk.answer("id1", Answer::Yes(word("ann")), 0), Err(Late::Gone));
+    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 0), Err(Late::Gone));
     drop(seat);
-    assert_eq!(desk.answer("id1", Answer::Yes(word("ann")), 0), Err(Late::Gone));
+    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 0), Err(Late::Gone));
     assert!(desk.is_empty());
 }

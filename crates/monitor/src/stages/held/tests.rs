@@ -81,7 +81,7 @@ impl World {
 }
 
 fn word(by: &str, assurance: Assurance) -> Word {
-    Word { by: by.into(), assurance, channel: "test", shown: Digest::of_bytes(b"shown"), waited_ms: 12 }
+    Word { by: by.into(), assurance, channel: "test", shown: Digest::of_bytes(b"shown"), waited_ms: 12, also: Vec::new() }
 }
 
 fn judged(world: &World, binding: Binding, word: Word, now_ms: u64) -> Result<String, &'static str> {
@@ -157,6 +157,30 @@ fn what_does_not_fit_is_refused_and_each_for_its_own_reason() {
     // A token that was rotated is the same party.
     for by in ["token:ci#1", "token:ci#77"] {
         assert_eq!(judged(&wants(Assurance::Second), own, word(by, Assurance::Second), 0), Err("confirm.assurance"));
+    }
+}
+
+#[test]
+fn several_people_are_several_and_none_of_them_asks() {
+    let world = World { minimum: Assurance::Second, ..World::new() };
+    let own = world.held(CALL).binding();
+    let with = |by: &str, also: &[(&str, Assurance)]| {
+        let also = also.iter().map(|(by, assurance)| word(by, *assurance)).collect();
+        let mut held = world.held(CALL);
+        held.hold.approvers = 2;
+        let word = Word { also, ..word(by, Assurance::Second) };
+        held.granted(Grant::assertion(own, word, 100), 0).map(drop).map_err(|refusal| refusal.reason.code())
+    };
+    assert_eq!(with("token:ann#1", &[("token:bob#2", Assurance::Second)]), Ok(()));
+    for (by, also) in [
+        ("token:ann#1", vec![]),
+        ("token:ann#1", vec![("token:ann#2", Assurance::Second)]),
+        ("token:ann#1", vec![("token:ci#2", Assurance::Second)]),
+        ("token:ci#1", vec![("token:ann#2", Assurance::Second)]),
+        ("token:ann#1", vec![("token:bob#2", Assurance::Person)]),
+        ("token:ann#1", vec![("user:root", Assurance::Local)]),
+    ] {
+        assert_eq!(with(by, &also), Err("confirm.assurance"), "{by} {also:?}");
     }
 }
 
