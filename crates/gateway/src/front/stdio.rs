@@ -148,7 +148,7 @@ fn is_settling(message: &Result<Parsed, Misread>) -> bool {
 impl Client {
     async fn one(&self, message: Result<Parsed, Misread>) {
         if let Some(reply) = self.run(message).await.filter(|reply| reply.awaited) {
-            self.lines.write(reply.message).await;
+            self.lines.write(reply.message.whole()).await;
         }
     }
 
@@ -178,7 +178,7 @@ impl Client {
 
 /// The answers to a batch; none when nothing in it waits for an answer.
 pub(super) fn array(replies: Vec<Option<Reply>>) -> Option<Bytes> {
-    let awaited: Vec<Bytes> = replies.into_iter().flatten().filter(|reply| reply.awaited).map(|reply| reply.message).collect();
+    let awaited: Vec<Bytes> = replies.into_iter().flatten().filter(|reply| reply.awaited).map(|reply| reply.message.whole()).collect();
     (!awaited.is_empty()).then(|| {
         let mut out = vec![b'['];
         out.extend_from_slice(&awaited.join(&b','));
