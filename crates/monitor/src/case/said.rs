@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Caller, Facts, Texts};
-use crate::wire::json::Json;
+use super::{Caller, Case, Facts, Texts};
+use crate::wire::json::{Json, View};
 use crate::wire::method::Method;
 
 /// A body that is answered with again and again: its bytes never change, so neither does what is found out about them.
@@ -53,12 +53,21 @@ impl Reply {
         Self { kept: Some(kept.clone()), ..Self::new(ReplyForm::Result, kept.body.clone()) }
     }
 
-    /// Whether it is known that all of the body can be seen; never of a body that is answered with once. `look` follows
+    /// Whether it is known that all of the body can be seen; never of a body that is answered with once. What is remembered is
+    /// the answer to this one question, so `unicode` alone asks it. `look` follows
     /// from nothing but the bytes, so one look is enough for the same bytes: those at the same place in memory, which
     /// cannot change, and whose place is nobody else's while they are kept.
     pub(crate) fn is_known_plain(&self, look: fn(&Json) -> bool) -> bool {
         let same = |kept: &&Arc<Kept>| kept.body.bytes().as_ptr_range() == self.body.bytes().as_ptr_range();
         self.kept.as_ref().filter(same).is_some_and(|kept| *kept.plain.get_or_init(|| look(&self.body)))
+    }
+
+    /// What a server asks inside of its answer (2026-07-28), and which server it is. What the gateway answers itself asks
+    /// for nothing, and may be long: it is not walked.
+    #[must_use]
+    pub fn asks<'r>(&'r self, case: &'r Case) -> Option<(&'r Arc<str>, View<'r>)> {
+        let server = case.server()?;
+        Some((server, self.result()?.view().get("inputRequests")?))
     }
 
     /// Its texts, walked when somebody first asks.

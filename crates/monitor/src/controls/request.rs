@@ -70,9 +70,7 @@ impl Request {
 
 impl Control for Request {
     fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
-        // What the gateway answers itself asks for nothing, and may be long: it is not walked.
-        let (Some(server), Some(result)) = (case.server(), reply.result()) else { return Ok(Verdict::Pass) };
-        let Some(asked) = result.view().get("inputRequests") else { return Ok(Verdict::Pass) };
+        let Some((server, asked)) = reply.asks(case) else { return Ok(Verdict::Pass) };
         if asked.kind() != Kind::Object {
             return Ok(Verdict::Deny(Refusal::new(UNKNOWN_KIND, format!("{server}: inputRequests is no object"))));
         }
