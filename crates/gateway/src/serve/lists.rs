@@ -59,28 +59,39 @@ struct View {
 #[derive(Debug, Clone)]
 struct Sources {
     snapshot: Weak<Snapshot>,
-    offers: Vec<(Arc<str>, Weak<Offer>)>,
+    offers: Vec<Offered>,
+}
+
+/// What one server offers.
+#[derive(Debug, Clone)]
+struct Offered {
+    server: Arc<str>,
+    offer: Weak<Offer>,
 }
 
 impl Sources {
     /// None with a server that does not answer: such a list is one of this time only.
     fn of(snapshot: &Arc<Snapshot>, menus: &[Menu]) -> Option<Self> {
-        let offer = |menu: &Menu| Some((menu.server.clone(), Arc::downgrade(menu.offer.as_ref().ok()?)));
+        let offer = |menu: &Menu| Some(Offered { server: menu.server.clone(), offer: Arc::downgrade(menu.offer.as_ref().ok()?) });
         Some(Self { snapshot: Arc::downgrade(snapshot), offers: menus.iter().map(offer).collect::<Option<_>>()? })
     }
 
     /// Whether nothing of it is gone. What is gone never comes back.
     fn last(&self) -> bool {
-        self.snapshot.strong_count() > 0 && self.offers.iter().all(|(_, offer)| offer.strong_count() > 0)
+        self.snapshot.strong_count() > 0 && self.offers.iter().all(|offered| offered.offer.strong_count() > 0)
     }
 }
 
 // A weak pointer keeps its place from being used again, so equal places are equal values.
+impl PartialEq for Offered {
+    fn eq(&self, other: &Self) -> bool {
+        self.server == other.server && self.offer.ptr_eq(&other.offer)
+    }
+}
+
 impl PartialEq for Sources {
     fn eq(&self, other: &Self) -> bool {
-        let same =
-            |((server, offer), (other, now)): (&(Arc<str>, Weak<Offer>), &(Arc<str>, Weak<Offer>))| server == other && offer.ptr_eq(now);
-        self.snapshot.ptr_eq(&other.snapshot) && self.offers.len() == other.offers.len() && self.offers.iter().zip(&other.offers).all(same)
+        self.snapshot.ptr_eq(&other.snapshot) && self.offers == other.offers
     }
 }
 
