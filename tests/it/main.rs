@@ -19,6 +19,7 @@ mod http_edge;
 mod invariants;
 mod lifecycle;
 mod limits;
+mod lists;
 mod metrics;
 mod oauth;
 mod once;

@@ -5,6 +5,8 @@
 
 pub mod http;
 pub mod stdio;
+mod text;
+pub use text::Text;
 
 use std::borrow::Cow;
 
@@ -12,10 +14,9 @@ use bartizan_monitor::case::ReplyForm;
 use bartizan_monitor::reason::gateway::{IDENTITY_LOGIN, IDENTITY_SCOPE, UPSTREAM_CANCELLED};
 use bartizan_monitor::reason::{Reason, Refusal};
 use bartizan_monitor::stages::{Released, ReleasedKind};
-use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::json::{Json, Members, View};
 use bartizan_monitor::wire::refusal::{self, Refused};
 use bartizan_monitor::wire::version::Era;
-use bytes::Bytes;
 
 use crate::serve::Asked;
 
@@ -23,7 +24,7 @@ use crate::serve::Asked;
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// The JSON-RPC response.
-    pub message: Bytes,
+    pub message: Text,
     /// The HTTP status, where the front has one.
     pub status: u16,
     /// Whether it is a result (and not a refusal or an error).
@@ -55,7 +56,7 @@ pub(crate) fn refused(asked: &Asked, refusal: &Refusal) -> Reply {
     let refused = Refused { id: asked.id.as_ref(), method: asked.method, era: asked.era, call: asked.call };
     let encoded = refusal::encode(refusal, refused);
     Reply {
-        message: encoded.message.bytes().clone(),
+        message: encoded.message.bytes().clone().into(),
         status: encoded.status,
         succeeded: false,
         reason: Some(refusal.reason),
@@ -82,14 +83,15 @@ fn answer(asked: &Asked, released: &Released) -> Reply {
     };
     let member = if form == ReplyForm::Result { "result" } else { "error" };
     let id = asked.id.as_ref().map_or_else(Json::null, |id| id.json().clone());
-    let message = Json::object([("jsonrpc", Json::string("2.0")), ("id", id), (member, released.body().clone())]);
+    let mut message = Members::new();
+    message.string("jsonrpc", "2.0").json("id", &id);
     let status = if form == ReplyForm::Error {
         refusal::status_of_error(released.body().view().get("code").and_then(View::as_i64), asked.era)
     } else {
         200
     };
     Reply {
-        message: message.bytes().clone(),
+        message: Text::of(message, member, released.body()),
         status,
         succeeded: form == ReplyForm::Result,
         reason: None,

@@ -19,11 +19,11 @@ use running::running_key;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_monitor::case::Caller;
-use bartizan_monitor::catalog::{Menu, Owner, is_list};
+use bartizan_monitor::catalog::{Menu, Offer, Owner, is_list};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SERVE_SUSPENDED, SESSION_UNKNOWN};
 use bartizan_monitor::wire::ID_IN_USE;
@@ -48,6 +48,12 @@ pub trait Outbox: Send + Sync {
 
     /// Whether somebody reads what is posted, as far as can be known.
     fn is_read(&self) -> bool;
+}
+
+/// What a server offers that is not asked: one value, so that lists that were made with it can be told to be the same.
+fn nothing() -> Arc<Offer> {
+    static NOTHING: LazyLock<Arc<Offer>> = LazyLock::new(Arc::default);
+    NOTHING.clone()
 }
 
 /// What `initialize` settled.
@@ -285,7 +291,7 @@ impl Talk {
             // Nothing of it was approved, so it was not even started: it offers nothing, and that is no failure.
             if menu.offer.as_ref().is_err_and(|refusal| artefact::is_reason(refusal.reason) && snapshot.catalog.lock().lacks(&menu.server))
             {
-                menu.offer = Ok(Arc::default());
+                menu.offer = Ok(nothing());
             }
         }
         menus
@@ -295,7 +301,7 @@ impl Talk {
     pub async fn menu(self: &Arc<Self>, house: &Arc<House>, server: &Arc<Server>, era: Era, age: Duration) -> Menu {
         if !self.caller.may_see(server.name()) || self.is_stopped(house, server) {
             // A server that is hidden or suspended is not asked; the controls say no to whatever is called.
-            return Menu { server: server.name().clone(), offer: Ok(Arc::default()) };
+            return Menu { server: server.name().clone(), offer: Ok(nothing()) };
         }
         match self.link(house, server, era).await {
             Ok(link) => link.menu(age).await,

@@ -17,7 +17,7 @@ pub use canary::{Touch, Wires};
 pub use cover::{Cover, Lent};
 pub use labels::Labels;
 pub use once::{Answered, BadKey, Before, Claim, Deed, Deeds, KEY, Moment, Once};
-pub use said::{Event, Read, Reply, ReplyForm};
+pub use said::{Event, Kept, Read, Reply, ReplyForm};
 pub use stops::{Stopped, Stops};
 pub use texts::{Part, Role, Texts};
 

@@ -9,7 +9,9 @@ mod judge;
 pub use held::{Asking, Binding, Grant, Held, QUESTION, Word, party, question};
 pub use judge::{Mode, Monitor};
 
-use crate::case::{Case, Event, Labels, Reply, ReplyForm};
+use std::sync::Arc;
+
+use crate::case::{Case, Event, Kept, Labels, Reply, ReplyForm};
 use crate::journal::{Outcome, Receipt, Ticket};
 use crate::reason::Refusal;
 use crate::reason::gateway::MONITOR_JOURNAL;
@@ -84,6 +86,12 @@ impl Recorded {
             envelope::Outcome::Error(body) => Reply::new(ReplyForm::Error, body),
         };
         Answer { case: self.case, ticket: self.ticket, reply }
+    }
+
+    /// Ties a result that was made before to this call. It is judged like any other.
+    #[must_use]
+    pub fn answered_again(self, kept: &Arc<Kept>) -> Answer {
+        Answer { case: self.case, ticket: self.ticket, reply: Reply::of_kept(kept) }
     }
 
     /// The call failed on the way.

@@ -28,7 +28,7 @@ use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Reply, UNREAD, scope, stdio};
+use super::{Reply, Text, UNREAD, scope, stdio};
 use crate::clock::{self, Stopwatch};
 use crate::identity::{self, Certificate, Shown};
 use crate::serve::{House, Visit, handle};

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::{Reply, UNREAD};
+use super::{Reply, Text, UNREAD};
 use crate::clock::Stopwatch;
 use crate::serve::{House, Visit, handle};
 use crate::session::{Interim, Outbox, Talk};
@@ -21,7 +21,7 @@ use crate::session::{Interim, Outbox, Talk};
 /// Lines for the client, written whole and in order.
 #[derive(Debug, Clone)]
 pub struct Lines {
-    sender: mpsc::Sender<(Bytes, OwnedSemaphorePermit)>,
+    sender: mpsc::Sender<(Text, OwnedSemaphorePermit)>,
     room: Arc<Semaphore>,
 }
 
@@ -35,15 +35,11 @@ const BESIDE: usize = 16;
 impl Lines {
     /// Starts writing to `output`.
     pub fn to<W: AsyncWrite + Unpin + Send + 'static>(mut output: W) -> (Self, tokio::task::JoinHandle<()>) {
-        let (sender, mut lines) = mpsc::channel::<(Bytes, OwnedSemaphorePermit)>(BACKLOG);
+        let (sender, mut lines) = mpsc::channel::<(Text, OwnedSemaphorePermit)>(BACKLOG);
         let writer = tokio::spawn(async move {
             // The room of a line is free again when it is written.
             while let Some((line, _room)) = lines.recv().await {
-                let mut text: Vec<u8> = line.to_vec();
-                // Strict JSON has line ends only between tokens, where a space says the same.
-                text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-                text.push(b'\n');
-                if output.write_all(&text).await.is_err() || output.flush().await.is_err() {
+                if write(&mut output, line).await.is_err() {
                     return;
                 }
             }
@@ -51,7 +47,8 @@ impl Lines {
         (Self { sender, room: Arc::new(Semaphore::new(BACKLOG_BYTES as usize)) }, writer)
     }
 
-    async fn write(&self, line: Bytes) {
+    async fn write(&self, line: impl Into<Text>) {
+        let line = line.into();
         // Neither fails unless the client is gone: then nobody is left to tell.
         if let Ok(room) = self.room.clone().acquire_many_owned(weight(&line)).await {
             let _ = self.sender.send((line, room)).await;
@@ -59,13 +56,32 @@ impl Lines {
     }
 }
 
+/// Writes a message as one line.
+async fn write<W: AsyncWrite + Unpin>(output: &mut W, mut line: Text) -> std::io::Result<()> {
+    while let Some(mut part) = line.next_part() {
+        let broken = part.contains(&b'\n') || part.contains(&b'\r');
+        if broken || line.is_empty() {
+            let mut text = part.to_vec();
+            // Strict JSON has line ends only between tokens, where a space says the same.
+            text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+            if line.is_empty() {
+                text.push(b'\n');
+            }
+            part = text.into();
+        }
+        output.write_all(&part).await?;
+    }
+    output.flush().await
+}
+
 /// The room that a line takes: one that is larger than all of it waits until everything before it is written.
-fn weight(line: &Bytes) -> u32 {
+fn weight(line: &Text) -> u32 {
     u32::try_from(line.len()).unwrap_or(u32::MAX).clamp(1, BACKLOG_BYTES)
 }
 
 impl Outbox for Lines {
     fn post(&self, message: Bytes) -> bool {
+        let message = Text::from(message);
         let room = self.room.clone().try_acquire_many_owned(weight(&message));
         room.is_ok_and(|room| self.sender.try_send((message, room)).is_ok())
     }
@@ -178,7 +194,7 @@ impl Client {
 
 /// The answers to a batch; none when nothing in it waits for an answer.
 pub(super) fn array(replies: Vec<Option<Reply>>) -> Option<Bytes> {
-    let awaited: Vec<Bytes> = replies.into_iter().flatten().filter(|reply| reply.awaited).map(|reply| reply.message).collect();
+    let awaited: Vec<Bytes> = replies.into_iter().flatten().filter(|reply| reply.awaited).map(|reply| reply.message.whole()).collect();
     (!awaited.is_empty()).then(|| {
         let mut out = vec![b'['];
         out.extend_from_slice(&awaited.join(&b','));
@@ -228,4 +244,22 @@ async fn skip_line<R: AsyncRead + Unpin>(input: &mut BufReader<R>) -> std::io::R
 fn too_long(most: usize) -> Arrival {
     let refusal = Refusal::new(SIZE, format!("a line of more than {most} bytes"));
     Arrival::One(Box::new(Err(Misread { id: None, era: UNREAD, refusal })))
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_monitor::wire::json::{Json, Members};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_is_one_line_in_however_many_parts_it_comes() {
+        for (length, space) in [(1, "\r\n"), (1, ""), (40_000, "\n"), (40_000, "")] {
+            let body = Json::parse(format!("[{space}\"{}\"]", "x".repeat(length)).into()).expect("json");
+            let mut out = Vec::new();
+            write(&mut out, Text::of(Members::new(), "result", &body)).await.expect("written");
+            let text = format!("{{\"result\":[{}\"{}\"]}}\n", " ".repeat(space.len()), "x".repeat(length));
+            assert_eq!(String::from_utf8(out).expect("text"), text);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_monitor::case::{Case, Kind};
+use bartizan_monitor::case::{Case, Kept};
 use bartizan_monitor::catalog::{Menu, UNAPPROVED, is_list, watched};
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::{Answer, Recorded};
@@ -18,13 +18,20 @@ use crate::session::{Ear, ListenEar, Negotiated, Talk};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Level, Link, Probe, Watch};
 
+mod list;
 mod welcome;
+pub(super) use list::PAGE;
 
 /// How long what a client says that it can do may be. Real ones are a few hundred bytes.
 const MAX_CAPABILITIES: usize = 64 * 1024;
 
-/// How many definitions one page of a list holds.
-pub(super) const PAGE: usize = 1000;
+/// What a call is answered with.
+enum Made {
+    /// Made for it.
+    New(Json),
+    /// Made before.
+    Before(Arc<Kept>),
+}
 
 /// Answers a call that goes to no single server.
 pub(super) async fn answer(
@@ -38,13 +45,13 @@ pub(super) async fn answer(
     let era = recorded.case().version().era();
     let result = match recorded.case().message() {
         Message::Request { method, params, id } => match method {
-            Method::Ping => Ok(Json::empty_object()),
-            Method::Initialize => initialize(house, talk, snapshot, params.as_ref()).await,
-            Method::Discover => discover(house, talk, snapshot).await,
-            Method::SetLevel => set_level(house, talk, params.as_ref()).await,
-            Method::Listen => listen(house, visit, (snapshot, menus), (recorded.case(), id, params.as_ref()), ended).await,
+            Method::Ping => Ok(Made::New(Json::empty_object())),
+            Method::Initialize => initialize(house, talk, snapshot, params.as_ref()).await.map(Made::New),
+            Method::Discover => discover(house, talk, snapshot).await.map(Made::New),
+            Method::SetLevel => set_level(house, talk, params.as_ref()).await.map(Made::New),
+            Method::Listen => listen(house, visit, (snapshot, menus), (recorded.case(), id, params.as_ref()), ended).await.map(Made::New),
             method => match is_list(*method) {
-                Some(kind) => list(house, talk, (snapshot, menus), (kind, era), params.as_ref()),
+                Some(kind) => list::list(house, talk, (snapshot, menus), (kind, era), params.as_ref()),
                 None => Err(Refusal::new(METHOD, format!("{method} has no answer here"))),
             },
         },
@@ -56,7 +63,8 @@ pub(super) async fn answer(
         Message::Response { .. } => Err(Refusal::new(METHOD, "a response goes to a server")),
     };
     match result {
-        Ok(result) => Ok(Some(recorded.answered(Outcome::Result(result)))),
+        Ok(Made::New(result)) => Ok(Some(recorded.answered(Outcome::Result(result)))),
+        Ok(Made::Before(page)) => Ok(Some(recorded.answered_again(&page))),
         Err(refusal) => Err(recorded.failed(refusal)),
     }
 }
@@ -147,48 +155,6 @@ fn sorted(links: Vec<Result<Arc<Link>, Refusal>>) -> (Vec<Arc<Link>>, Vec<Refusa
         }
     }
     (opened, refused)
-}
-
-fn list(
-    house: &House,
-    talk: &Talk,
-    (snapshot, menus): (&Arc<Snapshot>, &[Menu]),
-    (kind, era): (Kind, Era),
-    params: Option<&Json>,
-) -> Result<Json, Refusal> {
-    if let (Some(_), [Menu { offer: Err(refusal), .. }]) = (talk.endpoint.sole(), menus) {
-        return Err(refusal.clone());
-    }
-    let make = || {
-        let all = snapshot.catalog.listed(kind, talk.endpoint.naming, menus).into_iter();
-        all.filter(|(item, _)| snapshot.monitor.lists(&talk.caller, item)).map(|(_, definition)| definition).collect()
-    };
-    let visible = house.lists.get((talk.caller.clone(), talk.endpoint.name.clone(), kind), (snapshot, menus), make);
-    let start = match params.and_then(|params| params.view().get("cursor")) {
-        None => 0,
-        Some(cursor) => read_cursor(cursor)
-            .filter(|start| *start < visible.items.len())
-            .ok_or_else(|| Refusal::new(PARAMS, "not a cursor that was given here"))?,
-    };
-    let more = visible.items.len().saturating_sub(start) > PAGE;
-    // What completes calls that wait stands on the last page.
-    let own = if kind == Kind::Tool && !more { house.consult.tools(talk, (era, params)) } else { Vec::new() };
-    let rest = || Json::array(visible.items.iter().skip(start).take(PAGE).chain(&own).cloned());
-    let mut members = vec![(kind.plural(), if start == 0 && own.is_empty() { visible.first.clone() } else { rest() })];
-    if more {
-        members.push(("nextCursor", Json::string(&format!("{CURSOR}{}", start.saturating_add(PAGE)))));
-    }
-    if era == Era::Modern {
-        // Lists depend on who asks, so no shared cache may keep them.
-        members.extend([("resultType", Json::string("complete")), ("ttlMs", Json::number(0)), ("cacheScope", Json::string("private"))]);
-    }
-    Ok(Json::object(members))
-}
-
-const CURSOR: &str = "from-";
-
-fn read_cursor(cursor: View<'_>) -> Option<usize> {
-    cursor.as_str()?.strip_prefix(CURSOR)?.parse().ok()
 }
 
 async fn set_level(house: &Arc<House>, talk: &Arc<Talk>, params: Option<&Json>) -> Result<Json, Refusal> {

@@ -39,11 +39,39 @@ struct Shared {
     offer: Weak<Offer>,
 }
 
-type Pages = Arc<[(Kind, Json)]>;
+type Pages = Arc<[Page]>;
+
+/// One page of a list, and what was found in it.
+#[derive(Debug, Clone)]
+struct Page {
+    kind: Kind,
+    json: Json,
+    definitions: usize,
+    next: Option<Json>,
+}
+
+// The rest follows from these.
+impl PartialEq for Page {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.json == other.json
+    }
+}
+
+impl Page {
+    /// The page that stood at the same place when it is the same text, which need not be walked again.
+    fn of(kind: Kind, json: Json, before: Option<&Self>) -> Self {
+        if let Some(before) = before.filter(|before| before.kind == kind && before.json == json) {
+            return before.clone();
+        }
+        let definitions = json.view().get(kind.plural()).map_or(0, |list| list.items().count());
+        let next = json.get("nextCursor").filter(|next| next.view().as_str().is_some());
+        Self { kind, json, definitions, next }
+    }
+}
 
 impl Common {
     /// The offer that another link made of the same words, or a new one.
-    fn share(&self, link: &Link, pages: Vec<(Kind, Json)>) -> (Pages, Arc<Offer>) {
+    fn share(&self, link: &Link, pages: Vec<Page>) -> (Pages, Arc<Offer>) {
         let last = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |shared: &Shared| shared.hello == *link.hello() && *shared.pages == *pages;
         let known = last().as_ref().filter(|shared| same(shared)).and_then(|shared| Some((shared.pages.clone(), shared.offer.upgrade()?)));
@@ -88,7 +116,7 @@ impl Shelf {
         let read = Stopwatch::start();
         // Taken before waiting: when reading fails or is given up, what was known is not known to hold any more.
         let old = stock.take();
-        let pages = pages(link).await?;
+        let pages = pages(link, old.as_ref().map_or(&[], |stock| &stock.pages)).await?;
         let (pages, offer) = match old.as_ref() {
             Some(stock) if *stock.pages == *pages => (stock.pages.clone(), stock.offer.clone()),
             _ => link.server().common.share(link, pages),
@@ -99,7 +127,7 @@ impl Shelf {
     }
 }
 
-async fn pages(link: &Link) -> Result<Vec<(Kind, Json)>, Refusal> {
+async fn pages(link: &Link, before: &[Page]) -> Result<Vec<Page>, Refusal> {
     let mut pages = Vec::new();
     for kind in Kind::LISTED {
         let capability = match kind {
@@ -107,13 +135,13 @@ async fn pages(link: &Link) -> Result<Vec<(Kind, Json)>, Refusal> {
             Kind::Tool | Kind::Prompt | Kind::Instructions | Kind::Server => kind.plural(),
         };
         if link.hello().view().at(&["capabilities", capability]).is_some() {
-            list(link, kind, &mut pages).await?;
+            list(link, kind, (&mut pages, before)).await?;
         }
     }
     Ok(pages)
 }
 
-async fn list(link: &Link, kind: Kind, pages: &mut Vec<(Kind, Json)>) -> Result<(), Refusal> {
+async fn list(link: &Link, kind: Kind, (pages, before): (&mut Vec<Page>, &[Page])) -> Result<(), Refusal> {
     let mut cursor = None;
     let (mut definitions, mut bytes) = (0_usize, 0_usize);
     for _ in 0..MAX_PAGES {
@@ -123,10 +151,11 @@ async fn list(link: &Link, kind: Kind, pages: &mut Vec<(Kind, Json)>) -> Result<
             Outcome::Error(_) if cursor.is_none() => return Ok(()),
             Outcome::Error(_) => return Err(link.server().invalid(format_args!("the list of {} breaks off", kind.plural()))),
         };
-        definitions = definitions.saturating_add(page.view().get(kind.plural()).map_or(0, |list| list.items().count()));
-        let next = page.get("nextCursor").filter(|next| next.view().as_str().is_some());
-        bytes = bytes.saturating_add(page.bytes().len());
-        pages.push((kind, page));
+        let page = Page::of(kind, page, before.get(pages.len()));
+        definitions = definitions.saturating_add(page.definitions);
+        bytes = bytes.saturating_add(page.json.bytes().len());
+        let next = page.next.clone();
+        pages.push(page);
         if definitions > MAX_DEFINITIONS || bytes > link.server().message_bytes || (next.is_some() && next == cursor) {
             break;
         }
@@ -138,7 +167,7 @@ async fn list(link: &Link, kind: Kind, pages: &mut Vec<(Kind, Json)>) -> Result<
     Err(link.server().invalid(format_args!("the list of {} does not end", kind.plural())))
 }
 
-fn compose(link: &Link, pages: &[(Kind, Json)]) -> Offer {
+fn compose(link: &Link, pages: &[Page]) -> Offer {
     let mut offer = Offer::default();
     if let Some(identity) = identity(link.hello()) {
         offer.add(Kind::Server, &identity);
@@ -146,10 +175,10 @@ fn compose(link: &Link, pages: &[(Kind, Json)]) -> Offer {
     if let Some(instructions) = link.hello().view().get("instructions").filter(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
         offer.add(Kind::Instructions, &Json::object([("instructions", link.hello().share(instructions))]));
     }
-    for (kind, page) in pages {
-        let list = page.view().get(kind.plural());
+    for Page { kind, json, .. } in pages {
+        let list = json.view().get(kind.plural());
         for definition in list.into_iter().flat_map(View::items) {
-            offer.add(*kind, &page.share(definition));
+            offer.add(*kind, &json.share(definition));
         }
     }
     offer

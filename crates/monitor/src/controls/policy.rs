@@ -17,7 +17,7 @@ pub use step::Steps;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::case::{Caller, Case, Event, Facts, Item, Kind, Reply, ReplyForm};
+use crate::case::{Caller, Case, Event, Facts, Item, Kind, Reply};
 use crate::catalog::normal_form;
 use crate::control::{Control, Fault, Judged, Verdict};
 use crate::lock::Pin;
@@ -219,8 +219,7 @@ impl Control for Policy {
 
     /// In the modern era a server asks inside of its answer.
     fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
-        let asked = reply.body.view().get("inputRequests").filter(|_| reply.form == ReplyForm::Result);
-        let (Some(asked), Some(server)) = (asked, case.server()) else { return Ok(Verdict::Pass) };
+        let Some((server, asked)) = reply.asks(case) else { return Ok(Verdict::Pass) };
         for (_, request) in asked.members() {
             let method = request.get("method").and_then(View::as_str).and_then(|method| Method::read(&method));
             let verdict = self.asked(case.caller(), case.facts(), (server, method))?;

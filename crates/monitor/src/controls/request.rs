@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::case::{Case, Event, Reply, ReplyForm};
+use crate::case::{Case, Event, Reply};
 use crate::control::{Control, Judged, Verdict};
 use crate::reason::{Class, Refusal, reasons};
 use crate::wire::envelope::{META_CAPABILITIES, Message};
@@ -70,8 +70,7 @@ impl Request {
 
 impl Control for Request {
     fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
-        let asked = reply.body.view().get("inputRequests").filter(|_| reply.form == ReplyForm::Result);
-        let (Some(asked), Some(server)) = (asked, case.server()) else { return Ok(Verdict::Pass) };
+        let Some((server, asked)) = reply.asks(case) else { return Ok(Verdict::Pass) };
         if asked.kind() != Kind::Object {
             return Ok(Verdict::Deny(Refusal::new(UNKNOWN_KIND, format!("{server}: inputRequests is no object"))));
         }

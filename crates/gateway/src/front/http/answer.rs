@@ -1,20 +1,18 @@
 //! Answers, put together.
 
-use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use http_body_util::Full;
 
 use super::body::Body;
 use super::challenge;
-use crate::front::Reply;
+use crate::front::{Reply, Text};
 
 /// An answer before the connection's room is tied to it.
 pub(super) type Answer = Response<Body>;
 
 /// JSON.
-pub(super) fn json(status: u16, message: Bytes) -> Answer {
-    let mut answer = Response::new(Body::Full(Full::new(message)));
+pub(super) fn json(status: u16, message: impl Into<Text>) -> Answer {
+    let mut answer = Response::new(Body::Full(message.into()));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
@@ -32,7 +30,7 @@ pub(super) fn plain(reply: Option<Reply>) -> Answer {
 
 /// A status and nothing else.
 pub(super) fn plain_status(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Body::Full(Full::default()));
+    let mut answer = Response::new(Body::Full(Text::default()));
     *answer.status_mut() = status;
     answer
 }

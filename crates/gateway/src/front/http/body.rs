@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use bartizan_monitor::wire::sse::{self, Event};
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::mpsc;
 use tokio::time::Interval;
 
-use super::Reply;
+use super::{Reply, Text};
 use crate::session::Interim;
 use crate::share::Share;
 
@@ -31,7 +30,7 @@ pub(super) type Work = Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
 #[derive(Debug)]
 pub(super) enum Body {
     /// Known from the start.
-    Full(Full<Bytes>),
+    Full(Text),
     /// Works while it is read.
     Live(Box<Live>),
     /// Played from a tape that can be resumed; with the room that it takes when no call has taken it.
@@ -95,7 +94,7 @@ pub(super) async fn first(mut work: Work, mut early: mpsc::Receiver<Interim>) ->
             if ready.is_empty() {
                 return First::Reply(reply);
             }
-            ready.extend(reply.map(|reply| Interim::Message(reply.message)));
+            ready.extend(reply.map(|reply| Interim::Message(reply.message.whole())));
             None
         }
     };
@@ -124,7 +123,7 @@ impl Live {
             while let Ok(item) = self.early.try_recv() {
                 self.ready.push_back(item);
             }
-            self.ready.extend(reply.map(|reply| Interim::Message(reply.message)));
+            self.ready.extend(reply.map(|reply| Interim::Message(reply.message.whole())));
         }
     }
 
@@ -155,19 +154,19 @@ impl hyper::body::Body for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let framed = |data: Option<Bytes>| data.map(|data| Ok(Frame::data(data)));
         match self.get_mut() {
-            Self::Full(full) => Pin::new(full).poll_frame(cx),
+            Self::Full(text) => Poll::Ready(framed(text.next_part())),
             Self::Live(live) => live.poll_bytes(cx).map(framed),
             Self::Tape { events, .. } => events.poll_recv(cx).map(framed),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Full(full) if full.is_end_stream())
+        matches!(self, Self::Full(text) if text.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(full) => full.size_hint(),
+            Self::Full(text) => SizeHint::with_exact(text.len().try_into().unwrap_or(u64::MAX)),
             Self::Live(_) | Self::Tape { .. } => SizeHint::default(),
         }
     }

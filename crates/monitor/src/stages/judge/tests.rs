@@ -1,7 +1,8 @@
 use super::*;
-use crate::case::{Effect, Facts, Kind, Means, Reach, ReplyForm, Standing, Target};
+use crate::case::{Effect, Facts, Kept, Kind, Means, Reach, ReplyForm, Standing, Target};
 use crate::catalog::Definition;
 use crate::lock::Pin;
+use crate::stages::Recorded;
 use crate::wire::envelope::{Id, Message};
 use crate::wire::json::Kind as JsonKind;
 use crate::wire::method::Method;
@@ -80,6 +81,33 @@ fn whatever_is_edited_stays_json_and_of_the_same_shape() {
     assert!(!out.to_string().contains("c0rrect"), "{out}");
     let source = out.view().at(&["_meta", "io.github.bartizan-security/provenance", "source"]).and_then(|source| source.as_str());
     assert_eq!(source.as_deref(), Some("a/t"), "what a server says under our name is replaced");
+}
+
+#[test]
+fn what_was_made_before_is_judged_like_what_was_made_now() {
+    let monitor = Monitor::defaults().expect("defaults");
+    let ticket = || Ticket::open(1, Box::new(Nobody));
+    let release = |target: Target, kept: &Arc<Kept>| {
+        let answer = Recorded { case: Case { target, ..case() }, ticket: ticket() }.answered_again(kept);
+        monitor.release(answer).map(|released| released.body().clone()).map_err(|refusal| refusal.reason.code())
+    };
+    let list = |text: &str| Kept::new(Json::object([("tools", Json::array([Json::string(text)]))]));
+    let plain = list("plain");
+    let hidden = list("a\u{1b}b");
+    let key = Kept::new(json(r#"{"tools":[{"a\u001b":1}]}"#));
+    let long = list(&"x".repeat(5 << 20));
+    let leaks = Kept::new(content(TOKEN));
+    let tool = || case().target;
+    // Every time, and in any order: what a control said of one answer is not what it says of the next.
+    for _ in 0..2 {
+        let released = release(Target::Gateway, &plain).expect("released");
+        assert_eq!(released.bytes().as_ptr(), plain.body().bytes().as_ptr(), "not copied");
+        assert_eq!(release(Target::Gateway, &hidden).expect("released").to_string(), "{\"tools\":[\"a\u{241b}b\"]}");
+        assert_eq!(release(Target::Gateway, &key), Err("unicode.key"));
+        assert_eq!(release(Target::Gateway, &long), Err("size.reply"));
+        assert!(release(Target::Gateway, &leaks).expect("released").to_string().contains(TOKEN), "the gateway's own words");
+        assert!(!release(tool(), &leaks).expect("released").to_string().contains(TOKEN), "a server's words");
+    }
 }
 
 #[test]

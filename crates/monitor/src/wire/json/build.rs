@@ -64,6 +64,14 @@ impl Members {
         Json(Bytes::from(self.0))
     }
 
+    /// The object with one more member, in parts that are its text one after the other: a long value that many objects
+    /// end with is not copied into each.
+    #[must_use]
+    pub fn end_with(mut self, key: &str, value: &Json) -> [Bytes; 3] {
+        self.key(key);
+        [Bytes::from(self.0), value.0.clone(), Bytes::from_static(b"}")]
+    }
+
     fn key(&mut self, key: &str) {
         if self.0.len() > 1 {
             self.0.push(b',');
@@ -102,5 +110,21 @@ mod tests {
         assert_eq!(view.get("c").and_then(|c| c.as_str()).as_deref(), Some("7"));
         assert!(view.get("d\"").is_some_and(|d| d.is_null()));
         assert_eq!(Members::new().end(), Json::empty_object());
+    }
+
+    #[test]
+    fn parts_are_what_is_put_together() {
+        for first in [None, Some(("jsonrpc", "2.0"))] {
+            let (mut parts, mut whole) = (Members::new(), Members::new());
+            if let Some((key, text)) = first {
+                parts.string(key, text);
+                whole.string(key, text);
+            }
+            let value = Json::array([Json::string("long"), Json::null()]);
+            whole.json("re\"sult", &value);
+            let parts = parts.end_with("re\"sult", &value);
+            assert_eq!(parts[1].as_ptr(), value.bytes().as_ptr(), "not copied");
+            assert_eq!(parts.concat(), **whole.end().bytes());
+        }
     }
 }
