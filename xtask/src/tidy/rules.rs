@@ -91,6 +91,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("date", &["verdict"]),
         ],
     },
+    Imports { crate_name: "rules", rows: &[row("scan", &[]), row("step", &[]), row("rules", &["scan", "step"])] },
     Imports {
         crate_name: "schema",
         rows: &[
@@ -193,6 +194,7 @@ const fn confined(crate_name: &'static str, path: &'static str, only: &'static [
 const ADVICE: &str = "a detector sees text and nothing else: pass the value in";
 const COUNTS: &str = "the meter counts: pass the value in";
 const VALUE: &str = "a format reads one value and asks nobody: pass what it needs in";
+const RULES: &str = "rules are read from texts, and asked elsewhere: pass the value in";
 const PURE: &str = "the monitor does no I/O and has no clock: pass the value in";
 
 pub(crate) const CONFINED: &[Confined] = &[
@@ -231,6 +233,12 @@ pub(crate) const CONFINED: &[Confined] = &[
     confined("format", "std::time", &[], VALUE),
     confined("format", "bartizan_monitor", &[], "the monitor will ask it, and it asks nobody"),
     confined("format", "bartizan_gateway", &[], "the gateway asks it, and it asks nobody"),
+    confined("rules", "std::fs", &[], RULES),
+    confined("rules", "std::net", &[], RULES),
+    confined("rules", "std::process", &[], RULES),
+    confined("rules", "std::env", &[], RULES),
+    confined("rules", "std::time", &[], RULES),
+    confined("rules", "bartizan_monitor", &[], "the monitor asks the rules, and they ask nobody"),
     confined("schema", "std::fs", &[], VALUE),
     confined("schema", "std::net", &[], VALUE),
     confined("schema", "std::process", &[], VALUE),

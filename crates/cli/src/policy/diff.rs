@@ -144,7 +144,7 @@ fn compare(world: &World, rules: &Rules, (old, new): (&[Item], &[Item]), who: &[
 fn callers(rules: [&Rules; 2], (clients, groups): (&[String], &[String])) -> Vec<(String, Caller)> {
     let mut named: BTreeSet<(bool, String)> = clients.iter().map(|name| (false, name.clone())).collect();
     named.extend(groups.iter().map(|name| (true, name.clone())));
-    for literal in rules.into_iter().flat_map(Rules::iter).flat_map(|rule| rule.policy.entity_literals()) {
+    for literal in rules.into_iter().flat_map(|rules| rules.iter()).flat_map(|rule| rule.policy.entity_literals()) {
         match literal.type_name().to_string().as_str() {
             "Client" => drop(named.insert((false, literal.id().unescaped().to_owned()))),
             "Group" => drop(named.insert((true, literal.id().unescaped().to_owned()))),

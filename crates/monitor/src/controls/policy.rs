@@ -6,13 +6,11 @@
 //! `docs/decisions/0015-what-a-policy-sees.md` says why it is as it is.
 
 mod ask;
-mod rules;
-mod scan;
+mod loaded;
 mod step;
 pub use ask::{Known, Moment, Outcome, Question, Subject};
-pub use rules::{ACTIONS, DEFAULT, MAX_RULES, Rule, Rules, SCHEMA, Source};
-pub use scan::conjuncts;
-pub use step::Steps;
+pub use loaded::Rules;
+pub use bartizan_rules::{ACTIONS, DEFAULT, MAX_RULES, Rule, SCHEMA, Source, Steps, conjuncts};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -151,7 +149,7 @@ impl Policy {
 
     fn could_step_up(&self, caller: &Caller, item: &Item, action: &'static str, known: &Known) -> Result<bool, Fault> {
         let taken = self.rules.step_up(&known.best(), |steps| {
-            let strength = steps.taken(caller.strength(), 0);
+            let strength = step::taken(steps, caller.strength(), 0);
             let known = self.rules.know(&self.environment, (caller, &strength), action, Subject::Item(item))?;
             Ok(known.could().then(|| known.best()))
         });
@@ -173,7 +171,7 @@ impl Policy {
         Ok(Verdict::Deny(match taken.map_err(Fault)? {
             // Only who comes with an issuer's token can be sent back there.
             Some(steps) if steps.is_login_alone() && caller.badge().is_some() => {
-                Refusal::new(IDENTITY_LOGIN, format!("{detail}; needs {steps}")).echo("login", steps.challenge())
+                Refusal::new(IDENTITY_LOGIN, format!("{detail}; needs {steps}")).echo("login", step::challenge(&steps))
             }
             Some(steps) => Refusal::new(STEP_UP, format!("{detail}; needs {steps}")),
             None => Refusal::new(reason, detail),

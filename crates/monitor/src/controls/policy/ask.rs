@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use bartizan_rules::{Steps, uid};
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicyId, PolicySet, Request, Response,
 };
 use cedar_policy::{RestrictedExpression as Value, RestrictedExpression};
 
-use super::rules::{Rules, uid};
-use super::step::Steps;
+use super::loaded::Rules;
+use super::step::taken;
 use crate::case::{Caller, Effect, Facts, Item, Kind, Strength};
 use crate::lock::{Confirm, Returns};
 use crate::wire::canonical;
@@ -252,7 +253,7 @@ impl Rules {
     /// What stronger authentication would turn this denial into a permission.
     pub fn needs(&self, question: Question<'_>, moment: Moment<'_>, denied: &Outcome) -> Result<Option<Steps>, String> {
         self.step_up(denied, |steps| {
-            let strength = steps.taken(question.caller.strength(), moment.facts.now_ms);
+            let strength = taken(steps, question.caller.strength(), moment.facts.now_ms);
             let known = self.know(question.environment, (question.caller, &strength), question.action, question.subject)?;
             let outcome = self.decide(question.environment, &known, moment)?;
             Ok(outcome.allows().then_some(outcome))

@@ -7,14 +7,14 @@ use std::sync::{Arc, LazyLock};
 use cedar_policy::pst::{ActionConstraint, EntityOrSlot, Policy as Tree, PrincipalConstraint, ResourceConstraint};
 use cedar_policy::{Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
-use super::scan::{Part, Uses, settled, uses};
-use super::step::Steps;
+use crate::scan::{Part, Uses, settled, uses};
+use crate::step::Steps;
 
 /// The schema that rules are validated against.
-pub const SCHEMA: &str = include_str!("../policy.cedarschema");
+pub const SCHEMA: &str = include_str!("policy.cedarschema");
 
 /// The rules when nobody writes any.
-pub const DEFAULT: &str = include_str!("../policy.default.cedar");
+pub const DEFAULT: &str = include_str!("policy.default.cedar");
 
 /// Everything that is decided, by the name of its action.
 pub const ACTIONS: [&str; 9] = ["call", "follow", "get", "read", "subscribe", "complete", "ask-sample", "ask-elicit", "ask-roots"];
@@ -42,9 +42,9 @@ pub struct Rule {
     /// The rule itself.
     pub policy: Policy,
     /// What would satisfy it, where its author says so.
-    pub(super) steps: Steps,
+    pub steps: Steps,
     /// What it looks at beside who calls what.
-    pub(super) uses: Uses,
+    pub uses: Uses,
 }
 
 impl Rule {
@@ -67,13 +67,13 @@ impl Rule {
 
 /// Rules about one action, one caller or group, and one resource, or about all of them.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub struct Shelf {
     /// Those whose answer is the same at every moment.
-    pub(super) settled: PolicySet,
+    pub settled: PolicySet,
     /// The others, without what depends on the moment from there on: who does not match cannot match.
-    pub(super) leading: PolicySet,
+    pub leading: PolicySet,
     /// Those of the others that permit, without anything that depends on the moment.
-    pub(super) possible: PolicySet,
+    pub possible: PolicySet,
 }
 
 /// Rules that can be asked.
@@ -83,7 +83,7 @@ pub struct Rules {
     order: Vec<PolicyId>,
     shelves: HashMap<(&'static str, [Option<EntityUid>; 2]), Shelf>,
     /// What would satisfy some rule that permits.
-    pub(super) permit_steps: Steps,
+    pub permit_steps: Steps,
 }
 
 impl Rules {
@@ -205,7 +205,8 @@ impl Rules {
     }
 
     /// The rules that can answer a question: those about everybody or one of `who`, and everything or one of `what`.
-    pub(super) fn shelves(&self, action: &'static str, who: &[EntityUid], what: &[EntityUid]) -> Vec<&Shelf> {
+    #[must_use]
+    pub fn shelves(&self, action: &'static str, who: &[EntityUid], what: &[EntityUid]) -> Vec<&Shelf> {
         let or_any = |names: &[EntityUid]| std::iter::once(None).chain(names.iter().cloned().map(Some)).collect::<Vec<_>>();
         let what = or_any(what);
         let each = |who: Option<EntityUid>| what.iter().map(move |what| (action, [who.clone(), what.clone()]));
@@ -231,7 +232,7 @@ static KINDS: LazyLock<HashMap<&str, EntityTypeName>> = LazyLock::new(|| {
 });
 
 /// An entity's name.
-pub(super) fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
+pub fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
     let known = KINDS.get(kind).cloned();
     let kind = known.map_or_else(|| EntityTypeName::from_str(kind).map_err(|error| error.to_string()), Ok)?;
     Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))

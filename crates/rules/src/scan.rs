@@ -7,23 +7,23 @@ use cedar_policy::pst::{BinaryOp, Clause, Effect, Expr, Literal, Policy as Tree,
 
 /// What of a call a rule looks at, beside who calls what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Uses {
+pub struct Uses {
     /// Members of the context that change from call to call.
-    pub(super) facts: BTreeSet<String>,
+    pub facts: BTreeSet<String>,
     /// Arguments, by the entity that holds them.
-    pub(super) keys: BTreeSet<(String, String)>,
+    pub keys: BTreeSet<(String, String)>,
     /// What cannot be told before a call comes.
-    pub(super) unclear: Option<&'static str>,
+    pub unclear: Option<&'static str>,
 }
 
 impl Uses {
     /// Whether the answer is the same at every moment.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.facts.is_empty()
     }
 
     /// Both together.
-    pub(super) fn and(mut self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self) -> Self {
         self.facts.extend(other.facts);
         self.keys.extend(other.keys);
         self.unclear = self.unclear.or(other.unclear);
@@ -47,9 +47,9 @@ impl Uses {
     /// What stands at one place of a condition, where that is already known there.
     fn of_node(expr: &Expr) -> Option<Self> {
         match expr {
-            Expr::GetAttr { expr, attr } if is_context(expr) && is_arguments(attr) => Self::unclear(
-                "arguments are looked at with `hasTag(\"name\")` and `getTag(\"name\")`, the name written out",
-            ),
+            Expr::GetAttr { expr, attr } if is_context(expr) && is_arguments(attr) => {
+                Self::unclear("arguments are looked at with `hasTag(\"name\")` and `getTag(\"name\")`, the name written out")
+            }
             Expr::GetAttr { expr, attr } if is_context(expr) => Some(Self::fact(attr)),
             Expr::HasAttr { expr, attrs } if is_context(expr) => Some(Self::fact(&attrs.head)),
             Expr::BinaryOp { op: BinaryOp::HasTag | BinaryOp::GetTag, left, right } => {
@@ -96,13 +96,13 @@ pub fn conjuncts(rule: &Tree) -> Vec<Arc<Expr>> {
 }
 
 /// Everything that a rule looks at.
-pub(super) fn uses(rule: &Tree) -> Uses {
+pub(crate) fn uses(rule: &Tree) -> Uses {
     conjuncts(rule).iter().map(|expr| Uses::of(expr)).fold(Uses::default(), Uses::and)
 }
 
 /// Which of a rule's settled conditions count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// Those that stand before any other: when they do not hold, nothing else is looked at, and nothing fails.
     Leading,
     /// All of them: when one does not hold, the rule cannot match.
@@ -111,7 +111,7 @@ pub(super) enum Part {
 
 /// A rule without the conditions that depend on the moment. Whatever it was, it permits: only whether it
 /// matches is asked.
-pub(super) fn settled(rule: &Tree, part: Part) -> Result<cedar_policy::Policy, String> {
+pub(crate) fn settled(rule: &Tree, part: Part) -> Result<cedar_policy::Policy, String> {
     let is_settled = |expr: &Arc<Expr>| Uses::of(expr).is_settled();
     let all = conjuncts(rule);
     let kept: Vec<Clause> = match part {
