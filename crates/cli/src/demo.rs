@@ -141,8 +141,7 @@ fn tour() -> Result<Vec<String>, Trouble> {
         scenes.show("It calls one all the same.", &call(&mut gateway, "read_note", json!({"title": "groceries"}))?, "catalog.unapproved");
     }
 
-    println!("\nYou review and approve what the server offers (`bartizan approve`):\n");
-    println!("{}", player::approve(&stage)?);
+    println!("\nYou review and approve what the server offers (`bartizan approve`):\n\n{}", player::approve(&stage)?);
 
     let mut gateway = player::run(&stage)?;
     println!("Now the client works with it.");
