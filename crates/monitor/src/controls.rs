@@ -34,6 +34,7 @@ controls! {
     quota,
     request,
     size,
+    output,
     projection,
     unicode,
     secrets,
