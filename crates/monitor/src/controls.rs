@@ -35,6 +35,7 @@ controls! {
     request,
     size,
     output,
+    binary,
     projection,
     unicode,
     secrets,

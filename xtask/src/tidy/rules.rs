@@ -82,6 +82,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
         crate_name: "format",
         rows: &[
             row("address", &[]),
+            row("media", &[]),
             row("verdict", &[]),
             row("names", &["verdict"]),
             row("path", &["verdict"]),
