@@ -13,7 +13,7 @@ use bartizan_schema::{Kept, Rules, Strays};
 use bytes::Bytes;
 
 use crate::case::{Case, Item, Kind, Labels, Reply};
-use crate::control::{Control, Edit, Judged, Listed, Mask, Tools, Verdict};
+use crate::control::{Control, Edit, Fault, Judged, Listed, Mask, Tools, Verdict};
 use crate::reason::{Class, Reason, Refusal, reasons};
 use crate::wire::canonical::Digest;
 use crate::wire::json::{Json, View};
@@ -100,6 +100,7 @@ impl Control for Output {
             return Ok(Verdict::Pass);
         }
         let rules = self.rules.get(tool.pin.digest, || Rules::compile(&schema.view().to_value()));
+        let rules = rules.ok_or_else(|| Fault("a call panicked while a schema was kept".to_owned()))?;
         let judged = match (&*rules, result.get("structuredContent")) {
             (Err(why), _) => Err((UNCOMPILABLE, why.clone())),
             (Ok(_), None) => Err((MISSING, "no structuredContent".to_owned())),
@@ -125,7 +126,7 @@ fn result_of<'v>(case: &Case, view: View<'v>) -> Option<View<'v>> {
     let kind = result.get("resultType").and_then(View::as_str);
     let waits = result.get("task").is_some() || matches!(kind.as_deref(), Some("task" | "input_required"));
     let failed = result.get("isError").and_then(View::as_bool) == Some(true);
-    (!failed && !(bare && waits)).then_some(result)
+    (!(failed || (bare && waits))).then_some(result)
 }
 
 impl Output {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bartizan_schema::{Bounds, Kept, Rules};
 
 use crate::case::{Case, Item};
-use crate::control::{Control, Judged, Verdict};
+use crate::control::{Control, Fault, Judged, Verdict};
 use crate::reason::{Class, Reason, Refusal, reasons};
 use crate::wire::canonical::Digest;
 use crate::wire::json::{Json, View};
@@ -132,12 +132,13 @@ impl Contract {
 }
 
 impl Schema {
-    fn contract(&self, tool: &Item) -> Arc<Contract> {
+    fn contract(&self, tool: &Item) -> Result<Arc<Contract>, Fault> {
         let constraint = tool.pin.contract.arguments.as_ref();
-        self.contracts.get((tool.pin.digest, constraint.map(|constraint| constraint.digest)), || {
+        let kept = self.contracts.get((tool.pin.digest, constraint.map(|constraint| constraint.digest)), || {
             let constraint = constraint.map(|constraint| Rules::compile(&constraint.schema.view().to_value()));
             Contract { constraint, ..Contract::read(&tool.pin.definition) }
-        })
+        });
+        kept.ok_or_else(|| Fault("a call panicked while a schema was kept".to_owned()))
     }
 
     fn objection(&self, tool: &Item, case: &Case, contract: &Contract) -> Option<(Reason, String)> {
@@ -186,7 +187,7 @@ fn lists(tools: &BTreeSet<String>, tool: &Item) -> bool {
 impl Control for Schema {
     fn on_call(&self, case: &Case) -> Judged {
         let Some(tool) = case.tool() else { return Ok(Verdict::Pass) };
-        let contract = self.contract(tool);
+        let contract = self.contract(tool)?;
         Ok(match self.objection(tool, case, &contract) {
             None => Verdict::Pass,
             Some((reason, place)) => Verdict::Deny(Refusal::new(reason, format!("{}/{}: {place}", tool.server, tool.pin.name))),
