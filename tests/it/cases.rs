@@ -85,6 +85,8 @@ struct Tool {
     description: String,
     #[serde(default = "any_path")]
     schema: Value,
+    /// The schema of its structured content, where it has one.
+    output: Option<Value>,
     #[serde(default = "read")]
     effect: String,
     #[serde(default = "yes")]
@@ -250,7 +252,11 @@ fn texts(words: &[String]) -> Vec<&str> {
 }
 
 fn definition(tool: &Tool) -> Value {
-    json!({"name": tool.name, "description": tool.description, "inputSchema": tool.schema})
+    let mut definition = json!({"name": tool.name, "description": tool.description, "inputSchema": tool.schema});
+    if let (Some(output), Some(members)) = (&tool.output, definition.as_object_mut()) {
+        members.insert("outputSchema".to_owned(), output.clone());
+    }
+    definition
 }
 
 fn script(case: &Case) -> Script {

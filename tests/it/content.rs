@@ -79,7 +79,9 @@ fn secrets_planted_everywhere_come_out_nowhere() {
             "tools/call strange",
             vec![Act::Line(format!("{{\"jsonrpc\":\"2.0\",\"id\":$ID,\"reslt\":\"{LOOKS}\"}}")), Act::Answer(text_of("done"))],
         );
-    let stage = Stage::new("[controls.provenance]\nresults = \"on\"\n[servers.files.env]\nKEY = \"${file:key}\"");
+    let stage = Stage::new(
+        "[controls.provenance]\nresults = \"on\"\n[controls.binary.dangerous]\noff = [\"files/*\"]\n[servers.files.env]\nKEY = \"${file:key}\"",
+    );
     std::fs::write(stage.path("key"), HELD).expect("writable");
     stage.server("files", &script);
     stage.approve_all("files", &script);

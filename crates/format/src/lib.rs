@@ -6,6 +6,7 @@
 
 pub mod address;
 mod date;
+pub mod media;
 mod names;
 mod path;
 mod sql;

@@ -34,6 +34,8 @@ controls! {
     quota,
     request,
     size,
+    output,
+    binary,
     projection,
     unicode,
     secrets,

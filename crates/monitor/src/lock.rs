@@ -357,7 +357,7 @@ mod tests {
         assert!(Lock::read(&format!("{text}\n \n")).is_ok(), "blank lines hide nothing");
     }
 
-    const CONTRACT: &str = "effect = \"destructive\"\nowner = \"a \\\"team\\\"\"\nenvironment = \"production\"\nreturns = \"private\"\nconfirm = \"never\"\nlimits = { calls_per_minute = 5, timeout_seconds = 20, result_bytes = 1000, cost = 3 }\narguments = '''\n{\n  \"required\": [\n    \"x\"\n  ]\n}\n'''\nformats = [\n  { at = \"/p/*\", format = \"path\", roots = [\"/srv/a\"] },\n  { at = \"/d\", at_most = \"/e\", format = \"date\", not_future = true },\n]\nproject = [\"/users/*/name\"]\nnotes = \"one\\ntwo\"\n";
+    const CONTRACT: &str = "effect = \"destructive\"\nowner = \"a \\\"team\\\"\"\nenvironment = \"production\"\nreturns = \"private\"\nconfirm = \"never\"\nlimits = { calls_per_minute = 5, timeout_seconds = 20, result_bytes = 1000, cost = 3 }\narguments = '''\n{\n  \"required\": [\n    \"x\"\n  ]\n}\n'''\nformats = [\n  { at = \"/p/*\", format = \"path\", roots = [\"/srv/a\"] },\n  { at = \"/d\", at_most = \"/e\", format = \"date\", not_future = true },\n]\nproject = [\"/users/*/name\"]\nbinary = [\"image/png\"]\nnotes = \"one\\ntwo\"\n";
 
     #[test]
     fn what_the_operator_writes_stays_as_it_is() {

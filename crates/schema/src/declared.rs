@@ -5,11 +5,12 @@
 //! drafts. A name counts as declared when any part of the schema that can speak about the same value
 //! declares it, whether or not that part holds for this value: `jsonschema` has the say on values.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
+use crate::place::shown;
 use crate::survey;
 
 /// How many subschemas may speak about one value, each counted as often as it is reached. Checking
@@ -130,18 +131,17 @@ impl Declared {
         self.0.get(index)
     }
 
-    /// The place of the first field that nothing declares or allows.
-    pub(crate) fn stray(&self, value: &Value) -> Option<String> {
-        match value {
-            // The arguments as a whole are closed, whether or not anything is declared.
-            Value::Object(members) => {
-                self.walk_object(members, &self.together(&About { surely: vec![0], perhaps: Vec::new() }), Site::Closed)
-            }
-            _ => None,
+    /// The fields that nothing declares or allows. `root` says whether the value as a whole is closed without declaring any.
+    pub(crate) fn strays(&self, value: &Value, root: Site) -> Strays {
+        let about = About { surely: vec![0], perhaps: Vec::new() };
+        match (value, root) {
+            (Value::Object(members), Site::Closed) => self.walk_object(members, &self.together(&about), Site::Closed),
+            (_, Site::Free) => self.walk(value, &about),
+            (_, Site::Closed) => Strays::None,
         }
     }
 
-    fn walk(&self, value: &Value, about: &About) -> Option<String> {
+    fn walk(&self, value: &Value, about: &About) -> Strays {
         match value {
             Value::Object(members) => {
                 let closed =
@@ -149,31 +149,33 @@ impl Declared {
                 self.walk_object(members, &self.together(about), if closed { Site::Closed } else { Site::Free })
             }
             Value::Array(items) => self.walk_array(items, &self.together(about)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Strays::None,
         }
     }
 
-    fn walk_object(&self, members: &Map<String, Value>, places: &[(&Place, Sure)], site: Site) -> Option<String> {
+    fn walk_object(&self, members: &Map<String, Value>, places: &[(&Place, Sure)], site: Site) -> Strays {
         let closed = site == Site::Closed && places.iter().all(|(place, _)| place.others.is_empty());
-        members.iter().find_map(|(name, value)| {
+        let of = |name: &String, value: &Value| {
             let mut below = About::default();
             let spoken = places.iter().fold(false, |spoken, (place, sure)| place.speaks_of(name, below.part(*sure)) || spoken);
-            if closed && !spoken {
-                return Some(format!("/{name}"));
-            }
-            self.walk(value, &below).map(|place| format!("/{name}{place}"))
-        })
+            if closed && !spoken { Strays::All } else { self.walk(value, &below) }
+        };
+        let found = members.iter().map(|(name, value)| (name, of(name, value))).filter(|(_, found)| *found != Strays::None);
+        let found: BTreeMap<String, Strays> = found.map(|(name, found)| (name.clone(), found)).collect();
+        if found.is_empty() { Strays::None } else { Strays::Members(found) }
     }
 
-    fn walk_array(&self, items: &[Value], places: &[(&Place, Sure)]) -> Option<String> {
-        items.iter().enumerate().find_map(|(index, item)| {
+    fn walk_array(&self, items: &[Value], places: &[(&Place, Sure)]) -> Strays {
+        let of = |(index, item): (usize, &Value)| {
             let mut below = About::default();
             for (place, sure) in places {
                 let leading = place.leading.get(index).map(std::slice::from_ref);
                 below.part(*sure).extend(leading.unwrap_or(&place.items));
             }
-            self.walk(item, &below).map(|place| format!("/{index}{place}"))
-        })
+            (index, self.walk(item, &below))
+        };
+        let found: BTreeMap<usize, Strays> = items.iter().enumerate().map(of).filter(|(_, found)| *found != Strays::None).collect();
+        if found.is_empty() { Strays::None } else { Strays::Items(found) }
     }
 
     /// The places and all that speak about the same value as they, each once.
@@ -206,9 +208,39 @@ enum Sure {
     No,
 }
 
+/// What of a value nobody declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Strays {
+    /// Nothing.
+    None,
+    /// All of it.
+    All,
+    /// Something of these members.
+    Members(BTreeMap<String, Strays>),
+    /// Something of these items.
+    Items(BTreeMap<usize, Strays>),
+}
+
+impl Strays {
+    /// Where the first one is, fit for a log.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        self.first().map(|place| shown(&place))
+    }
+
+    fn first(&self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::All => Some(String::new()),
+            Self::Members(below) => below.iter().find_map(|(name, found)| Some(format!("/{name}{}", found.first()?))),
+            Self::Items(below) => below.iter().find_map(|(index, found)| Some(format!("/{index}{}", found.first()?))),
+        }
+    }
+}
+
 /// Whether fields of an object must be declared.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Site {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Site {
     Closed,
     Free,
 }

@@ -5,9 +5,12 @@
 
 mod bounds;
 mod declared;
+mod kept;
 mod place;
 mod rules;
 mod survey;
 
 pub use bounds::Bounds;
+pub use declared::Strays;
+pub use kept::Kept;
 pub use rules::{Broken, Rules};

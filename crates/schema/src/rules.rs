@@ -5,7 +5,7 @@ use std::fmt;
 use jsonschema::{PatternOptions, ValidationError, ValidationOptions, Validator};
 use serde_json::{Map, Value};
 
-use crate::declared::Declared;
+use crate::declared::{Declared, Site, Strays};
 use crate::place::shown;
 
 /// Steps that a pattern with look-around may take on one string; beyond them the string has not
@@ -108,7 +108,13 @@ impl Rules {
     /// The place of a field that the schema does not declare and does not allow either.
     #[must_use]
     pub fn undeclared(&self, value: &Value) -> Option<String> {
-        self.declared.stray(value).map(|place| shown(&place))
+        self.declared.strays(value, Site::Closed).place()
+    }
+
+    /// All such fields. A value without any declared field is free-form here, also as a whole.
+    #[must_use]
+    pub fn strays(&self, value: &Value) -> Strays {
+        self.declared.strays(value, Site::Free)
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
         crate_name: "format",
         rows: &[
             row("address", &[]),
+            row("media", &[]),
             row("verdict", &[]),
             row("names", &["verdict"]),
             row("path", &["verdict"]),
@@ -98,7 +99,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("place", &[]),
             row("bounds", &["place"]),
             row("rules", &["declared", "place"]),
-            row("declared", &["survey"]),
+            row("kept", &[]),
+            row("declared", &["place", "survey"]),
             row("survey", &["declared", "rules"]),
         ],
     },

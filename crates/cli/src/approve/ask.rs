@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, Write};
 
 use bartizan_gateway::review::{Change, Finding, Group, Line, What};
 use bartizan_monitor::case::{Effect, Kind};
-use bartizan_monitor::controls::schema;
+use bartizan_monitor::controls::{output, schema};
 
 use crate::paint::{Paint, show, visible};
 use crate::words::{self, noted, told, was};
@@ -73,7 +73,7 @@ impl<W: Write> Screen<W> {
         }
         if let Some(definition) = change.offered()
             && change.kind == Kind::Tool
-            && let Err(why) = schema::compiles(&definition.json)
+            && let Err(why) = schema::compiles(&definition.json).and_then(|()| output::compiles(&definition.json))
         {
             writeln!(self.out, "    ! its schema does not compile, so no call of it will pass: {why}")?;
         }

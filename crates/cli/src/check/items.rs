@@ -8,7 +8,7 @@ use bartizan_gateway::review::{self, What};
 use bartizan_gateway::upstream::{Confined, Surveyed};
 use bartizan_meter::Period;
 use bartizan_monitor::case::{Effect, Kind};
-use bartizan_monitor::controls::{REGISTRY, schema};
+use bartizan_monitor::controls::{REGISTRY, output, schema};
 use bartizan_monitor::lock::Lock;
 use bartizan_monitor::lock::artefact::Artefact;
 use bartizan_monitor::reason::Refusal;
@@ -158,9 +158,17 @@ pub(super) fn server(server: &ServerSettings, lock: &Lock) -> Vec<Item> {
         .of(name)
         .filter(|pin| pin.kind == Kind::Tool)
         .filter_map(|pin| schema::compiles(&pin.definition).err().map(|why| format!("{}: {why}", pin.name)));
+    let unanswered = lock
+        .of(name)
+        .filter(|pin| pin.kind == Kind::Tool)
+        .filter_map(|pin| output::compiles(&pin.definition).err().map(|why| format!("{}: {why}", pin.name)));
     items.extend(broken.map(|what| {
         Item::new(name, "schema", Standing::Open, what)
             .remedy("no call of it passes; report the schema to the server's author, or override it in [controls.schema]")
+    }));
+    items.extend(unanswered.map(|what| {
+        Item::new(name, "output schema", Standing::Open, what)
+            .remedy("no answer of it passes; report the schema to the server's author, or override it in [controls.output]")
     }));
     items
 }

@@ -9,10 +9,10 @@
 //! it says something about them it is believed. A schema that cannot be checked refuses the call,
 //! nothing is ever fetched to complete one, and formats are annotations, as the drafts have them.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, RwLock};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use bartizan_schema::{Bounds, Rules};
+use bartizan_schema::{Bounds, Kept, Rules};
 
 use crate::case::{Case, Item};
 use crate::control::{Control, Fault, Judged, Verdict};
@@ -93,7 +93,7 @@ pub fn build(config: Config) -> Result<Schema, toml::de::Error> {
     if let Some(stray) = tools.find(|tool| tool.split_once('/').is_none_or(|(server, name)| server.is_empty() || name.is_empty())) {
         return Err(serde::de::Error::custom(format!("{stray:?} is not of the form \"server/tool\"")));
     }
-    Ok(Schema { bounds, dangerous: config.dangerous, contracts: RwLock::new(HashMap::new()) })
+    Ok(Schema { bounds, dangerous: config.dangerous, contracts: Kept::default() })
 }
 
 /// Whether the schema of a tool's definition can be checked at all, and if not, why.
@@ -106,12 +106,8 @@ pub fn compiles(definition: &Json) -> Result<(), String> {
 pub struct Schema {
     bounds: Bounds,
     dangerous: Dangerous,
-    contracts: RwLock<HashMap<Key, Arc<Contract>>>,
+    contracts: Kept<Key, Contract>,
 }
-
-/// How many compiled schemas are kept. One lock file rarely has more tools; beyond it they are
-/// compiled again, so that memory has an end.
-const MAX_CONTRACTS: usize = 4096;
 
 /// The digests of the definition and of what the operator demands beside it.
 type Key = (Digest, Option<Digest>);
@@ -137,22 +133,12 @@ impl Contract {
 
 impl Schema {
     fn contract(&self, tool: &Item) -> Result<Arc<Contract>, Fault> {
-        let poisoned = || Fault("a call panicked while a schema was kept".to_owned());
         let constraint = tool.pin.contract.arguments.as_ref();
-        let key: Key = (tool.pin.digest, constraint.map(|constraint| constraint.digest));
-        let kept = self.contracts.read().map_err(|_| poisoned())?.get(&key).cloned();
-        if let Some(contract) = kept {
-            return Ok(contract);
-        }
-        // Compiled outside the lock: a slow schema delays its own tool only, and two at once agree.
-        let constraint = constraint.map(|constraint| Rules::compile(&constraint.schema.view().to_value()));
-        let contract = Arc::new(Contract { constraint, ..Contract::read(&tool.pin.definition) });
-        let mut contracts = self.contracts.write().map_err(|_| poisoned())?;
-        if contracts.len() >= MAX_CONTRACTS {
-            contracts.clear();
-        }
-        contracts.insert(key, contract.clone());
-        Ok(contract)
+        let kept = self.contracts.get((tool.pin.digest, constraint.map(|constraint| constraint.digest)), || {
+            let constraint = constraint.map(|constraint| Rules::compile(&constraint.schema.view().to_value()));
+            Contract { constraint, ..Contract::read(&tool.pin.definition) }
+        });
+        kept.ok_or_else(|| Fault("a call panicked while a schema was kept".to_owned()))
     }
 
     fn objection(&self, tool: &Item, case: &Case, contract: &Contract) -> Option<(Reason, String)> {

@@ -1,5 +1,7 @@
 //! What the operator decides of a definition beside its effect class. Edited by hand, in review.
 
+use bartizan_format::media;
+
 use crate::case::Kind;
 use crate::wire::canonical::Digest;
 use crate::wire::json::{Json, Kind as JsonKind, Pointer};
@@ -29,6 +31,8 @@ pub struct Contract {
     pub formats: Vec<Named>,
     /// What stays of the answer, when not all of it does.
     pub project: Vec<Pointer>,
+    /// Which bytes may come back, by media type, when it is not as the configuration has it.
+    pub binary: Option<Vec<String>>,
     /// For the next reviewer, who is shown it.
     pub notes: Option<String>,
 }
@@ -175,6 +179,13 @@ impl Contract {
         }
         if kind != Kind::Tool && !self.project.is_empty() {
             return bad("project is for tools");
+        }
+        if self.binary.is_some() && matches!(kind, Kind::Instructions | Kind::Server) {
+            return bad("binary is for what is called");
+        }
+        let strange = |name: &String| media::name(name).as_ref() != Some(name);
+        if self.binary.iter().flatten().any(strange) {
+            return bad("binary: media types in their registered spelling, as in \"image/png\"");
         }
         if !matches!(kind, Kind::Tool | Kind::Prompt) && !self.formats.is_empty() {
             return bad("formats are for tools and prompts");

@@ -34,6 +34,7 @@ pub(super) struct Row {
     formats: Vec<Named>,
     #[serde(default)]
     project: Vec<String>,
+    binary: Option<Vec<String>>,
     notes: Option<String>,
     digest: String,
     #[serde(default)]
@@ -88,6 +89,7 @@ impl Row {
             arguments,
             formats: self.formats,
             project: project.ok_or_else(|| bad("project: JSON Pointers begin with a slash".to_owned()))?,
+            binary: self.binary,
             notes: self.notes,
         };
         contract.check(kind).map_err(|error| bad(error.to_string()))?;
@@ -113,7 +115,7 @@ pub(super) fn write(f: &mut Formatter<'_>, server: &str, pin: &Pin) -> Written {
 }
 
 fn write_contract(f: &mut Formatter<'_>, contract: &Contract) -> Written {
-    let Contract { owner, environment, returns, egress, confirm, once, limits, arguments, formats, project, notes } = contract;
+    let Contract { owner, environment, returns, egress, confirm, once, limits, arguments, formats, project, binary, notes } = contract;
     let texts = [("owner", owner.as_deref()), ("environment", environment.as_deref())];
     let words = [("returns", returns.map(Returns::name)), ("confirm", confirm.map(Confirm::name)), ("once", once.map(Repeats::name))];
     for (key, text) in texts.into_iter().chain(words) {
@@ -143,6 +145,10 @@ fn write_contract(f: &mut Formatter<'_>, contract: &Contract) -> Written {
     if !project.is_empty() {
         let list: Vec<String> = project.iter().map(|pointer| toml_text(pointer.text())).collect();
         writeln!(f, "project = [{}]", list.join(", "))?;
+    }
+    if let Some(binary) = binary {
+        let list: Vec<String> = binary.iter().map(|name| toml_text(name)).collect();
+        writeln!(f, "binary = [{}]", list.join(", "))?;
     }
     notes.as_deref().map_or(Ok(()), |notes| writeln!(f, "notes = {}", toml_text(notes)))
 }

@@ -369,27 +369,10 @@ fn mistakes_in_the_configuration_are_errors() {
 }
 
 #[test]
-fn contracts_are_compiled_once_and_not_without_end() {
+fn contracts_are_compiled_once() {
     let control = build(Config::default()).expect("defaults");
     let first = case(SILENT, Some("{}"), Mirror::none());
     let tool = first.tool().expect("tool");
     let contract = control.contract(tool).expect("no fault");
     assert!(Arc::ptr_eq(&contract, &control.contract(tool).expect("no fault")));
-    let mut contracts = control.contracts.write().expect("lock");
-    contracts.extend((0..MAX_CONTRACTS).map(|n| ((Digest::of_bytes(&n.to_le_bytes()), None), contract.clone())));
-    drop(contracts);
-    let second = case("{}", Some("{}"), Mirror::none());
-    control.contract(second.tool().expect("tool")).expect("no fault");
-    assert_eq!(control.contracts.read().expect("lock").len(), 1);
-}
-
-#[test]
-fn a_poisoned_lock_is_a_fault() {
-    let control = build(Config::default()).expect("defaults");
-    let poison = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _guard = control.contracts.write().expect("lock");
-        panic!("on purpose");
-    }));
-    assert!(poison.is_err());
-    assert!(control.on_call(&case("{}", Some("{}"), Mirror::none())).is_err());
 }
