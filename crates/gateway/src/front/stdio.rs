@@ -8,7 +8,7 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::SIZE;
 use bartizan_monitor::wire::envelope::{self, Arrival, Misread, Parsed};
 use bartizan_monitor::wire::mirror::Mirror;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -76,7 +76,7 @@ async fn write<W: AsyncWrite + Unpin>(output: &mut W, mut line: Text) -> std::io
 
 /// The room that a line takes: one that is larger than all of it waits until everything before it is written.
 fn weight(line: &Text) -> u32 {
-    u32::try_from(line.len()).unwrap_or(u32::MAX).clamp(1, BACKLOG_BYTES)
+    u32::try_from(line.remaining()).unwrap_or(u32::MAX).clamp(1, BACKLOG_BYTES)
 }
 
 impl Outbox for Lines {

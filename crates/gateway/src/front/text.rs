@@ -1,8 +1,10 @@
 //! The text of an answer, in the parts that it was put together from: a long body that many are sent is not copied for
 //! each of them.
 
+use std::io::IoSlice;
+
 use bartizan_monitor::wire::json::{Json, Members};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// From this length on a body is not copied. Below it, one write of one part is cheaper.
 const LONG: usize = 16 * 1024;
@@ -21,16 +23,10 @@ impl Text {
         message.end().bytes().clone().into()
     }
 
-    /// How long it is.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.iter().map(Bytes::len).sum()
-    }
-
     /// Whether nothing is left of it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Bytes::is_empty)
+        !self.has_remaining()
     }
 
     /// The next part, which is taken out.
@@ -43,6 +39,30 @@ impl Text {
     pub fn whole(mut self) -> Bytes {
         let (first, rest) = (self.next_part().unwrap_or_default(), self);
         if rest.is_empty() { first } else { [&first[..], &rest.0.concat()].concat().into() }
+    }
+}
+
+// All parts are offered at once: a last part that is written by itself may wait until the client has read the others.
+impl Buf for Text {
+    fn remaining(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.iter().find(|part| !part.is_empty()).map_or(&[], |part| part)
+    }
+
+    fn chunks_vectored<'t>(&'t self, slices: &mut [IoSlice<'t>]) -> usize {
+        let parts = self.0.iter().filter(|part| !part.is_empty());
+        slices.iter_mut().zip(parts).map(|(slice, part)| *slice = IoSlice::new(part)).count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        for part in &mut self.0 {
+            let taken = count.min(part.len());
+            part.advance(taken);
+            count = count.saturating_sub(taken);
+        }
     }
 }
 
@@ -67,7 +87,23 @@ mod tests {
             };
             let text = Text::of(message(), "result", &body);
             let expected = format!("{{\"jsonrpc\":\"2.0\",\"result\":{body}}}");
-            assert_eq!(text.len(), expected.len());
+            assert_eq!(text.remaining(), expected.len());
+            for step in [1, 7, LONG] {
+                let (mut text, mut read) = (text.clone(), Vec::new());
+                while text.has_remaining() {
+                    let mut slices = [IoSlice::new(&[]); 4];
+                    let offered = text.chunks_vectored(&mut slices);
+                    assert_eq!(slices[..offered].iter().map(|slice| slice.len()).sum::<usize>(), text.remaining(), "all of it, at once");
+                    let chunk = step.min(text.chunk().len());
+                    read.extend_from_slice(&text.chunk()[..chunk]);
+                    // As far as a write got, which may be beyond a part.
+                    text.advance(chunk);
+                }
+                assert_eq!(read, expected.as_bytes());
+            }
+            let mut rest = text.clone();
+            rest.advance(expected.len() - 1);
+            assert_eq!((rest.remaining(), rest.chunk()), (1, &b"}"[..]));
             assert_eq!(text.clone().whole(), expected);
             let parts: Vec<Bytes> = std::iter::successors(Some((text, None)), |(text, _)| {
                 let mut text = text.clone();

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bartizan_monitor::wire::sse::{self, Event};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::mpsc;
 use tokio::time::Interval;
@@ -148,13 +148,13 @@ impl Live {
 }
 
 impl hyper::body::Body for Body {
-    type Data = Bytes;
+    type Data = Text;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let framed = |data: Option<Bytes>| data.map(|data| Ok(Frame::data(data)));
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Text>, Infallible>>> {
+        let framed = |data: Option<Bytes>| data.map(|data| Ok(Frame::data(data.into())));
         match self.get_mut() {
-            Self::Full(text) => Poll::Ready(framed(text.next_part())),
+            Self::Full(text) => Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(std::mem::take(text))))),
             Self::Live(live) => live.poll_bytes(cx).map(framed),
             Self::Tape { events, .. } => events.poll_recv(cx).map(framed),
         }
@@ -166,17 +166,17 @@ impl hyper::body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(text) => SizeHint::with_exact(text.len().try_into().unwrap_or(u64::MAX)),
+            Self::Full(text) => SizeHint::with_exact(text.remaining().try_into().unwrap_or(u64::MAX)),
             Self::Live(_) | Self::Tape { .. } => SizeHint::default(),
         }
     }
 }
 
 impl hyper::body::Body for Kept {
-    type Data = Bytes;
+    type Data = Text;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Text>, Infallible>>> {
         Pin::new(&mut self.get_mut().body).poll_frame(cx)
     }
 
