@@ -76,6 +76,7 @@ fn contract() -> impl Strategy<Value = Contract> {
             arguments,
             formats: Vec::new(),
             project: Vec::new(),
+            binary: returns.map(|_| vec!["image/png".to_owned(), "audio/ogg".to_owned()]),
             notes,
         },
     )
