@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::lists::Lists;
+use super::lists::{self, Lists};
 use super::measure::{Figures, Rows};
 use super::stage::{DIRECT, LEGACY, MODERN, Memory, NGINX, STDIO, STDIO_DIRECT};
 use super::{CLIENTS, INFLIGHT, Plan, SIZES};
@@ -56,7 +56,7 @@ fn page(plan: &Plan, rows: &Rows, (memory, lists): (Option<&Memory>, Option<&Lis
         writeln!(p, "| memory per session ({} held open with their connections) | {:.1} KiB |", m.count, m.session_kib()?)?;
     }
     if let Some(lists) = lists {
-        writeln!(p, "\n## A catalogue of 1,000 tools\n\n| | |\n|---|---|")?;
+        writeln!(p, "\n## A catalogue of 1,000 tools\n\n{}\n| | |\n|---|---|", lists::METHOD)?;
         lists.rows()?.iter().try_for_each(|(what, value)| writeln!(p, "| {what} | {value} |"))?;
     }
     Ok(p)
