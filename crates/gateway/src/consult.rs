@@ -2,7 +2,7 @@
 //!
 //! START HERE: [`ask`]. A held call gets a [`desk::Card`]; whoever answers first, over whichever channel, decides.
 //! Channels: the client's own question to its person (`elicitation/create`, `input_required`), a tool that completes
-//! the call where the client has neither ([`tool`]), and the command line of this machine ([`line`]). Silence, time-out,
+//! the call where the client has neither (`tool`), and the command line of this machine (`line`). Silence, time-out,
 //! disconnecting, restart and no channel are no. `docs/decisions/0023-a-persons-yes.md` says why it is as it is.
 
 mod answer;

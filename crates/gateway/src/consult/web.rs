@@ -1,6 +1,6 @@
 //! The page on which people answer what waits: plain forms, no scripts, on an address of its own.
 //!
-//! START HERE: [`Web::answer`]. People show a token that is for answering and for nothing else (`identity::Approver`),
+//! START HERE: `Web::answer`. People show a token that is for answering and for nothing else (`identity::Approver`),
 //! so no client can answer its own calls here, whatever it has read. Looking never changes anything. What is shown is
 //! what is shown everywhere ([`super::shown`]), and its digest comes back with the answer.
 //! `docs/decisions/0028-approvals-by-web.md` says why it is as it is.
