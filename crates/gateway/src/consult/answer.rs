@@ -1,5 +1,6 @@
 //! Somebody answers, over whichever channel: who that is, whether it counts, and what is written down.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bartizan_monitor::case::{Assurance, Caller, Item};
@@ -118,12 +119,16 @@ impl Who {
         }
     }
 
-    /// Whether a principal is this very person.
-    fn is(&self, principal: &str) -> bool {
+    /// Under which names this very person is known.
+    fn names(&self) -> BTreeSet<String> {
         match self {
-            Self::Here | Self::Client(_) => party(&self.principal()) == party(principal),
-            Self::Approver(approver) => approver.is(principal),
+            Self::Here | Self::Client(_) => BTreeSet::from([party(&self.principal()).to_owned()]),
+            Self::Approver(approver) => approver.names(),
         }
+    }
+
+    fn is(&self, principal: &str) -> bool {
+        self.names().contains(party(principal))
     }
 
     /// Whether somebody has a say in a call. An approver's token says so itself, and needs no right to make the call.
@@ -185,7 +190,7 @@ pub(super) fn answer(house: &House, who: &Who, said: Said<'_>) -> Result<Done, U
         // A no needs no more than being here.
         Side::Refuse => Answer::No(word.clone()),
     };
-    let heard = house.consult.desk.answer(said.id, (answer, |other: &str| who.is(other)), now_ms).map_err(|late| match late {
+    let heard = house.consult.desk.answer(said.id, (answer, who.names()), now_ms).map_err(|late| match late {
         Late::Gone => Unheard::Gone,
         Late::Answered => Unheard::Answered,
         Late::Same => Unheard::Same,

@@ -3,7 +3,7 @@
 //! It lives in memory only: what waits when the gateway ends is gone, and nothing that is left can be granted. Every
 //! channel works on it: list the cards, show one, answer it. The first answer counts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_monitor::case::{Effect, Item};
@@ -94,8 +94,8 @@ enum State {
 struct Entry {
     card: Arc<Card>,
     state: State,
-    /// Who has agreed so far, where several must.
-    agreed: Vec<Word>,
+    /// Who has agreed so far, where several must, and under which names they are known.
+    agreed: Vec<(Word, BTreeSet<String>)>,
     _room: Room,
 }
 
@@ -237,24 +237,24 @@ impl Desk {
     /// Who has agreed to one of them so far, where several must.
     #[must_use]
     pub fn agreed(&self, id: &str) -> Vec<Word> {
-        self.entries().get(id).map(|entry| entry.agreed.clone()).unwrap_or_default()
+        self.entries().get(id).map(|entry| entry.agreed.iter().map(|(word, _)| word.clone()).collect()).unwrap_or_default()
     }
 
     /// Answers one of them. The first answer counts; where several people must agree, the first no, or the last yes that
-    /// is wanted. `is` tells whether a principal is the person who answers.
-    pub(super) fn answer(&self, id: &str, (answer, is): (Answer, impl Fn(&str) -> bool), now_ms: u64) -> Result<Heard, Late> {
+    /// is wanted. Who shares a name with somebody who has agreed is the same person, whichever of the two says so.
+    pub(super) fn answer(&self, id: &str, (answer, names): (Answer, BTreeSet<String>), now_ms: u64) -> Result<Heard, Late> {
         let mut entries = self.entries();
         let entry = entries.get_mut(id).filter(|entry| now_ms < entry.card.until_ms).ok_or(Late::Gone)?;
         let answer = match answer {
             Answer::Yes(_) | Answer::No(_) if matches!(entry.state, State::Answered(_)) => return Err(Late::Answered),
-            Answer::Yes(_) if entry.agreed.iter().any(|word| is(&word.by)) => return Err(Late::Same),
+            Answer::Yes(_) if entry.agreed.iter().any(|(_, others)| !others.is_disjoint(&names)) => return Err(Late::Same),
             Answer::Yes(word) => {
                 let so_far = u8::try_from(entry.agreed.len().saturating_add(1)).unwrap_or(u8::MAX);
                 if so_far < entry.card.hold.approvers {
-                    entry.agreed.push(word);
+                    entry.agreed.push((word, names));
                     return Ok(Heard::More(entry.card.hold.approvers.saturating_sub(so_far)));
                 }
-                Answer::Yes(Word { also: std::mem::take(&mut entry.agreed), ..word })
+                Answer::Yes(Word { also: std::mem::take(&mut entry.agreed).into_iter().map(|(word, _)| word).collect(), ..word })
             }
             Answer::No(word) => Answer::No(word),
         };

@@ -24,11 +24,16 @@ impl Approver {
         &self.caller
     }
 
-    /// Whether a principal is this very person, as far as the operator has said so: by the same label, or by name.
+    /// Under which names this very person is known, as far as the operator has said so: the token's label, and others.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        self.same.iter().map(String::as_str).chain([&**self.caller.principal()]).map(|name| party(name).to_owned()).collect()
+    }
+
+    /// Whether a principal is this very person.
     #[must_use]
     pub fn is(&self, principal: &str) -> bool {
-        let other = party(principal);
-        party(self.caller.principal()) == other || self.same.iter().any(|same| party(same) == other)
+        self.names().contains(party(principal))
     }
 }
 

@@ -12,6 +12,10 @@ pub(in crate::consult) fn item() -> Item {
     Item { server: "s".into(), pin, standing: Standing::Pinned, shadow: None }
 }
 
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 fn digest(number: u64) -> Digest {
     Digest::of_bytes(&number.to_le_bytes())
 }
@@ -68,15 +72,15 @@ fn the_first_answer_counts_and_is_taken_once() {
     let (desk, item) = (Desk::default(), item());
     let one = card(&item, 1, 1);
     park(&desk, &one).expect("room");
-    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 99), Ok(Heard::Done));
-    assert_eq!(desk.answer("id1", (Answer::No(word("bob")), |by: &str| by == "bob"), 99), Err(Late::Answered));
+    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), names(&["ann"])), 99), Ok(Heard::Done));
+    assert_eq!(desk.answer("id1", (Answer::No(word("bob")), names(&["bob"])), 99), Err(Late::Answered));
     assert!(desk.cards(99).is_empty(), "it waits no more");
     let foreign = desk.take("id1", &place(2), 99).expect_err("of somebody else");
     assert_eq!(foreign.reason, CONFIRM_UNKNOWN);
     let (_, answer) = desk.take("id1", &place(1), 99).expect("its own");
     assert!(matches!(answer, Some(Answer::Yes(word)) if &*word.by == "ann"));
     assert_eq!(desk.take("id1", &place(1), 99).expect_err("once").reason, CONFIRM_UNKNOWN);
-    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 99), Err(Late::Gone));
+    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), names(&["ann"])), 99), Err(Late::Gone));
 }
 
 #[test]
@@ -85,11 +89,27 @@ fn a_yes_is_found_by_the_same_call_in_time_and_once() {
     let one = card(&item, 1, 1);
     park(&desk, &one).expect("room");
     assert!(desk.granted(&one.binding, 50).is_none(), "nobody agreed yet");
-    desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 50).expect("open");
+    desk.answer("id1", (Answer::Yes(word("ann")), names(&["ann"])), 50).expect("open");
     assert!(desk.granted(&card(&item, 2, 1).binding, 50).is_none());
     assert!(desk.granted(&one.binding, 100).is_none(), "too late");
     assert!(desk.granted(&one.binding, 99).is_some());
     assert!(desk.granted(&one.binding, 99).is_none(), "once");
+}
+
+#[test]
+fn who_is_said_to_be_one_person_is_one_whoever_answers_first() {
+    let (desk, item) = (Desk::default(), item());
+    let mut one = card(&item, 1, 1);
+    Arc::get_mut(&mut one).expect("alone").hold.approvers = 2;
+    for [first, second] in
+        [[&["phone", "laptop"][..], &["laptop"][..]], [&["laptop"], &["phone", "laptop"]], [&["phone", "ann"], &["laptop", "ann"]]]
+    {
+        park(&desk, &one).expect("room");
+        let yes = |by: &[&str]| desk.answer("id1", (Answer::Yes(word(by[0])), names(by)), 50);
+        assert_eq!((yes(first), yes(second)), (Ok(Heard::More(1)), Err(Late::Same)), "{first:?} {second:?}");
+        assert_eq!(yes(&["bob"]), Ok(Heard::Done));
+        assert!(desk.granted(&one.binding, 50).is_some());
+    }
 }
 
 #[test]
@@ -98,7 +118,7 @@ fn where_several_must_agree_each_counts_once_and_a_no_ends_it() {
     let mut one = card(&item, 1, 1);
     Arc::get_mut(&mut one).expect("alone").hold.approvers = 3;
     park(&desk, &one).expect("room");
-    let yes = |by: &'static str| desk.answer("id1", (Answer::Yes(word(by)), move |other: &str| other == by), 50);
+    let yes = |by: &'static str| desk.answer("id1", (Answer::Yes(word(by)), names(&[by])), 50);
     assert_eq!((yes("ann"), yes("ann"), yes("bob")), (Ok(Heard::More(2)), Err(Late::Same), Ok(Heard::More(1))));
     assert!(desk.granted(&one.binding, 50).is_none() && desk.agreed("id1").len() == 2);
     assert_eq!((yes("cid"), yes("dan")), (Ok(Heard::Done), Err(Late::Answered)));
@@ -107,7 +127,7 @@ fn where_several_must_agree_each_counts_once_and_a_no_ends_it() {
     assert_eq!((&*last.by, also), ("cid", vec!["ann", "bob"]));
     park(&desk, &one).expect("room");
     assert_eq!(yes("ann"), Ok(Heard::More(2)));
-    assert_eq!(desk.answer("id1", (Answer::No(word("ann")), |_: &str| true), 50), Ok(Heard::Done));
+    assert_eq!(desk.answer("id1", (Answer::No(word("ann")), names(&["ann"])), 50), Ok(Heard::Done));
     assert_eq!((yes("bob"), desk.granted(&one.binding, 50).is_none()), (Err(Late::Answered), true));
 }
 
@@ -119,8 +139,8 @@ fn a_call_that_has_gone_cannot_be_answered() {
     let (seat, heard) = desk.wait((&one, room));
     assert_eq!(desk.take("id1", &place(1), 0).expect_err("it waits itself").reason, CONFIRM_UNKNOWN);
     drop(heard);
-    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 0), Err(Late::Gone));
+    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), names(&["ann"])), 0), Err(Late::Gone));
     drop(seat);
-    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), |by: &str| by == "ann"), 0), Err(Late::Gone));
+    assert_eq!(desk.answer("id1", (Answer::Yes(word("ann")), names(&["ann"])), 0), Err(Late::Gone));
     assert!(desk.is_empty());
 }
