@@ -7,7 +7,7 @@
 //! Judged is what the server sent, before anything is left out or masked: what the controls after this one do keeps strings
 //! strings, and what the operator names in `project` is the operator's. Fields that a schema with declared fields is silent
 //! about are left out, here and in texts that are the same document: an open schema allows them, so a server that sends
-//! them is no liar, and nobody reviewed them. What a tool says of its own failure has no schema.
+//! them is no liar, and nobody reviewed them. A tool that says it failed owes no structured content.
 
 use bartizan_schema::{Kept, Rules, Strays};
 use bytes::Bytes;
@@ -122,11 +122,13 @@ fn result_of<'v>(case: &Case, view: View<'v>) -> Option<View<'v>> {
         Some(Method::TasksGet) => view.get("result"),
         Some(_) | None => None,
     }?;
-    let bare = result.get("content").is_none() && result.get("structuredContent").is_none();
+    let unstructured = result.get("structuredContent").is_none();
+    let bare = unstructured && result.get("content").is_none();
     let kind = result.get("resultType").and_then(View::as_str);
     let waits = result.get("task").is_some() || matches!(kind.as_deref(), Some("task" | "input_required"));
     let failed = result.get("isError").and_then(View::as_bool) == Some(true);
-    (!(failed || (bare && waits))).then_some(result)
+    // Whoever says that it failed need not keep the promise; what it brings all the same is judged.
+    (!((failed && unstructured) || (bare && waits))).then_some(result)
 }
 
 impl Output {
