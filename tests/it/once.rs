@@ -50,24 +50,46 @@ impl Dice {
     }
 }
 
+/// A call of a client whose person says yes to whatever is asked.
+fn agreeing(client: &mut Client, tool: &str, text: &str) -> Value {
+    let id = client.ask("tools/call", &json!({"name": tool, "arguments": {"text": text}}));
+    let first = client.expect(|heard| heard["id"] == id || heard["method"] == "elicitation/create");
+    if first["id"] == id {
+        return first;
+    }
+    agree(client, &first);
+    client.answer(&id)
+}
+
+fn agree(client: &mut Client, question: &Value) {
+    let yes = json!({"action": "accept", "content": {"agree": true}});
+    client.send(&json!({"jsonrpc": "2.0", "id": question["id"], "result": yes}).to_string());
+}
+
 #[test]
 fn a_gateway_that_is_killed_at_any_moment_does_nothing_twice_and_loses_no_record() {
-    let script = Script::with_tools(["quick", "slow", "never"])
+    let script = Script::with_tools(["quick", "slow", "never", "asked"])
         .on("tools/call slow", vec![Act::Wait(3), Act::Answer(script::text("done"))])
         .on("tools/call never", vec![Act::Touch("taken".to_owned())]);
-    let stage = stage(&script, &["quick", "slow", "never"]);
+    let stage = stage(&script, &["quick", "slow", "never", "asked"]);
+    let lock = std::fs::read_to_string(stage.path("bartizan.lock")).expect("a lock file");
+    assert!(lock.contains("name = \"asked\"\n"), "{lock}");
+    let lock = lock.replacen("name = \"asked\"\n", "name = \"asked\"\nconfirm = \"always\"\n", 1);
+    std::fs::write(stage.path("bartizan.lock"), lock).expect("writable");
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").subsec_nanos();
     let mut dice = Dice(seed.into());
-    let tools = ["quick", "quick", "slow", "never"];
+    let tools = ["quick", "slow", "never", "asked", "asked"];
     let mut before: Option<(&str, String)> = None;
+    // Of those that a person is asked about, killed before and after the yes.
+    let (mut unasked, mut agreed) = (0, 0);
     // Replayed, refused as ambiguous, made now.
     let mut ends = [0_usize; 3];
     for kill in 0..=kills() {
         let mut client = stage.run("files");
-        client.initialize();
+        client.initialize_as("2025-11-25", &json!({"elicitation": {}}));
         if let Some((tool, line)) = before.take() {
             let known = arrived(&stage, &line);
-            let answer = client.call(tool, &json!({"text": line}));
+            let answer = agreeing(&mut client, tool, &line);
             let times = arrived(&stage, &line);
             let end = match (replayed(&answer), reason(&answer)) {
                 (true, _) => 0,
@@ -89,17 +111,33 @@ fn a_gateway_that_is_killed_at_any_moment_does_nothing_twice_and_loses_no_record
             client.leave();
             break;
         }
-        let tool = tools[usize::try_from(dice.below(4)).expect("small")];
+        let tool = tools[usize::try_from(dice.below(5)).expect("small")];
         // A call that is made now for the first time after a kill is not known to hang.
         let line = format!("line {kill}");
         client.ask("tools/call", &json!({"name": tool, "arguments": {"text": line}}));
+        let mut yes = tool != "asked";
+        if tool == "asked" && dice.below(3) > 0 {
+            let question = client.heard("elicitation/create");
+            assert_eq!(arrived(&stage, &line), 0, "seed {seed}, kill {kill}: nobody has agreed yet");
+            agree(&mut client, &question);
+            (yes, agreed) = (true, agreed + 1);
+        } else if tool == "asked" {
+            unasked += 1;
+        }
         std::thread::sleep(Duration::from_micros(dice.below(12_000)));
         process::signal(client.pid(), "KILL");
         client.end();
+        assert!(yes || arrived(&stage, &line) == 0, "seed {seed}, kill {kill}: nobody agreed to {line}");
         before = Some((if tool == "never" && arrived(&stage, &line) == 0 { "quick" } else { tool }, line));
     }
     stage.verify();
-    println!("{} kills: {} replayed, {} ambiguous, {} made afterwards", kills(), ends[0], ends[1], ends[2]);
+    println!(
+        "{} kills: {} replayed, {} ambiguous, {} made afterwards; {agreed} after a yes, {unasked} before one",
+        kills(),
+        ends[0],
+        ends[1],
+        ends[2]
+    );
     let ambiguous = stage.done(&["once", "list"]).lines().filter(|line| line.contains("files/")).count();
     assert!(ambiguous >= ends[1], "{ambiguous} of {}", ends[1]);
 }

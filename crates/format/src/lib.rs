@@ -10,6 +10,7 @@ pub mod media;
 mod names;
 mod path;
 mod sql;
+pub mod uri;
 mod url;
 mod verdict;
 mod words;

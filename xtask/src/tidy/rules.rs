@@ -83,6 +83,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
         rows: &[
             row("address", &[]),
             row("media", &[]),
+            row("uri", &[]),
+            row("uri/tests", &["uri"]),
             row("verdict", &[]),
             row("names", &["verdict"]),
             row("path", &["verdict"]),
@@ -145,6 +147,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
                     "review",
                     "secrets",
                     "serve",
+                    "serve/rehearse",
                     "session",
                     "share",
                     "snapshot",

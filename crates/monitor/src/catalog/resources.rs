@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::uri::{self, Template};
 use crate::case::Kind;
 use crate::lock::{Lock, Pin};
+use bartizan_format::uri::{self, Template};
 
 /// The approved resources of all servers, made once for a lock file.
 #[derive(Debug, Clone, Default)]

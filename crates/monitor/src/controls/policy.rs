@@ -15,8 +15,8 @@ pub use bartizan_rules::{ACTIONS, DEFAULT, MAX_RULES, Rule, SCHEMA, Source, Step
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::case::{Caller, Case, Event, Facts, Item, Kind, Reply};
 use crate::catalog::normal_form;
+use crate::case::{Caller, Case, Event, Facts, Item, Kind, Reply};
 use crate::control::{Control, Fault, Judged, Verdict};
 use crate::lock::Pin;
 use crate::reason::gateway::IDENTITY_LOGIN;

@@ -15,7 +15,7 @@ const HOSTED: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
 
 /// A template, ready to be compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Template(Vec<Piece>);
+pub struct Template(Vec<Piece>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
@@ -49,7 +49,8 @@ enum Apart {
 
 impl Template {
     /// Reads a template. What is not one stands for itself.
-    pub(super) fn read(text: &str) -> Self {
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         let (mut pieces, mut rest, mut before) = (Vec::new(), text, String::new());
         while let Some((literal, (expression, after))) = rest.split_once('{').and_then(|(a, b)| Some((a, b.split_once('}')?))) {
             before.push_str(literal);
@@ -63,7 +64,8 @@ impl Template {
 
     /// Whether a URI is an expansion. A simple variable stands for one path segment, a reserved one
     /// (`{+x}`, `{/x*}`) for several, and none for a way out of the namespace. Linear in the URI.
-    pub(super) fn covers(&self, uri: &str) -> bool {
+    #[must_use]
+    pub fn covers(&self, uri: &str) -> bool {
         if uri.len() > MAX_URI || has_dots(uri) {
             return false;
         }
@@ -152,12 +154,12 @@ fn has_dots(uri: &str) -> bool {
 
 /// What a URI means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Normal {
+pub struct Normal {
     /// Its normal form.
-    pub(super) form: String,
+    pub form: String,
     /// Whether dot segments were resolved, however they were spelt. Readers resolve them differently
     /// where segments are empty or slashes escaped, so that nothing with them is an expansion.
-    pub(super) dotted: bool,
+    pub dotted: bool,
 }
 
 /// The one spelling of a URI, for rules that compare it with text. The error says what no URI has.
@@ -168,7 +170,7 @@ pub fn normal_form(uri: &str) -> Result<String, &'static str> {
 /// The normal form of a URI or a template: scheme and host in their one spelling, no user, no default
 /// port, nothing escaped that need not be (however often it was), no dot segments. The error says what
 /// no URI has. Only good to be compared.
-pub(super) fn normal(uri: &str) -> Result<Normal, &'static str> {
+pub fn normal(uri: &str) -> Result<Normal, &'static str> {
     if uri.len() > MAX_URI {
         return Err("it is too long");
     }
