@@ -231,6 +231,7 @@ fn real(_: bool) -> Result<Outcome> {
     let matrix = real_dir().join("matrix.py");
     let cells = |words: &[&str]| run(Command::new("python3").arg(&matrix).arg("--bartizan").arg(&bartizan).args(words).current_dir(root()));
     run(Command::new("python3").arg(real_dir().join("supply.py")).arg("--bartizan").arg(&bartizan).current_dir(root()))?;
+    run(Command::new("python3").arg(real_dir().join("held.py")).arg("--bartizan").arg(&bartizan).current_dir(root()))?;
     // The Inspector starts a process per operation: over all roads it takes as long as the others together.
     cells(&["--client", "py1,py2,fastmcp,ts1,ts2"])?;
     done(cells(&["--client", "inspector", "--road", "stdio", "--only", "filesystem,git"]))

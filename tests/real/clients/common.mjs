@@ -36,6 +36,7 @@ export function options() {
   return found;
 }
 
+const REFUSAL = "io.github.bartizan-security/refusal";
 const raw = JSON.parse(process.env.PLAN ?? "{}");
 export const plan = {
   era: raw.era ?? "auto",
@@ -118,11 +119,15 @@ export class Recorder {
       // A gateway that loses a field of a definition must be noticed, and so must one that adds one.
       this.out.definitions[name] = Object.fromEntries(this.out[name].map((entry) => [entry, digest(found[entry])]));
     }
-    for (const { name, arguments: given = {}, opaque } of plan.calls) {
+    let handle;
+    for (const { name, arguments: planned = {}, opaque } of plan.calls) {
       const progress = [];
+      // What completes the call before, where the gateway answered that one with a preview.
+      const given = Object.fromEntries(Object.entries(planned).map(([key, value]) => [key, value === "$HANDLE" ? handle : value]));
       const onprogress = (step) => progress.push([step.progress, step.total ?? null, step.message ?? null]);
       const result = await this.attempt(`call ${name}`, () => session.call(name, given, onprogress));
       if (!result) continue;
+      handle = result._meta?.[REFUSAL]?.handle;
       const content = result.content ?? [];
       const said = { text: texts(content), structured: result.structuredContent ?? null, digest: digest(content) };
       this.out.calls.push({

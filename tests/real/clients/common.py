@@ -12,6 +12,7 @@ import os
 import sys
 
 OVERALL_SECONDS = 60
+REFUSAL = "io.github.bartizan-security/refusal"
 
 # key in the wire's result -> key in the output, capability that must be offered, what identifies an entry, method
 LISTS = {
@@ -167,12 +168,14 @@ class Recorder:
             self.out[name] = sorted(found)
             # A gateway that loses a field of a definition must be noticed, and so must one that adds one.
             self.out["definitions"][name] = {entry: digest(found[entry]) for entry in sorted(found)}
+        handle = None
         for call in plan.calls:
             progress = []
-            result = await self.attempt(
-                f"call {call['name']}", session.call(call["name"], call.get("arguments", {}), progress.append)
-            )
+            # What completes the call before, where the gateway answered that one with a preview.
+            given = {key: handle if value == "$HANDLE" else value for key, value in call.get("arguments", {}).items()}
+            result = await self.attempt(f"call {call['name']}", session.call(call["name"], given, progress.append))
             if result is not None:
+                handle = (result.get("_meta") or {}).get(REFUSAL, {}).get("handle")
                 content = result.get("content", [])
                 said = {
                     "text": texts(content),
