@@ -485,6 +485,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("confirm.assurance", "more_assurance_than_a_client_has_comes_from_the_command_line"),
     ("confirm.busy", "calls_that_nobody_answers_hurt_nobody_else"),
     ("confirm.mismatch", "a_modern_client_brings_its_persons_answer_back_once_and_unaltered"),
+    ("confirm.preview", "what_the_schema_does_not_declare_is_not_sent"),
     ("confirm.refused", "what_destroys_is_listed_and_asked_about_each_time"),
     ("confirm.stale", "definition_policy_and_stops_count_as_they_are_after_the_yes"),
     ("identity.algorithm", "tokens_for_somebody_else_and_from_somebody_else_stay_out"),

@@ -25,6 +25,7 @@ mod oauth;
 mod once;
 mod pinned;
 mod policy;
+mod preview;
 mod props_json;
 mod props_lock;
 mod props_uri;

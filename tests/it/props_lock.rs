@@ -7,6 +7,7 @@ use bartizan_gateway::review::{Change, What, compare};
 use bartizan_monitor::case::{Effect, Kind};
 use bartizan_monitor::catalog::{Definition, Offer};
 use bartizan_monitor::lock::{Confirm, Constraint, Contract, Limits, Lock, MAX_PREVIOUS, Pin, Repeats, Returns};
+use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::Json;
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -59,18 +60,21 @@ fn contract() -> impl Strategy<Value = Contract> {
     let limits = (of(1..100_u32), of(1..3600_u32), of(1..100_000_usize), of(0..100_u32)).prop_map(
         |(calls_per_minute, timeout_seconds, result_bytes, cost)| Limits { calls_per_minute, timeout_seconds, result_bytes, cost },
     );
+    let preview = btree_map(text(), value(), 1..3).prop_map(|members| Json::of(&members));
     let words = (
+        of(preview),
         of(select(vec![Returns::Public, Returns::Private, Returns::Untrusted])),
         of(select(vec![Confirm::Never, Confirm::Session, Confirm::Always])),
     );
     let schema = btree_map(text(), value(), 0..3).prop_map(|members| Constraint::read(Json::of(&members)).expect("an object"));
     (of(text()), of(text()), words, limits, of(schema), of(text())).prop_map(
-        |(owner, environment, (returns, confirm), limits, arguments, notes)| Contract {
+        |(owner, environment, (preview, returns, confirm), limits, arguments, notes)| Contract {
             owner,
             environment,
             returns,
             egress: confirm.map(|confirm| confirm == Confirm::Never),
             confirm,
+            preview,
             once: returns.map(|returns| if returns == Returns::Private { Repeats::Key } else { Repeats::Window }),
             limits,
             arguments,
@@ -127,9 +131,9 @@ proptest! {
         prop_assert!(text.chars().all(|symbol| symbol == '\n' || !symbol.is_control()), "what does not show is an escape");
         for (server, pin) in &pins {
             let (read, put) = (again.get(server, Kind::Tool, &pin.name).expect("there"), lock.get(server, Kind::Tool, &pin.name).expect("there"));
-            // The schema is the same value in another spelling.
-            let rest = |pin: &Pin| (pin.digest, pin.effect, Contract { arguments: None, ..pin.contract.clone() });
-            let schema = |pin: &Pin| pin.contract.arguments.as_ref().map(|constraint| constraint.digest);
+            // Schema and preview are the same values in another spelling.
+            let rest = |pin: &Pin| (pin.digest, pin.effect, Contract { arguments: None, preview: None, ..pin.contract.clone() });
+            let schema = |pin: &Pin| (pin.contract.arguments.as_ref().map(|constraint| constraint.digest), pin.contract.preview.as_ref().map(Digest::of_json));
             prop_assert_eq!((rest(read), schema(read)), (rest(put), schema(put)));
             let digests = |pin: &Pin| pin.previous.iter().map(|version| (version.digest, version.effect)).collect::<Vec<_>>();
             prop_assert_eq!(digests(read), digests(put));

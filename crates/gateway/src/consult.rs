@@ -33,7 +33,7 @@ use bartizan_monitor::wire::version::Era;
 
 use crate::clock;
 use crate::metrics::Answered;
-use crate::serve::{House, Visit, facts, menu_of};
+use crate::serve::{House, Visit, facts, menu_of, rehearse};
 use crate::session::Running;
 use crate::snapshot::Snapshot;
 use crate::webhook::Hook;
@@ -41,6 +41,7 @@ use desk::{Answer, Card, Desk, Place, Resume, Room};
 use notices::Notices;
 use put::{Put, Said, elicits};
 use seal::Seal;
+use shown::Tried;
 use standing::Patterns;
 
 /// For how long a tool that was agreed to for a session stays so.
@@ -189,13 +190,20 @@ impl Asker<'_> {
         self.house.metrics.held(held.case().effect());
         match channel {
             Channel::Question | Channel::Elsewhere => self.wait(held, &channel, running).await,
-            Channel::Input | Channel::Preview => self.park(held, &channel),
+            Channel::Input | Channel::Preview => self.park(held, &channel, running).await,
         }
     }
 
-    fn card(&self, held: &Held, resume: impl FnOnce(&Case) -> Option<Resume>) -> Result<(Arc<Card>, Room), Refusal> {
-        let (case, binding, now_ms) = (held.case(), held.binding(), clock::now_ms());
-        let room = self.house.consult.desk.room(case.caller().principal(), &binding, now_ms)?;
+    async fn card(
+        &self,
+        held: &Held,
+        (channel, running): (&Channel, Option<&Running>),
+        resume: impl FnOnce(&Case) -> Option<Resume>,
+    ) -> Result<(Arc<Card>, Room), Refusal> {
+        let (case, binding) = (held.case(), held.binding());
+        let room = self.house.consult.desk.room(case.caller().principal(), &binding, clock::now_ms())?;
+        let tried = self.tried(held, (channel, running)).await;
+        let now_ms = clock::now_ms();
         let item = case.item().cloned().ok_or_else(|| Refusal::new(MONITOR_FAULT, "only tools are held"))?;
         let previous = self.visit.talk.memory.last(&tool_of(case));
         let card = Card {
@@ -208,18 +216,34 @@ impl Asker<'_> {
             effect: case.effect(),
             since_ms: now_ms,
             until_ms: now_ms.saturating_add(clock::millis(self.house.consult.timeout)),
-            shown: shown::shown(case, previous.as_ref()),
+            shown: shown::shown(case, previous.as_ref(), tried.as_ref()),
             arguments: case.arguments_json().cloned(),
+            tried: tried.map(Tried::kept),
             resume: resume(case),
         };
         Ok((Arc::new(card), room))
     }
 
+    /// What the server says that the call would do, where the operator has said how it is asked.
+    async fn tried(&self, held: &Held, (channel, running): (&Channel, Option<&Running>)) -> Option<Tried> {
+        match rehearse(self.house, self.visit, &self.snapshot, (held, running)).await? {
+            Ok((answer, labels)) => {
+                match channel {
+                    // What is shown at this machine alone, the client has not read.
+                    Channel::Elsewhere => {}
+                    Channel::Question | Channel::Input | Channel::Preview => self.house.releases(&self.visit.talk.caller, labels),
+                }
+                Some(Tried::said(&answer))
+            }
+            Err(refusal) => Some(Tried::Not(refusal.reason.code())),
+        }
+    }
+
     /// The message is answered with the question; the client comes again.
-    fn park(&self, held: Held, channel: &Channel) -> Result<Consulted, Refusal> {
+    async fn park(&self, held: Held, channel: &Channel, running: Option<&Running>) -> Result<Consulted, Refusal> {
         let is_preview = matches!(channel, Channel::Preview);
         let resume = |case: &Case| is_preview.then(|| tool::resume(&self.snapshot, self.visit.talk, self.house, case)).flatten();
-        let (card, room) = match self.card(&held, resume) {
+        let (card, room) = match self.card(&held, (channel, running), resume).await {
             Ok(card) => card,
             Err(refusal) => return Err(held.refused(refusal, None)),
         };
@@ -243,7 +267,7 @@ impl Asker<'_> {
     /// The call itself waits, for whichever answer comes first.
     async fn wait(&self, held: Held, channel: &Channel, running: Option<&Running>) -> Result<Consulted, Refusal> {
         let house = self.house;
-        let (card, room) = match self.card(&held, |_| None) {
+        let (card, room) = match self.card(&held, (channel, running), |_| None).await {
             Ok(card) => card,
             Err(refusal) => return Err(held.refused(refusal, None)),
         };

@@ -113,11 +113,15 @@ impl Journal {
 
     /// Writes something down that is not a call: start and end, drift, a server that died.
     pub fn note(&self, members: &Json) {
-        let covered = self.covered(members);
-        let members = covered.as_ref().unwrap_or(members);
-        if let Err(error) = self.writer.append(clock::now_ms(), None, members) {
+        if let Err(error) = self.must_note(members) {
             tracing::error!(%error, "a note is not in the journal");
         }
+    }
+
+    /// The same for what may only happen when it is written down; the error says why it is not.
+    pub fn must_note(&self, members: &Json) -> Result<(), String> {
+        let covered = self.covered(members);
+        self.writer.append(clock::now_ms(), None, covered.as_ref().unwrap_or(members)).map(drop)
     }
 
     /// How many lines and bytes this process has written.

@@ -9,11 +9,13 @@ mod local;
 mod notes;
 mod once;
 mod place;
+mod rehearse;
 mod run;
 mod seen;
 mod task;
 pub(crate) use guest::{facts, menu_of};
 pub(crate) use place::no_room;
+pub(crate) use rehearse::rehearse;
 pub use run::{ServeError, run_http, run_stdio};
 pub(crate) use seen::{overheard, said};
 
@@ -186,8 +188,20 @@ pub struct Asked {
 /// Opens the record of a message and notes what is known of it before it is a case.
 fn open(house: &House, visit: &Visit<'_>, arrival: &Result<Parsed, Misread>) -> (Asked, Ticket) {
     let talk = visit.talk;
-    let mut ticket = house.journal.ticket();
+    let mut ticket = identify(visit, house.journal.ticket());
     let asked = Asked::of(arrival, ticket.id());
+    if let Some(method) = asked.method {
+        ticket.note("method", Json::string(method.name()));
+    }
+    if let Some(server) = &talk.endpoint.name {
+        ticket.note("server", Json::string(server));
+    }
+    (asked, ticket)
+}
+
+/// Notes who it is whose call this record is of.
+fn identify(visit: &Visit<'_>, mut ticket: Ticket) -> Ticket {
+    let talk = visit.talk;
     ticket.note("principal", Json::string(talk.caller.principal()));
     if let Some(application) = talk.caller.badge().and_then(|badge| badge.application.as_deref()) {
         ticket.note("application", Json::string(application));
@@ -197,13 +211,7 @@ fn open(house: &House, visit: &Visit<'_>, arrival: &Result<Parsed, Misread>) -> 
     if let Some(peer) = visit.peer {
         ticket.note("peer", Json::string(&peer.to_string()));
     }
-    if let Some(method) = asked.method {
-        ticket.note("method", Json::string(method.name()));
-    }
-    if let Some(server) = &talk.endpoint.name {
-        ticket.note("server", Json::string(server));
-    }
-    (asked, ticket)
+    ticket
 }
 
 /// A refusal closes the record; anything else carries it on.

@@ -7,6 +7,7 @@ mod canary;
 mod cover;
 mod labels;
 mod once;
+mod rehearsal;
 mod said;
 mod stops;
 mod texts;
@@ -220,6 +221,7 @@ pub struct Case {
     pub(crate) arguments: Option<Json>,
     pub(crate) digest: OnceLock<Digest>,
     pub(crate) mirror: crate::wire::mirror::Mirror,
+    pub(crate) tries: Option<u64>,
 }
 
 impl Case {

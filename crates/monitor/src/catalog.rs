@@ -6,12 +6,11 @@ mod effect;
 mod renew;
 mod resources;
 mod shadow;
-mod uri;
 pub use crate::wire::mirror::mirrored;
+pub use bartizan_format::uri::normal_form;
 pub use definition::{Definition, Offer, Rejected};
 pub use effect::{propose, reaches_out};
 pub use shadow::Shadows;
-pub use uri::normal_form;
 
 use std::sync::{Arc, OnceLock};
 
@@ -155,7 +154,7 @@ impl Catalog {
             Message::Request { method: Method::ToolsCall | Method::PromptsGet, params: Some(params), .. } => params.get("arguments"),
             Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => None,
         };
-        Ok(Case { caller: caller.clone(), facts, version, message, target, arguments, digest: OnceLock::new(), mirror })
+        Ok(Case { caller: caller.clone(), facts, version, message, target, arguments, digest: OnceLock::new(), mirror, tries: None })
     }
 
     /// The approved definitions of one kind that the servers still offer as reviewed, in order, with
@@ -235,6 +234,7 @@ impl Catalog {
             arguments: None,
             digest: OnceLock::new(),
             mirror: listening.mirror.clone(),
+            tries: None,
         })
     }
 

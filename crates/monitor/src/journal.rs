@@ -241,6 +241,9 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     if let Some(first) = case.replays() {
         members.shown("replays", format_args!("{first:016x}"));
     }
+    if let Some(call) = case.tries() {
+        members.shown("tries", format_args!("{call:016x}"));
+    }
     if let Some(trace) = trace(case) {
         members.json("trace", &trace);
     }

@@ -93,6 +93,14 @@ impl Pin {
         Some(self.replaced(definition, version.effect))
     }
 
+    /// Which arguments make the tool only say what it would do. None when the reviewed schema does not declare each of
+    /// them, as after an update: a server that does not know an argument may pass over it, and do the thing.
+    #[must_use]
+    pub fn preview(&self) -> Option<&Json> {
+        let declared = self.definition.view().at(&["inputSchema", "properties"])?;
+        self.contract.preview.as_ref().filter(|preview| preview.view().members().all(|(key, _)| declared.get(&key).is_some()))
+    }
+
     /// When a person is asked. `never` is no answer for what destroys.
     #[must_use]
     pub fn confirm(&self) -> Option<Confirm> {
@@ -357,7 +365,7 @@ mod tests {
         assert!(Lock::read(&format!("{text}\n \n")).is_ok(), "blank lines hide nothing");
     }
 
-    const CONTRACT: &str = "effect = \"destructive\"\nowner = \"a \\\"team\\\"\"\nenvironment = \"production\"\nreturns = \"private\"\nconfirm = \"never\"\nlimits = { calls_per_minute = 5, timeout_seconds = 20, result_bytes = 1000, cost = 3 }\narguments = '''\n{\n  \"required\": [\n    \"x\"\n  ]\n}\n'''\nformats = [\n  { at = \"/p/*\", format = \"path\", roots = [\"/srv/a\"] },\n  { at = \"/d\", at_most = \"/e\", format = \"date\", not_future = true },\n]\nproject = [\"/users/*/name\"]\nbinary = [\"image/png\"]\nnotes = \"one\\ntwo\"\n";
+    const CONTRACT: &str = "effect = \"destructive\"\nowner = \"a \\\"team\\\"\"\nenvironment = \"production\"\nreturns = \"private\"\nconfirm = \"never\"\npreview = \"{\\\"dryRun\\\":true}\"\nlimits = { calls_per_minute = 5, timeout_seconds = 20, result_bytes = 1000, cost = 3 }\narguments = '''\n{\n  \"required\": [\n    \"x\"\n  ]\n}\n'''\nformats = [\n  { at = \"/p/*\", format = \"path\", roots = [\"/srv/a\"] },\n  { at = \"/d\", at_most = \"/e\", format = \"date\", not_future = true },\n]\nproject = [\"/users/*/name\"]\nbinary = [\"image/png\"]\nnotes = \"one\\ntwo\"\n";
 
     #[test]
     fn what_the_operator_writes_stays_as_it_is() {
@@ -369,6 +377,9 @@ mod tests {
         assert_eq!(pin.confirm(), None, "never is no answer for what destroys");
         let changed = pin.replaced(read(r#"{"name":"b","inputSchema":{"type":"object"}}"#), Effect::Destructive);
         assert_eq!(changed.contract, pin.contract);
+        assert_eq!((pin.preview(), changed.preview()), (None, None), "no schema declares it");
+        let declares = read(r#"{"name":"b","inputSchema":{"type":"object","properties":{"dryRun":{"type":"boolean"}}}}"#);
+        assert!(pin.replaced(declares, Effect::Write).preview().is_some());
     }
 
     #[test]
@@ -381,6 +392,8 @@ mod tests {
         assert!(with("limits = { bytes = 1 }").contains("line 9"));
         assert!(with("arguments = '[]'").contains("JSON object"));
         assert!(with("arguments = '{'").starts_with("line 4: "));
+        assert!(with("preview = '{}'").contains("only say what it would do"));
+        assert!(with("preview = '[1]'").contains("JSON object"));
         assert!(with("confirm = \"sometimes\"").contains("line 9"));
         assert!(with("returns = \"secret\"").contains("line 9"));
         let prompt = text.replacen("kind = \"tool\"", "kind = \"prompt\"\nconfirm = \"always\"", 1);

@@ -364,6 +364,10 @@ pub mod gateway {
             "Too many calls wait for a person. Wait until some of them are answered.",
             "As many calls are held as one client, or all together, may have waiting for an answer.",
             "Answer them: `bartizan approvals list`. If a client asks without end, suspend it.";
+        CONFIRM_PREVIEW = "confirm.preview", Class::Denied,
+            "The server was not asked what this call would do.",
+            "`preview` in the tool's entry of the lock file says how the server's own dry run is asked for, and that was not done: the reviewed schema does not declare those arguments, or the dry run would itself have to be agreed to, because of what the session has read.",
+            "The detail says which. After an update of the server look whether its dry run still goes by that name.";
         MONITOR_JOURNAL = "monitor.journal", Class::Fault,
             "The gateway could not record the call, so it did not make it.",
             "No record, no call: the journal could not be written.",

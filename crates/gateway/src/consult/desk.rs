@@ -14,7 +14,7 @@ use bartizan_monitor::stages::{Binding, Word};
 use bartizan_monitor::wire::json::Json;
 use tokio::sync::oneshot;
 
-use super::shown::Shown;
+use super::shown::{self, Detail, Shown, Tried};
 use crate::identity;
 use crate::share::{Share, Shares};
 
@@ -58,8 +58,19 @@ pub struct Card {
     pub shown: Shown,
     /// The arguments, for whoever wants to see all of them.
     pub arguments: Option<Json>,
+    /// What the server says that it would do, where it was asked.
+    pub tried: Option<Tried>,
     /// What completes it, where a tool does.
     pub resume: Option<Resume>,
+}
+
+impl Card {
+    /// All that would be sent, and what the server says that comes of it, for whoever wants to see all of it.
+    #[must_use]
+    pub fn whole(&self, detail: Detail) -> String {
+        let tried = self.tried.as_ref().map(|tried| shown::dry_run(tried, detail));
+        shown::arguments(self.arguments.as_ref(), detail) + &tried.unwrap_or_default()
+    }
 }
 
 /// What the tool that completes a call needs.

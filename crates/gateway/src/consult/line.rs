@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{self, Said, Side, Unheard, Who};
 use super::desk::{Card, Heard, fresh_id};
-use super::shown::{self, Detail};
+use super::shown::Detail;
 use super::standing::{Standing, Wish};
 use crate::clock;
 use crate::config::files;
@@ -138,7 +138,7 @@ async fn reply(house: &Arc<House>, question: View<'_>) -> Json {
         "show" => match desk.card(&text("id"), now_ms) {
             Some(card) => {
                 let detail = if text("detail") == "full" { Detail::Full } else { Detail::Folded };
-                let arguments = shown::arguments(card.arguments.as_ref(), detail);
+                let arguments = card.whole(detail);
                 Json::object([("call", brief(&card)), ("text", Json::string(&card.shown.text)), ("arguments", Json::string(&arguments))])
             }
             None => error(&Unheard::Gone.to_string()),
@@ -218,12 +218,15 @@ async fn allow(house: &Arc<House>, question: View<'_>) -> Json {
     if question.get("try").and_then(View::as_bool) == Some(true) {
         return said;
     }
-    // Written down before it is good for anything.
-    house.journal.note(&Json::object([
+    // Written down before it is good for anything, or good for nothing.
+    let noted = house.journal.must_note(&Json::object([
         ("event", Json::string("approval-pattern")),
         ("shown", Json::string(&standing.digest.to_string())),
         ("pattern", said.clone()),
     ]));
+    if let Err(why) = noted {
+        return error(&format!("it cannot be written down, so it is good for nothing: {why}"));
+    }
     match house.consult.patterns.add(standing, now_ms) {
         Ok(()) => said,
         Err(why) => error(why),

@@ -6,7 +6,8 @@
 
 use std::fmt::Write as _;
 
-use bartizan_monitor::case::{Case, Effect};
+use bartizan_monitor::case::{Case, Effect, ReplyForm};
+use bartizan_monitor::stages::{Released, ReleasedKind};
 use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::{Json, Kind, View};
 
@@ -25,6 +26,8 @@ const MAX_NAME: usize = 80;
 /// How many bytes the values may take together, and what changed: what waits must not fill the memory.
 const MAX_TEXT: usize = 2_000;
 const MAX_CHANGES: usize = 600;
+/// The same of what a server's dry run says.
+const MAX_DRY_RUN: usize = 2_000;
 /// How much longer than it is a text may become by its escapes.
 const ESCAPED: usize = 2;
 
@@ -60,9 +63,41 @@ impl Shown {
     }
 }
 
+/// What came of the server's own dry run, where the operator has said how it is asked for.
+#[derive(Debug, Clone)]
+pub enum Tried {
+    /// A result: what the server says.
+    Said(Json),
+    /// It is not here, for this reason.
+    Not(&'static str),
+}
+
+/// The longest result that is kept for as long as its call waits, so that somebody can see all of it.
+const MAX_KEPT: usize = 64 * 1024;
+
+impl Tried {
+    /// What was released of the answer.
+    #[must_use]
+    pub fn said(answer: &Released) -> Self {
+        let ReleasedKind::Reply(ReplyForm::Error) = answer.kind() else { return Self::Said(answer.body().clone()) };
+        let text = answer.body().get("message").unwrap_or_else(|| Json::string("an error"));
+        let content = Json::array([Json::object([("text", text)])]);
+        Self::Said(Json::object([("isError", Json::of(&true)), ("content", content)]))
+    }
+
+    /// What is kept of it beside what is shown.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        match self {
+            Self::Said(result) if result.bytes().len() > MAX_KEPT => Self::Not("too long to be kept; what is shown is its beginning"),
+            Self::Said(_) | Self::Not(_) => self,
+        }
+    }
+}
+
 /// Shows a call. `previous` are the arguments of this session's call of the tool before.
 #[must_use]
-pub fn shown(case: &Case, previous: Option<&Json>) -> Shown {
+pub fn shown(case: &Case, previous: Option<&Json>, tried: Option<&Tried>) -> Shown {
     let mut text = String::new();
     let mut line = |label: &str, value: &str| _ = writeln!(text, "{label}: {value}");
     line("server", &name(case.server().map_or("-", |server| server)));
@@ -86,6 +121,7 @@ pub fn shown(case: &Case, previous: Option<&Json>) -> Shown {
     if let Some(previous) = previous {
         text.push_str(&difference(previous.view(), case.arguments()));
     }
+    text.push_str(&tried.map(|tried| dry_run(tried, Detail::Folded)).unwrap_or_default());
     let digest = Digest::of_bytes(text.as_bytes());
     Shown { text, facts, digest }
 }
@@ -98,6 +134,50 @@ pub fn arguments(arguments: Option<&Json>, detail: Detail) -> String {
     };
     let digest = Digest::of_json(arguments).to_string();
     format!("arguments ({digest}):\n{}", values(arguments.view(), detail))
+}
+
+/// What the server says that the call would do. It is the server's word, and nobody has checked it.
+#[must_use]
+pub fn dry_run(tried: &Tried, detail: Detail) -> String {
+    let result = match tried {
+        Tried::Said(result) => result.view(),
+        Tried::Not(reason) => return format!("the server's own dry run:\n  not here: {reason}\n"),
+    };
+    let head = match result.get("isError").and_then(View::as_bool) {
+        Some(true) => "the server's own dry run failed, in the server's words:\n",
+        Some(false) | None => "the server's own dry run, in the server's words:\n",
+    };
+    let texts = result.get("content").into_iter().flat_map(View::items).filter_map(|part| part.get("text")?.as_str());
+    let texts: Vec<_> = texts.collect();
+    let said = match result.get("structuredContent") {
+        _ if !texts.is_empty() => lines(texts.iter().flat_map(|text| text.lines()), detail),
+        Some(structured) => values(structured, detail),
+        None => "  nothing that is a text\n".to_owned(),
+    };
+    format!("{head}{said}")
+}
+
+/// Texts of others, line by line.
+fn lines<'t>(texts: impl Iterator<Item = &'t str>, detail: Detail) -> String {
+    let (room, each) = match detail {
+        Detail::Full => (usize::MAX, FULL_VALUE),
+        Detail::Folded => (MAX_DRY_RUN, MAX_VALUE),
+    };
+    let (mut out, mut left_out) = (String::new(), 0_usize);
+    for line in texts {
+        let (inert, rest) = folded(line, each);
+        // No value stands in quotes here.
+        let line = format!("  | {}{}\n", inert.replace("\\\"", "\""), if rest == Rest::Some { "…" } else { "" });
+        if left_out > 0 || out.len().saturating_add(line.len()) > room {
+            left_out = left_out.saturating_add(1);
+        } else {
+            out.push_str(&line);
+        }
+    }
+    if left_out > 0 {
+        _ = writeln!(out, "  … and {left_out} more lines");
+    }
+    out
 }
 
 const fn effect(effect: Effect) -> &'static str {
@@ -318,6 +398,21 @@ mod tests {
         let text = arguments(Some(&json), Detail::Folded) + &difference(json.view(), None);
         assert!(text.len() < 3000, "{} bytes", text.len());
         assert!(text.contains("more; the digest above"), "{text}");
+    }
+
+    #[test]
+    fn what_a_server_says_it_would_do_stands_apart_and_does_nothing() {
+        let of = |text: &str| Tried::Said(Json::parse(bytes::Bytes::copy_from_slice(text.as_bytes())).expect("json"));
+        let told = dry_run(&of(r#"{"content":[{"type":"text","text":"would delete:\n  a.txt\nserver: harmless\n<b>"}]}"#), Detail::Folded);
+        let head = "the server's own dry run, in the server's words:\n";
+        assert_eq!(told, format!("{head}  | would delete:\n  |   a.txt\n  | server: harmless\n  | \\u{{3c}}b\\u{{3e}}\n"));
+        assert!(dry_run(&of(r#"{"isError":true,"content":[]}"#), Detail::Folded).contains("failed"));
+        assert!(dry_run(&of(r#"{"content":[],"structuredContent":{"files":["a"]}}"#), Detail::Folded).contains("  files[0] = \"a\"\n"));
+        assert!(dry_run(&Tried::Not("confirm.preview"), Detail::Folded).ends_with("not here: confirm.preview\n"));
+        let long = of(&format!(r#"{{"content":[{{"type":"text","text":"{}"}}]}}"#, "x\\u2028\\n".repeat(3000)));
+        let folded = dry_run(&long, Detail::Folded);
+        assert!(folded.len() < 2200 && folded.contains("more lines"), "{folded}");
+        assert_eq!(dry_run(&long, Detail::Full).lines().count(), 3001);
     }
 
     #[test]

@@ -64,8 +64,13 @@ fn tool_name(name: &str, taken: impl Fn(&str) -> bool) -> String {
 /// What the model is told.
 pub(super) fn preview(card: &Card, resume: &Resume) -> String {
     let minutes = card.until_ms.saturating_sub(card.since_ms).div_ceil(60_000);
+    let sent = if card.tried.is_some() {
+        "Nothing was done; the server was only asked for its dry run. What would be sent"
+    } else {
+        "Nothing was sent. What would be"
+    };
     format!(
-        "{} [{}]\n\nNothing was sent. What would be:\n\n{}\nShow this to the person. If the person agrees, call the tool {} with {{\"{HANDLE}\": \"{}\"}} within {minutes} minutes; it sends exactly this call, once. Do not call it without having asked.",
+        "{} [{}]\n\n{sent}:\n\n{}\nShow this to the person. If the person agrees, call the tool {} with {{\"{HANDLE}\": \"{}\"}} within {minutes} minutes; it sends exactly this call, once. Do not call it without having asked.",
         card.hold.reason.page().hint,
         card.hold.reason,
         card.shown.text,

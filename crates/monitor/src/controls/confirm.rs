@@ -147,8 +147,8 @@ impl Asking {
 
 impl Control for Asking {
     fn on_call(&self, case: &Case) -> Judged {
-        // What is answered from the record is not done again.
-        let Some(tool) = case.tool().filter(|_| case.replays().is_none()) else { return Ok(Verdict::Pass) };
+        // What is answered from the record is not done again, and what is only tried is not done.
+        let Some(tool) = case.tool().filter(|_| case.replays().is_none() && !case.rehearses()) else { return Ok(Verdict::Pass) };
         let scope = match self.when(tool) {
             Confirm::Never => return Ok(Verdict::Pass),
             Confirm::Session if case.agreed().is_some() => return Ok(Verdict::Pass),

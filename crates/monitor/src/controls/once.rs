@@ -97,7 +97,7 @@ const AGAIN_MS: u64 = 2000;
 
 impl Control for Once {
     fn on_call(&self, case: &Case) -> Judged {
-        let Some(item) = case.tool().filter(|_| case.effect() != Effect::Read) else { return Ok(Verdict::Pass) };
+        let Some(item) = case.tool().filter(|_| case.effect() != Effect::Read && !case.rehearses()) else { return Ok(Verdict::Pass) };
         let Message::Request { id, params, .. } = case.message() else { return Ok(Verdict::Pass) };
         let facts = case.facts();
         let moment =

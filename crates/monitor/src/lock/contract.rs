@@ -21,6 +21,8 @@ pub struct Contract {
     pub egress: Option<bool>,
     /// When a person is asked before a call.
     pub confirm: Option<Confirm>,
+    /// Which arguments make the tool say what it would do, and do nothing: a JSON object.
+    pub preview: Option<Json>,
     /// Which calls without an idempotency key are one and the same.
     pub once: Option<Repeats>,
     /// How much and how long.
@@ -174,8 +176,11 @@ impl Contract {
         if self.egress.is_some() && !matches!(kind, Kind::Tool | Kind::Template) {
             return bad("egress is for tools and templates");
         }
-        if kind != Kind::Tool && (self.confirm.is_some() || self.once.is_some() || self.arguments.is_some()) {
-            return bad("confirm, once and arguments are for tools");
+        if kind != Kind::Tool && (self.confirm.is_some() || self.once.is_some() || self.arguments.is_some() || self.preview.is_some()) {
+            return bad("confirm, once, arguments and preview are for tools");
+        }
+        if self.preview.as_ref().is_some_and(|preview| preview.view().members().next().is_none()) {
+            return bad("preview: a JSON object with the arguments that make the tool only say what it would do");
         }
         if kind != Kind::Tool && !self.project.is_empty() {
             return bad("project is for tools");

@@ -26,6 +26,7 @@ pub(super) struct Row {
     returns: Option<Returns>,
     egress: Option<bool>,
     confirm: Option<Confirm>,
+    preview: Option<String>,
     once: Option<Repeats>,
     #[serde(default)]
     limits: Limits,
@@ -77,6 +78,7 @@ impl Row {
         }
         let arguments = self.arguments.map(&json).transpose()?;
         let arguments = arguments.map(Constraint::read).transpose().map_err(|error| bad(error.to_string()))?;
+        let preview = self.preview.map(&json).transpose()?;
         let project = self.project.iter().map(|text| Pointer::read(text)).collect::<Option<Vec<_>>>();
         let contract = Contract {
             owner: self.owner,
@@ -84,6 +86,7 @@ impl Row {
             returns: self.returns,
             egress: self.egress,
             confirm: self.confirm,
+            preview,
             once: self.once,
             limits: self.limits,
             arguments,
@@ -115,12 +118,14 @@ pub(super) fn write(f: &mut Formatter<'_>, server: &str, pin: &Pin) -> Written {
 }
 
 fn write_contract(f: &mut Formatter<'_>, contract: &Contract) -> Written {
-    let Contract { owner, environment, returns, egress, confirm, once, limits, arguments, formats, project, binary, notes } = contract;
+    let Contract { owner, environment, returns, egress, confirm, preview, once, limits, arguments, formats, project, binary, notes } =
+        contract;
     let texts = [("owner", owner.as_deref()), ("environment", environment.as_deref())];
     let words = [("returns", returns.map(Returns::name)), ("confirm", confirm.map(Confirm::name)), ("once", once.map(Repeats::name))];
     for (key, text) in texts.into_iter().chain(words) {
         text.map_or(Ok(()), |text| writeln!(f, "{key} = {}", toml_text(text)))?;
     }
+    preview.as_ref().map_or(Ok(()), |preview| writeln!(f, "preview = {}", toml_text(&one_line(preview))))?;
     egress.map_or(Ok(()), |egress| writeln!(f, "egress = {egress}"))?;
     let numbers = [
         ("calls_per_minute", limits.calls_per_minute.map(|number| number.to_string())),

@@ -37,6 +37,7 @@ pub(in crate::consult) fn card(item: &Item, number: u64, who: u64) -> Arc<Card> 
         until_ms: 100,
         shown: Shown { text: String::new(), facts: 0, digest: digest(1) },
         arguments: None,
+        tried: None,
         resume: None,
     })
 }

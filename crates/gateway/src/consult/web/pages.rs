@@ -225,10 +225,10 @@ pub(super) fn contents(html: &mut Html, card: &Card) {
     html.raw(if open { "</ul>" } else { "" });
 }
 
-/// The whole arguments, where the lines above have not all of them.
+/// All of it, where the lines above have not.
 pub(super) fn whole(html: &mut Html, session: &Session, card: &Card) {
-    let full = shown::arguments(card.arguments.as_ref(), Detail::Full);
-    if full == shown::arguments(card.arguments.as_ref(), Detail::Folded) {
+    let full = card.whole(Detail::Full);
+    if full == card.whole(Detail::Folded) {
         return;
     }
     if full.len() <= MAX_BELOW {
@@ -239,13 +239,13 @@ pub(super) fn whole(html: &mut Html, session: &Session, card: &Card) {
     }
 }
 
-/// All arguments of a call, on a page of their own.
+/// All of a call, on a page of its own.
 pub(super) fn all(session: &Session, card: &Card) -> Html {
     frame("All arguments", (Some(session), Again::Never), |html| {
         html.raw("<h1 class=\"head\">");
         title(html, card);
         html.raw("</h1><p><a href=\"/in/").text(&session.place).raw("/call/").text(&card.id).raw("\">Back to the call</a></p><pre>");
-        html.text(&shown::arguments(card.arguments.as_ref(), Detail::Full)).raw("</pre>");
+        html.text(&card.whole(Detail::Full)).raw("</pre>");
     })
 }
 

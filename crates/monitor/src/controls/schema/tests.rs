@@ -44,6 +44,7 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
         arguments: arguments.map(json),
         digest: std::sync::OnceLock::new(),
         mirror,
+        tries: None,
     }
 }
 

@@ -46,6 +46,7 @@ fn case() -> Case {
         arguments: None,
         digest: Default::default(),
         mirror: Mirror::none(),
+        tries: None,
     }
 }
 
@@ -119,6 +120,26 @@ fn large_and_deep_answers_are_judged_to_the_end() {
     let many: Vec<Json> = (0..20_000).map(|_| Json::string("x")).chain([Json::string(TOKEN)]).collect();
     assert!(clean(Json::object([("structuredContent", Json::object([("a", Json::array(many))]))])));
     assert_eq!(released(content(&"x".repeat(16 << 20))), Err("size.reply"));
+}
+
+/// Prints what each control costs a call that none of them holds:
+/// `cargo test --release -p bartizan-monitor --lib -- --ignored --nocapture calls_measured`.
+#[test]
+#[ignore = "a measurement, for release builds"]
+#[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+fn calls_measured() {
+    let monitor = Monitor::defaults().expect("defaults");
+    let arguments = json(r#"{"path":"/srv/a/b/c","text":"The order was sent on Monday.","other":[1,2,3]}"#);
+    let params = Json::object([("name", Json::string("t")), ("arguments", arguments.clone())]);
+    let mut case = case();
+    case.message = Message::Request { id: Id::number(1), method: Method::ToolsCall, params: Some(params) };
+    case.arguments = Some(arguments);
+    for seat in &monitor.seats {
+        let rounds = 100_000_u32;
+        let begun = std::time::Instant::now();
+        (0..rounds).for_each(|_| drop(std::hint::black_box(seat.control.on_call(&case))));
+        println!("{}: {:?}", seat.entry.name, begun.elapsed() / rounds);
+    }
 }
 
 /// Prints what the controls of content cost: `cargo test --release -p bartizan-monitor --lib -- --ignored --nocapture content_measured`.
