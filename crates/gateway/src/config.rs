@@ -17,6 +17,7 @@ mod listen;
 mod notices;
 pub mod places;
 mod policy;
+mod postgres;
 mod problem;
 mod redis;
 pub(crate) mod secret;
@@ -36,6 +37,7 @@ pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Sub
 pub use notices::{Canaries, Webhook};
 pub use places::{Places, PlacesArgs};
 pub use policy::{PolicyFiles, RenewError};
+pub use postgres::{Postgres, Secured};
 pub use problem::{ConfigErrors, Problem};
 pub use redis::{OnLoss, Redis};
 pub(crate) use secret::Part;
@@ -156,9 +158,12 @@ fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let entries = tables.filter_map(|table| table.get_ref().as_table()).flat_map(DeTable::values);
     let secret = table.get("webhook").and_then(|webhook| webhook.get_ref().as_table()?.get("secret"));
     let clients = servers.iter().filter_map(|server| server.get("oauth")?.get_ref().as_table()?.get("client_secret"));
-    let password = table.get("redis").and_then(|redis| redis.get_ref().as_table()?.get("password"));
+    let passwords = ["redis", "postgres"].into_iter().filter_map(|key| table.get(key)?.get_ref().as_table()?.get("password"));
+    let address = table.get("postgres").and_then(|postgres| postgres.get_ref().as_table()?.get("url"));
+    // An address without a user holds no password, and may be shown.
+    let address = address.filter(|url| url.get_ref().as_str().is_some_and(|url| url.contains('@')));
     let channel = table.get("approvals").and_then(|approvals| approvals.get_ref().as_table()?.get("slack"));
-    let entries = entries.chain(secret).chain(clients).chain(password).chain(channel);
+    let entries = entries.chain(secret).chain(clients).chain(passwords).chain(address).chain(channel);
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
@@ -200,6 +205,7 @@ impl Judging<'_> {
         let (metrics, probe_every) = (notices::metrics(file.metrics, problems), notices::probe_every(file.drift, problems));
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
         let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
+        let postgres = file.postgres.and_then(|written| surroundings.postgres(written, problems)).map(Arc::new);
         material.weaken(&file.dangerous, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
@@ -221,6 +227,7 @@ impl Judging<'_> {
             oauth,
             stores,
             redis,
+            postgres,
             quota,
             confirm_timeout,
             effects,
