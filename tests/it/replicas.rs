@@ -11,7 +11,8 @@ use bartizan_tests::process::{eventually, signal};
 use bartizan_tests::script::{self, Act, Script};
 use serde_json::{Value, json};
 
-const EVERYBODY: &str = "[controls.policy]\ntext = \"permit (principal, action, resource);\"\n[controls.confirm]\nwrite = \"never\"\n";
+const EVERYBODY: &str = "[controls.policy]\ntext = \"permit (principal, action, resource);\"\n[controls.confirm]\nwrite = \"never\"\n\
+    [limits]\noffences_per_minute = 10000\n[controls.quota]\nwrite_per_minute = 10000\nclient_per_minute = 100000\n";
 
 fn config(postgres: &Postgres, more: &str) -> String {
     let port = postgres.port();
@@ -93,7 +94,8 @@ fn a_write_that_reaches_two_gateways_at_the_same_moment_is_made_once() {
         assert_eq!(arrived(&both, &key), 1, "{key}");
     }
     // What one gateway did is known to the other, and after a restart; another call under the key is refused.
-    let other = json!({"name": "write", "arguments": {"text": "other"}, "_meta": {"io.github.bartizan-security/idempotency-key": "round 0"}});
+    let other =
+        json!({"name": "write", "arguments": {"text": "other"}, "_meta": {"io.github.bartizan-security/idempotency-key": "round 0"}});
     assert_eq!(reason(&two.request("tools/call", &other)), Some("once.mismatch"));
     assert!(one.leave().success() && two.leave().success());
     let mut again = begun(&stages[0]);
@@ -109,8 +111,10 @@ fn a_write_that_reaches_two_gateways_at_the_same_moment_is_made_once() {
     let left = "select (select count(*) from bartizan.gateway), (select count(*) from bartizan.deed where state <> 'done')";
     assert_eq!(postgres.ask(left).as_deref(), Some("0|0"), "who leaves says so, and leaves nothing open");
     // Digests and names: neither a key nor an argument is there, but where an answer repeats it.
-    let held = postgres.ask("select * from bartizan.deed where answer is null or true").expect("readable");
-    assert!(!held.contains("round") && held.contains("files/write"), "{held}");
+    let held = "update bartizan.deed set answer = null where convert_from(answer, 'UTF8') like '%round%'; select * from bartizan.deed";
+    let held = postgres.ask(held).expect("readable").replace("\\x", "");
+    let hex: String = b"round".iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(!held.contains("round") && !held.contains(&hex) && held.contains("files/write"), "{held}");
 }
 
 #[test]
@@ -142,7 +146,7 @@ fn a_repeat_waits_for_the_first_at_another_gateway_and_a_kill_makes_it_ambiguous
     let mut near = begun(&here);
     assert_eq!(write(&mut near, "b").as_deref(), Some("once.ambiguous"));
     let listed = ambiguous(&there);
-    assert_eq!((listed.len(), &ambiguous(&here) == &listed), (1, true));
+    assert_eq!((listed.len(), ambiguous(&here)), (1, listed.clone()));
     assert!(!here.output(&["once", "forget", "0000000000000000"]).status.success());
     there.done(&["once", "forget", &listed[0]]);
     assert_eq!(write(&mut near, "b"), None);
@@ -256,7 +260,7 @@ fn what_is_wrong_with_the_database_is_said_at_the_start() {
     let mut client = begun(&stage);
     assert_eq!(write(&mut client, "a"), None, "these grants are enough");
     assert!(client.leave().success());
-    let shown = stage.done(&["check", "--offline"]);
+    let shown = String::from_utf8(stage.output(&["check", "--offline"]).stdout).expect("text");
     assert!(shown.contains("PostgreSQL at 127.0.0.1") && shown.contains("in clear text, as poor"), "{shown}");
     postgres.ask("update bartizan.version set version = 2").expect("changed");
     let said = why(&stage);
@@ -274,7 +278,7 @@ fn what_is_wrong_with_the_database_is_said_at_the_start() {
     assert!(said.contains("credential") && !said.contains("hunter22"), "{said}");
     whole.configure("[postgres]\nurl = \"postgres://db.example.com/postgres?sslmode=disable\"\nusername = \"a\"");
     let said = why(&whole);
-    assert!(said.contains("clear text"), "{said}");
+    assert!(said.contains("would travel to this database"), "{said}");
 }
 
 #[test]

@@ -185,8 +185,7 @@ impl Judging<'_> {
         let (names, limits) = (judge::names(file.names, problems), judge::limits(file.limits, problems));
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
-        let known = stores::Known::of(&file.secrets);
-        let stores = stores::stores(file.secrets, &base, problems);
+        let (known, stores) = (stores::Known::of(&file.secrets), stores::stores(file.secrets, &base, problems));
         let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply, confining };
         let known: BTreeSet<String> = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
@@ -204,8 +203,7 @@ impl Judging<'_> {
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let (metrics, probe_every) = (notices::metrics(file.metrics, problems), notices::probe_every(file.drift, problems));
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
-        let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
-        let postgres = file.postgres.and_then(|written| surroundings.postgres(written, problems)).map(Arc::new);
+        let (redis, postgres) = common(&surroundings, (file.redis, file.postgres), problems);
         material.weaken(&file.dangerous, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
@@ -312,6 +310,16 @@ impl Judging<'_> {
         }
         weakenings
     }
+}
+
+/// What gateways have in common.
+fn common(
+    surroundings: &Surroundings<'_>,
+    (redis, postgres): (Option<Spanned<file::Redis>>, Option<Spanned<file::Postgres>>),
+    problems: &mut Problems,
+) -> (Option<Arc<Redis>>, Option<Arc<Postgres>>) {
+    let redis = redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
+    (redis, postgres.and_then(|written| surroundings.postgres(written, problems)).map(Arc::new))
 }
 
 /// Whether any server is shown what its callers' access tokens were exchanged for.

@@ -160,7 +160,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("review", &["config", "config/files"]),
             row("stops", &["clock", "config/files", "config/watch"]),
             // What was done is written like the journal, and in a file of its own; or told a database over the one dialer.
-            row("once/shared", &["config", "journal", "upstream", "once"]),
+            row("once/shared", &["config", "journal", "upstream", "once", "once/turns"]),
             row("once", &["clock", "config", "config/files", "journal", "journal/notebook"]),
             row("canary", &["config", "journal", "stops", "webhook"]),
             row("labels", &["clock", "config/files", "config/watch"]),

@@ -108,7 +108,9 @@ impl Surroundings<'_> {
         }
         let line = match sslmode(&url) {
             Ok(line) => line,
-            Err(what) => return no(&what, "sslmode is `verify-full` (also when nothing is said, and for `require` and `verify-ca`) or `disable`"),
+            Err(what) => {
+                return no(&what, "sslmode is `verify-full` (also when nothing is said, and for `require` and `verify-ca`) or `disable`");
+            }
         };
         // For a scheme that is not of the web, an address of digits is read as a name.
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();

@@ -12,7 +12,7 @@ mod tend;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bartizan_monitor::case::{Answered, Before, Claim, Deed, Deeds};
@@ -47,6 +47,8 @@ pub struct Shared {
     line: Mutex<Option<Arc<Line>>>,
     /// The number of this gateway there; a new one after it was taken for gone.
     owner: AtomicI64,
+    /// Its first number, which no other process has.
+    first: OnceLock<i64>,
     /// What was asked for calls that are in the house.
     asked: Mutex<HashMap<u64, Weak<Asked>>>,
     /// Calls that may have a row.
@@ -127,6 +129,7 @@ impl Shared {
             journal,
             line: Mutex::default(),
             owner: AtomicI64::new(0),
+            first: OnceLock::new(),
             asked: Mutex::default(),
             held: Mutex::default(),
             ends,
@@ -208,7 +211,7 @@ impl Shared {
     /// Claims; returns what is known of the call where that is not possible.
     async fn put(&self, line: &Line, deed: &Deed, owner: i64) -> Result<Option<(Before, Option<(u64, Json)>)>, String> {
         let (key, print) = (&deed.key.bytes()[..], &deed.print.bytes()[..]);
-        let (session, request) = (Digest::of_bytes(deed.session.as_bytes()), Digest::of_bytes(deed.request.as_bytes()));
+        let (session, request) = (Digest::of_bytes(self.session(deed).as_bytes()), Digest::of_bytes(deed.request.as_bytes()));
         let (session, request) = (&session.bytes()[..], &request.bytes()[..]);
         let (call, open) = (deed.call.cast_signed(), i64::try_from(self.rules.open_calls).unwrap_or(i64::MAX));
         let (modern, window) = (deed.era == Era::Modern, deed.repeats == Repeats::Window);
@@ -230,6 +233,13 @@ impl Shared {
             }
         }
         Err("what is known of it changes all the time".to_owned())
+    }
+
+    /// The session of a call, as it is told apart from those of all gateways. Over HTTP its name is random, or there are
+    /// none; over a pipe it is that of a process, and every container may have the same ones.
+    fn session(&self, deed: &Deed) -> String {
+        let process = deed.session.starts_with("pid ").then(|| self.first.get()).flatten();
+        process.map_or_else(|| deed.session.to_string(), |first| format!("{} of {first}", deed.session))
     }
 
     /// Has it in the database that a claimed call leaves, unless others have concluded something of it meanwhile.

@@ -21,13 +21,7 @@ const REPLAYED: &str = "io.github.bartizan-security/replayed-of";
 
 /// Waits while the same call runs: it may be this one, sent again. What it is then judged by holds after that.
 /// Where gateways remember together it is claimed here, because nobody can wait while it is judged.
-pub(super) async fn turn(
-    house: &House,
-    talk: &Talk,
-    (parsed, call): (&Parsed, u64),
-    menus: &[Menu],
-    guest: &Guest,
-) -> Option<Turn> {
+pub(super) async fn turn(house: &House, talk: &Talk, (parsed, call): (&Parsed, u64), menus: &[Menu], guest: &Guest) -> Option<Turn> {
     let Message::Request { id, method: Method::ToolsCall, params } = parsed.message() else { return None };
     if !house.once.is_asked() {
         return None;

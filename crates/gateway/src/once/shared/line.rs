@@ -134,9 +134,10 @@ async fn settle(client: &Client) -> Result<(), Broken> {
         Err(error) if error.code().is_some_and(|code| missing.contains(code)) => {
             if let Err(error) = client.batch_execute(&format!("{TURN};\n{SCHEMA}")).await {
                 return Err(match error.code() {
-                    Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
-                        Broken::Wrong(format!("there are no tables, and they may not be made ({}). Have somebody run this:\n\n{SCHEMA}", words(&error)))
-                    }
+                    Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => Broken::Wrong(format!(
+                        "there are no tables, and they may not be made ({}). Have somebody run this:\n\n{SCHEMA}",
+                        words(&error)
+                    )),
                     _ => broken(&error),
                 });
             }
@@ -156,7 +157,9 @@ fn judged(found: Result<Option<i32>, tokio_postgres::Error>) -> Result<(), Broke
         Some(VERSION) => Ok(()),
         found => {
             let found = found.map_or_else(|| "none".to_owned(), |version| version.to_string());
-            Err(Broken::Wrong(format!("the tables have version {found}, and this gateway knows version {VERSION}: gateways over one database are of one release")))
+            Err(Broken::Wrong(format!(
+                "the tables have version {found}, and this gateway knows version {VERSION}: gateways over one database are of one release"
+            )))
         }
     }
 }

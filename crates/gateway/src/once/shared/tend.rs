@@ -214,7 +214,9 @@ impl Shared {
             return Ok(());
         }
         let row = line.ask(line.client.query_one(sql::REGISTER, &[&self.postgres.lease.as_secs_f64()])).await?;
-        self.owner.store(row.try_get(0).map_err(|error| super::line::words(&error))?, Ordering::Release);
+        let fresh = row.try_get(0).map_err(|error| super::line::words(&error))?;
+        self.first.get_or_init(|| fresh);
+        self.owner.store(fresh, Ordering::Release);
         if owner != 0 {
             tracing::error!("this gateway was silent for longer than its lease: what it was doing is ambiguous for the others");
         }
