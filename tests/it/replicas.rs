@@ -220,6 +220,22 @@ fn a_gateway_that_was_silent_does_not_overwrite_what_others_concluded() {
     there.verify();
 }
 
+#[test]
+fn a_client_is_the_same_one_at_every_endpoint() {
+    let postgres = Postgres::start();
+    let stages = [stage(&postgres, &quick(), ""), stage(&postgres, &quick(), "")];
+    // Each gateway has tokens of its own; what they are called is who they are.
+    let tokens = stages.each_ref().map(|stage| [stage.token("ci", &[]).text, stage.token("laptop", &[]).text]);
+    let gateways = stages.each_ref().map(Stage::serve);
+    let call = |at: usize, who: usize| {
+        let mut visitor = gateways[at].visitor(&tokens[at][who]).at("/mcp/files").initialize();
+        visitor.request("tools/call", &keyed("a")).json()
+    };
+    assert!(!replayed(&call(0, 0)) && replayed(&call(1, 0)));
+    assert!(!replayed(&call(1, 1)), "a key is its client's");
+    assert_eq!(arrived(&[&stages[0], &stages[1]], "a"), 2);
+}
+
 /// Why a gateway does not start.
 fn why(stage: &Stage) -> String {
     let mut words = vec!["run".to_owned(), "--name".to_owned(), "files".to_owned(), "--".to_owned()];
