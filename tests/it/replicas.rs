@@ -221,6 +221,34 @@ fn a_gateway_that_was_silent_does_not_overwrite_what_others_concluded() {
 }
 
 #[test]
+fn what_waited_for_a_person_does_not_leave_when_its_claim_is_lost() {
+    let postgres = Postgres::start();
+    let asks = "[controls.confirm]\nwrite = \"always\"\n[controls.confirm.minimum]\nwrite = \"local\"";
+    let (here, there) = (stage(&postgres, &quick(), asks), stage(&postgres, &quick(), "[controls.once]\nwait_seconds = 0"));
+    let (mut near, mut far) = (begun(&here), begun(&there));
+    let held = || -> Vec<Value> {
+        let listed = here.output(&["approvals", "list", "--format", "json"]);
+        let found: Value = serde_json::from_slice(&listed.stdout).expect("json");
+        found["held"].as_array().expect("a list").clone()
+    };
+    let waiting = near.ask("tools/call", &keyed("a"));
+    eventually("it waits for a person", || held().len() == 1);
+    assert_eq!(write(&mut far, "a").as_deref(), Some("once.in-flight"), "it is claimed while it waits");
+    // Its gateway is silent. Nothing has left, so another one may make the call.
+    signal(near.pid(), "STOP");
+    eventually("the claim is free", || write(&mut far, "a").is_none());
+    signal(near.pid(), "CONT");
+    let id = held()[0]["id"].as_str().expect("a name").to_owned();
+    here.done(&["approvals", "grant", &id, "--yes"]);
+    assert_eq!(reason(&near.answer(&waiting)), Some("once.store"));
+    assert_eq!((arrived(&[&here], "a"), arrived(&[&there], "a")), (0, 1));
+    // The person may be asked again, and then the answer is known.
+    assert!(replayed(&near.request("tools/call", &keyed("a"))));
+    assert!(near.leave().success() && far.leave().success());
+    here.verify();
+}
+
+#[test]
 fn a_client_is_the_same_one_at_every_endpoint() {
     let postgres = Postgres::start();
     let stages = [stage(&postgres, &quick(), ""), stage(&postgres, &quick(), "")];
