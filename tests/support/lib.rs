@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod http;
 pub mod journal;
 pub mod json;
+pub mod postgres;
 pub mod process;
 pub mod provider;
 pub mod script;

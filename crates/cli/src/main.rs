@@ -136,7 +136,7 @@ fn main() -> ExitCode {
         Command::Secrets(args) => secrets::main(&args, &places, config).into(),
         Command::Suspend(args) => suspend::suspend(&args, &places).into(),
         Command::Resume(args) => suspend::resume(&args, &places).into(),
-        Command::Once(args) => once::main(&args, &places).into(),
+        Command::Once(args) => once::main(&args, &places, config).into(),
         Command::Labels(args) => labels::main(&args, &places).into(),
         Command::Policy(args) => policy::main(&args, &places, config),
         Command::Log(args) => log::main(&args, &places).into(),

@@ -1,11 +1,14 @@
 //! `bartizan once`: calls of which nobody knows whether they were carried out.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use bartizan_gateway::clock;
-use bartizan_gateway::config::{Places, PlacesArgs};
-use bartizan_gateway::once::{self, Shown};
+use bartizan_gateway::config::{self, Places, PlacesArgs, Postgres, Settings, places};
+use bartizan_gateway::once::{self, Shown, shared};
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 use crate::exit::Exit;
 use crate::format::Format;
@@ -39,17 +42,17 @@ enum What {
 }
 
 /// Shows or clears.
-pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
-    let state = match Places::find(places, None) {
-        Ok(places) => places.state,
-        Err(error) => return Exit::usage(&error),
+pub(crate) fn main(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Exit {
+    let store = match Store::find(places, config) {
+        Ok(store) => store,
+        Err(exit) => return exit,
     };
     match &args.what {
-        What::List { format } => match once::list(&state) {
+        What::List { format } => match store.list() {
             Ok(all) => show(&all, *format),
-            Err(error) => Exit::environment(&error),
+            Err(exit) => exit,
         },
-        What::Forget { call } => match once::forget(&state, call, clock::now_ms()) {
+        What::Forget { call } => match store.forget(call) {
             Ok(true) => {
                 eprintln!("Forgotten: {}. The same call may be made again within a second or two.", visible(call));
                 Exit::Done
@@ -58,8 +61,48 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
                 eprintln!("Not ambiguous: {}. `bartizan once list` shows what is.", visible(call));
                 Exit::Findings
             }
-            Err(error) => Exit::environment(&error),
+            Err(exit) => exit,
         },
+    }
+}
+
+/// Where the gateways of this configuration remember.
+enum Store {
+    Own(PathBuf),
+    Shared(Box<Settings>, Arc<Postgres>, Runtime),
+}
+
+impl Store {
+    fn find(places: &PlacesArgs, config: Option<PathBuf>) -> Result<Self, Exit> {
+        let Some(config) = places::config(config) else {
+            return Places::find(places, None).map(|places| Self::Own(places.state)).map_err(|error| Exit::usage(&error));
+        };
+        let settings = config::load(Some(&config), places.clone()).map_err(Exit::configuration)?.settings;
+        match settings.postgres.clone() {
+            None => Ok(Self::Own(settings.places.state)),
+            Some(postgres) => {
+                let runtime = crate::one_thread().map_err(|error| Exit::environment(&error))?;
+                Ok(Self::Shared(Box::new(settings), postgres, runtime))
+            }
+        }
+    }
+
+    fn list(&self) -> Result<Vec<Shown>, Exit> {
+        match self {
+            Self::Own(state) => once::list(state).map_err(|error| Exit::environment(&error)),
+            Self::Shared(settings, postgres, runtime) => {
+                runtime.block_on(shared::list(postgres, settings.effects.once)).map_err(|error| Exit::environment(&error))
+            }
+        }
+    }
+
+    fn forget(&self, call: &str) -> Result<bool, Exit> {
+        match self {
+            Self::Own(state) => once::forget(state, call, clock::now_ms()).map_err(|error| Exit::environment(&error)),
+            Self::Shared(settings, postgres, runtime) => {
+                runtime.block_on(shared::forget(postgres, settings.effects.once, call)).map_err(|error| Exit::environment(&error))
+            }
+        }
     }
 }
 

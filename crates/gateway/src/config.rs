@@ -17,6 +17,7 @@ mod listen;
 mod notices;
 pub mod places;
 mod policy;
+mod postgres;
 mod problem;
 mod redis;
 pub(crate) mod secret;
@@ -36,6 +37,7 @@ pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Sub
 pub use notices::{Canaries, Webhook};
 pub use places::{Places, PlacesArgs};
 pub use policy::{PolicyFiles, RenewError};
+pub use postgres::{Postgres, Secured};
 pub use problem::{ConfigErrors, Problem};
 pub use redis::{OnLoss, Redis};
 pub(crate) use secret::Part;
@@ -156,9 +158,12 @@ fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let entries = tables.filter_map(|table| table.get_ref().as_table()).flat_map(DeTable::values);
     let secret = table.get("webhook").and_then(|webhook| webhook.get_ref().as_table()?.get("secret"));
     let clients = servers.iter().filter_map(|server| server.get("oauth")?.get_ref().as_table()?.get("client_secret"));
-    let password = table.get("redis").and_then(|redis| redis.get_ref().as_table()?.get("password"));
+    let passwords = ["redis", "postgres"].into_iter().filter_map(|key| table.get(key)?.get_ref().as_table()?.get("password"));
+    let address = table.get("postgres").and_then(|postgres| postgres.get_ref().as_table()?.get("url"));
+    // An address without a user holds no password, and may be shown.
+    let address = address.filter(|url| url.get_ref().as_str().is_some_and(|url| url.contains('@')));
     let channel = table.get("approvals").and_then(|approvals| approvals.get_ref().as_table()?.get("slack"));
-    let entries = entries.chain(secret).chain(clients).chain(password).chain(channel);
+    let entries = entries.chain(secret).chain(clients).chain(passwords).chain(address).chain(channel);
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
@@ -180,8 +185,7 @@ impl Judging<'_> {
         let (names, limits) = (judge::names(file.names, problems), judge::limits(file.limits, problems));
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
-        let known = stores::Known::of(&file.secrets);
-        let stores = stores::stores(file.secrets, &base, problems);
+        let (known, stores) = (stores::Known::of(&file.secrets), stores::stores(file.secrets, &base, problems));
         let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply, confining };
         let known: BTreeSet<String> = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
@@ -199,7 +203,7 @@ impl Judging<'_> {
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let (metrics, probe_every) = (notices::metrics(file.metrics, problems), notices::probe_every(file.drift, problems));
         let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
-        let redis = file.redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
+        let (redis, postgres) = common(&surroundings, (file.redis, file.postgres), problems);
         material.weaken(&file.dangerous, problems);
         material.allow_sampling(sampling);
         material.policy(file.policy, &base, problems);
@@ -221,6 +225,7 @@ impl Judging<'_> {
             oauth,
             stores,
             redis,
+            postgres,
             quota,
             confirm_timeout,
             effects,
@@ -305,6 +310,16 @@ impl Judging<'_> {
         }
         weakenings
     }
+}
+
+/// What gateways have in common.
+fn common(
+    surroundings: &Surroundings<'_>,
+    (redis, postgres): (Option<Spanned<file::Redis>>, Option<Spanned<file::Postgres>>),
+    problems: &mut Problems,
+) -> (Option<Arc<Redis>>, Option<Arc<Postgres>>) {
+    let redis = redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
+    (redis, postgres.and_then(|written| surroundings.postgres(written, problems)).map(Arc::new))
 }
 
 /// Whether any server is shown what its callers' access tokens were exchanged for.

@@ -4,17 +4,18 @@
 //! when the server said that it did not happen or when it never left. In between lies what nobody can know: it went
 //! out, and no answer came. That is *ambiguous*, and stays so until a person says otherwise or a day has passed.
 //!
-//! This module is the whole of what a store shared by replicas would have to do: [`Deeds::claim`], [`Claim`], and
-//! [`Record::recorded`] before the call leaves. Today each process remembers for itself, in a file of its own
-//! (`once/file.rs`), and takes over what processes before it left behind.
+//! START HERE: [`Store`] is one of two. A [`Record`] remembers for its process, in a file of its own (`once/file.rs`), and
+//! takes over what processes before it left behind. [`shared::Shared`] remembers in a database, with other gateways.
 
 mod entry;
 mod file;
+pub mod shared;
+mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,13 +27,16 @@ use bartizan_monitor::controls::once::Config;
 use bartizan_monitor::lock::Repeats;
 use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::Json;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 use crate::clock;
 use entry::State;
 use file::File;
 pub use file::{Shown, forget, list};
+pub use store::Store;
 use table::Table;
+pub use turns::Turn;
+use turns::Turns;
 
 /// How often what other processes did, and what people cleared, is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -46,8 +50,7 @@ pub struct Record {
     /// How many calls run. Nobody waits for anything while it is nothing.
     running: AtomicUsize,
     ended: Notify,
-    /// Who waits for which call: one at a time, in order.
-    turns: Mutex<HashMap<Digest, Weak<Semaphore>>>,
+    turns: Turns,
 }
 
 #[derive(Debug)]
@@ -55,18 +58,6 @@ struct Book {
     table: Table,
     /// Where it is written down, or why it cannot be: then nothing is done any more.
     file: Result<File, String>,
-}
-
-/// A turn to make a call that others wait to make, too. It lasts until it is dropped.
-#[derive(Debug)]
-pub struct Turn(Option<OwnedSemaphorePermit>);
-
-impl Turn {
-    /// Whether it came before the wait was over.
-    #[must_use]
-    pub const fn came(&self) -> bool {
-        self.0.is_some()
-    }
 }
 
 impl Record {
@@ -80,7 +71,7 @@ impl Record {
             error.to_string()
         });
         let (book, running) = (Mutex::new(Book { table, file }), AtomicUsize::new(0));
-        Arc::new_cyclic(|me| Self { me: me.clone(), rules, book, running, ended: Notify::new(), turns: Mutex::default() })
+        Arc::new_cyclic(|me| Self { me: me.clone(), rules, book, running, ended: Notify::new(), turns: Turns::default() })
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -98,8 +89,7 @@ impl Record {
     pub async fn turn(&self, key: Digest) -> Turn {
         let wait = Duration::from_secs(self.rules.wait_seconds.into());
         let waited = tokio::time::timeout(wait, async {
-            let semaphore = self.semaphore(key);
-            let permit = semaphore.acquire_owned().await.ok();
+            let permit = self.turns.of(key).acquire_owned().await.ok();
             loop {
                 let ended = self.ended.notified();
                 tokio::pin!(ended);
@@ -111,20 +101,7 @@ impl Record {
                 ended.await;
             }
         });
-        Turn(waited.await.ok().flatten())
-    }
-
-    fn semaphore(&self, key: Digest) -> Arc<Semaphore> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if turns.len() > 1024 {
-            turns.retain(|_, turn| turn.strong_count() > 0);
-        }
-        if let Some(known) = turns.get(&key).and_then(Weak::upgrade) {
-            return known;
-        }
-        let fresh = Arc::new(Semaphore::new(1));
-        turns.insert(key, Arc::downgrade(&fresh));
-        fresh
+        Turn { permit: waited.await.ok().flatten(), asked: None }
     }
 
     /// Has a claimed call on disk. Nothing leaves before.

@@ -47,7 +47,7 @@ use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::labels::Read;
 use crate::metrics::{Call, Metrics};
-use crate::once::Record;
+use crate::once::Store;
 use crate::secrets::{Inventory, Keeper};
 use crate::session::{Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot, Standing};
@@ -85,7 +85,7 @@ pub struct House {
     /// What waits for a person.
     pub consult: Consult,
     /// What was done, so that it is not done twice.
-    pub once: Arc<Record>,
+    pub once: Store,
     /// Who knows canaries.
     trap: Option<Arc<dyn Wires>>,
     /// What clients have read.
@@ -135,7 +135,7 @@ async fn live(
     let (parsed, brought) = unfolded;
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
-    let _turn = once::turn(house, talk, &parsed, &menus, &guest).await;
+    let _turn = once::turn(house, talk, (&parsed, ticket.id()), &menus, &guest).await;
     // Reading lists may take long: what is judged is judged by what holds now.
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
@@ -246,8 +246,8 @@ impl House {
         let consult = Consult::new(settings.confirm_timeout, hook.clone());
         let trap = Trap::set(&settings, journal.clone(), hook.clone()).map(|trap| -> Arc<dyn Wires> { trap });
         let drift = Drift::new(journal.clone(), hook, metrics.clone());
-        let (once, read) =
-            (Record::open(&settings.places.state, settings.effects.once), Read::open(&settings.places.state, settings.effects.labels_kept));
+        let once = Store::of(&settings, &journal);
+        let read = Read::open(&settings.places.state, settings.effects.labels_kept);
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
         journal.cover_with(keeper.holdings().clone());
         Arc::new(Self {

@@ -49,15 +49,15 @@ impl Admitted {
         &self.case
     }
 
-    /// Takes the receipt of this very decision; without it nothing is sent.
-    pub fn record(mut self, receipt: Result<Receipt, String>) -> Result<Recorded, Refusal> {
+    /// Takes the receipt of this very decision; without it nothing is sent, and this is why.
+    pub fn record(mut self, receipt: Result<Receipt, Refusal>) -> Result<Recorded, Refusal> {
         let refusal = match receipt {
             Ok(receipt) if receipt.is_for(&Digest::of_bytes(self.decision.bytes())) => {
                 self.ticket.decided();
                 return Ok(Recorded { case: self.case, ticket: self.ticket });
             }
             Ok(_) => Refusal::new(MONITOR_JOURNAL, "the receipt is for another decision"),
-            Err(detail) => Refusal::new(MONITOR_JOURNAL, detail),
+            Err(refusal) => refusal,
         };
         self.ticket.refuse(&refusal);
         Err(refusal)

@@ -162,8 +162,9 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("identity", &["clock", "config", "config/files", "config/watch", "secrets", "upstream"]),
             row("review", &["config", "config/files"]),
             row("stops", &["clock", "config/files", "config/watch"]),
-            // What was done is written like the journal, and in a file of its own.
-            row("once", &["clock", "config/files", "journal/notebook"]),
+            // What was done is written like the journal, and in a file of its own; or told a database over the one dialer.
+            row("once/shared", &["config", "journal", "upstream", "once", "once/turns"]),
+            row("once", &["clock", "config", "config/files", "journal", "journal/notebook"]),
             row("canary", &["config", "journal", "stops", "webhook"]),
             row("labels", &["clock", "config/files", "config/watch"]),
             row("tls", &["config", "config/files"]),

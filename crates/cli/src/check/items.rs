@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bartizan_gateway::clock;
-use bartizan_gateway::config::{How, Loaded, ServerSettings};
+use bartizan_gateway::config::{How, Loaded, Secured, ServerSettings};
 use bartizan_gateway::review::{self, What};
 use bartizan_gateway::upstream::{Confined, Surveyed};
 use bartizan_meter::Period;
@@ -69,6 +69,7 @@ pub(super) fn gateway(loaded: &Loaded, lock: &Lock) -> Vec<Item> {
     items.push(controls(loaded));
     items.extend(doors::items(loaded));
     items.extend(limits(loaded));
+    items.push(remembered(loaded));
     let pins: usize = settings.servers.iter().map(|server| lock.of(&server.name).count()).sum();
     items.push(Item::new(GATEWAY, "lock", Standing::Good, format!("{}: {pins} approved definitions", settings.places.lock.display())));
     let strays: Vec<String> = lock.servers().filter(|name| settings.server(name).is_none()).map(str::to_owned).collect();
@@ -76,6 +77,19 @@ pub(super) fn gateway(loaded: &Loaded, lock: &Lock) -> Vec<Item> {
         items.push(Item::new(GATEWAY, "lock", Standing::Note, format!("approved, and not configured: {}", strays.join(", "))));
     }
     items
+}
+
+/// Where it is remembered which writes were made.
+fn remembered(loaded: &Loaded) -> Item {
+    let settings = &loaded.settings;
+    let told = match &settings.postgres {
+        None => format!("writes are remembered in {}, for gateways over that directory", settings.places.state.join("once").display()),
+        Some(postgres) => {
+            let (line, lease) = (if postgres.line == Secured::Tls { "TLS" } else { "in clear text" }, clock::duration(postgres.lease));
+            format!("writes are remembered in {postgres} ({line}, as {}), for all gateways over it; lease {lease}", postgres.username)
+        }
+    };
+    Item::new(GATEWAY, "once", Standing::Good, told)
 }
 
 /// Names in the policy that nothing approved has. The server may only not have been reviewed yet.

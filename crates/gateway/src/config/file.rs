@@ -44,6 +44,8 @@ pub(super) struct File {
     pub(super) limits: Limits,
     /// Through what gateways share limits and stops.
     pub(super) redis: Option<Spanned<Redis>>,
+    /// Where gateways remember together what was done.
+    pub(super) postgres: Option<Spanned<Postgres>>,
     /// How drift is looked for.
     pub(super) drift: Drift,
     /// Where events are posted to.
@@ -183,6 +185,20 @@ pub(super) struct Redis {
     pub(super) prefix: Option<Spanned<String>>,
     /// What holds when it cannot be reached.
     pub(super) on_loss: Option<Spanned<super::redis::OnLoss>>,
+}
+
+/// A PostgreSQL database in which gateways remember together what was done.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Postgres {
+    /// `postgres://HOST:PORT/DATABASE`, or a reference to the whole of it.
+    pub(super) url: Option<Spanned<String>>,
+    /// The user.
+    pub(super) username: Option<Spanned<String>>,
+    /// The password, as a reference.
+    pub(super) password: Option<Spanned<String>>,
+    /// How long a gateway may be silent before others take what it was doing for ambiguous.
+    pub(super) lease: Option<Spanned<Length>>,
 }
 
 #[derive(Default, Deserialize)]

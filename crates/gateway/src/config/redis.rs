@@ -78,21 +78,19 @@ impl Surroundings<'_> {
         let (url, database) = self.redis_url(url, problems)?;
         let password = match &written.password {
             None => None,
-            Some(text) => Some(self.password(text, problems)?),
+            Some(text) => Some(self.password("REDIS_PASSWORD", text, problems)?),
         };
         let prefix = written.prefix.map_or_else(|| Some(PREFIX.to_owned()), |prefix| named(prefix, problems))?;
         let on_loss = written.on_loss.map(Spanned::into_inner).unwrap_or_default();
         Some(Redis { url, database, username: written.username.map(Spanned::into_inner), password, prefix, on_loss })
     }
 
-    fn password(&self, text: &Spanned<String>, problems: &mut Problems) -> Option<Secret> {
+    /// A password: a reference, such as to this variable.
+    pub(super) fn password(&self, usual: &str, text: &Spanned<String>, problems: &mut Problems) -> Option<Secret> {
         if !text.get_ref().contains("${") {
             problems.blank(text.span());
-            problems.add(
-                Some(text.span()),
-                "the configuration holds no secrets",
-                "write a reference: password = \"${env:REDIS_PASSWORD}\"",
-            );
+            let help = format!("write a reference: password = \"${{env:{usual}}}\"");
+            problems.add(Some(text.span()), "the configuration holds no secrets", &help);
             return None;
         }
         let resolved = secret::now(text.get_ref(), self.base, self.variables);

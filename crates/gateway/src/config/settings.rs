@@ -18,6 +18,7 @@ use super::issuers::OAuth;
 use super::listen::{Clients, Listen};
 use super::notices::{Canaries, Webhook};
 use super::places::Places;
+use super::postgres::Postgres;
 use super::redis::Redis;
 use super::secret::Template;
 use super::stores::Stores;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub effects: Effects,
     /// Through what gateways share limits and stops.
     pub redis: Option<Arc<Redis>>,
+    /// Where gateways remember together what was done.
+    pub postgres: Option<Arc<Postgres>>,
     /// How often what servers offer is compared with the lock file when nobody asks.
     pub probe_every: Duration,
     /// Where events are posted to.

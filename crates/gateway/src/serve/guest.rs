@@ -81,7 +81,7 @@ pub(crate) fn facts(house: &House, visit: &Visit<'_>, (snapshot, id): (&Snapshot
     let cover = house.keeper.holdings().cover()?;
     let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
     let (labels, tally, transport) = (house.labels(&visit.talk.caller, Some(visit.arrived)), house.counts.tally(), visit.talk.transport);
-    let (agreed, once, wires) = (visit.talk.memory.agreed(snapshot.monitor.policy()), Once::with(house.once.clone()), house.trap.clone());
+    let (agreed, once, wires) = (visit.talk.memory.agreed(snapshot.monitor.policy()), Once::with(house.once.deeds()), house.trap.clone());
     Ok(Facts { id, now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, agreed, once, wires, cover })
 }
 

@@ -2,13 +2,16 @@
 
 use bartizan_monitor::case::{Case, Deed, Effect, Moment, digest_of};
 use bartizan_monitor::catalog::{Menu, Naming};
+use bartizan_monitor::lock::Repeats;
 use bartizan_monitor::reason::Refusal;
+use bartizan_monitor::reason::gateway::MONITOR_JOURNAL;
 use bartizan_monitor::stages::{Admitted, Recorded};
 use bartizan_monitor::wire::envelope::{Message, Parsed};
 use bartizan_monitor::wire::json::{Edits, Json};
 use bartizan_monitor::wire::method::Method;
 
 use super::{Guest, House};
+use crate::clock;
 use crate::journal::Durability;
 use crate::once::Turn;
 use crate::session::Talk;
@@ -17,22 +20,29 @@ use crate::session::Talk;
 const REPLAYED: &str = "io.github.bartizan-security/replayed-of";
 
 /// Waits while the same call runs: it may be this one, sent again. What it is then judged by holds after that.
-pub(super) async fn turn(house: &House, talk: &Talk, parsed: &Parsed, menus: &[Menu], guest: &Guest) -> Option<Turn> {
+/// Where gateways remember together it is claimed here, because nobody can wait while it is judged.
+pub(super) async fn turn(house: &House, talk: &Talk, (parsed, call): (&Parsed, u64), menus: &[Menu], guest: &Guest) -> Option<Turn> {
     let Message::Request { id, method: Method::ToolsCall, params } = parsed.message() else { return None };
-    if !house.once.is_busy() {
+    if !house.once.is_asked() {
         return None;
     }
-    let key = {
+    let deed = {
         let snapshot = house.snapshot();
         let naming: Naming = talk.endpoint.naming;
         let item = snapshot.catalog.called(parsed, &talk.caller, (naming, menus))?;
+        if item.pin.effect == Effect::Read {
+            return None;
+        }
         let digest = digest_of(params.as_ref().and_then(|params| params.get("arguments")).as_ref());
-        let moment = Moment { call: 0, session: &talk.label, request: id.key(), era: parsed.version().era(), now_ms: 0 };
-        Deed::of(&talk.caller, &item, params.as_ref(), &digest, moment).ok()?.key
+        let moment = Moment { call, session: &talk.label, request: id.key(), era: parsed.version().era(), now_ms: clock::now_ms() };
+        Deed::of(&talk.caller, &item, params.as_ref(), &digest, moment).ok()?
     };
+    if !deed.named && deed.repeats == Repeats::Key {
+        return None;
+    }
     let cancel = guest.running.as_ref().map(|running| running.cancel.clone()).unwrap_or_default();
     tokio::select! {
-        turn = house.once.turn(key) => Some(turn),
+        turn = house.once.turn(&deed) => Some(turn),
         () = cancel.cancelled() => None,
     }
 }
@@ -41,11 +51,11 @@ pub(super) async fn turn(house: &House, talk: &Talk, parsed: &Parsed, menus: &[M
 pub(super) async fn record(house: &House, admitted: Admitted) -> Result<Recorded, Refusal> {
     let durability = if admitted.case().effect() == Effect::Read { Durability::Written } else { Durability::OnDisk };
     let (receipt, known) = tokio::join!(house.journal.record(admitted.decision(), durability), remembered(house, admitted.case()));
-    admitted.record(known.and(receipt))
+    admitted.record(known.and(receipt.map_err(|error| Refusal::new(MONITOR_JOURNAL, error))))
 }
 
-/// Has it on disk that a call is made, where it must not be made twice.
-async fn remembered(house: &House, case: &Case) -> Result<(), String> {
+/// Has it on disk, or in the database, that a call is made, where it must not be made twice.
+async fn remembered(house: &House, case: &Case) -> Result<(), Refusal> {
     match case.facts().once.claim() {
         Some(claim) if claim.replay().is_none() => house.once.recorded(case.facts().id).await,
         Some(_) | None => Ok(()),

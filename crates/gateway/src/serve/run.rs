@@ -57,6 +57,9 @@ pub enum ServeError {
     /// A secret of the only server is not to be had.
     #[error("{}: {} ({})", .0.reason, .0.detail, .0.reason.page().remedy)]
     Secret(Refusal),
+    /// The database in which gateways remember together cannot be used, and that does not pass by itself.
+    #[error("{0}")]
+    Store(String),
     /// No server of that name.
     #[error("no server is configured")]
     NoServer,
@@ -102,10 +105,14 @@ fn keep_counts(house: &Arc<House>) -> JoinHandle<()> {
     })
 }
 
-/// Learns what other gateways over the state directory did, and what people cleared.
-fn keep_record(house: &Arc<House>) -> JoinHandle<()> {
+/// Learns what other gateways did, and what people cleared; tells others where they remember together.
+async fn keep_record(house: &Arc<House>) -> Result<JoinHandle<()>, ServeError> {
+    if let Err(error) = house.once.begin().await {
+        house.journal.finish();
+        return Err(ServeError::Store(error));
+    }
     let house = house.clone();
-    tokio::spawn(async move { house.once.keep().await })
+    Ok(tokio::spawn(async move { house.once.keep().await }))
 }
 
 impl Record for Journal {
@@ -268,6 +275,7 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
         house.journal.finish();
         return Err(ServeError::Secret(refusal));
     }
+    let remembering = keep_record(&house).await?;
     let (lines, writer) = Lines::to(front::stdio::pipe::output());
     let opening = Opening {
         caller: local_user(),
@@ -287,12 +295,13 @@ pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
         tend_secrets(&house, vec![server]),
         keep_counts(&house),
         hear_approvals(&house),
-        keep_record(&house),
+        remembering,
     ];
     drain_when_asked(&house);
     let ended = front::stdio::serve(&house, &talk, front::stdio::pipe::input(), &lines).await.map_err(ServeError::Pipe);
     drain(&house).await;
     talk.end().await;
+    house.once.finish().await;
     // Whoever could still write lets go of the output; only then is it known that all is written.
     watching.iter().for_each(JoinHandle::abort);
     drop((talk, lines));
@@ -315,6 +324,7 @@ fn announce(post: impl Fn(Bytes)) {
 /// told the address when the gateway listens.
 pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) -> Result<(), ServeError> {
     let (house, servers) = build(loaded)?;
+    keep_record(&house).await?;
     let wanted = house.settings.listen.address;
     let tls = house.settings.listen.tls.as_ref().map(Tls::open).transpose()?;
     let failed = |source| ServeError::Listen { address: wanted, source };
@@ -329,7 +339,6 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     probe_drift(&house, servers.clone());
     tend_secrets(&house, servers.clone());
     let (counting, hearing) = (keep_counts(&house), hear_approvals(&house));
-    keep_record(&house);
     let (sweeper, minder) = (front.clone(), house.clone());
     tokio::spawn(async move {
         loop {
@@ -348,6 +357,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
     front.close().await;
     // The last answers leave; connections that are merely kept open do not hold up the end.
     let _ = tokio::time::timeout(Duration::from_millis(500), async { while connections.join_next().await.is_some() {} }).await;
+    house.once.finish().await;
     house.identity.remember();
     counting.abort();
     hearing.abort();

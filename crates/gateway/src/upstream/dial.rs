@@ -20,6 +20,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -113,6 +114,24 @@ pub(crate) async fn line(host: &str, port: u16, secure: bool) -> io::Result<Toki
     let uri = authority.parse().map_err(io::Error::other)?;
     let dialled = tokio::time::timeout(DIAL, dial(uri, Dialer { network: Network::Any, tls: None })).await;
     dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(TokioIo::new)
+}
+
+/// The same to a server that first has to be asked whether it speaks TLS: this is the question, and this its yes. Nothing
+/// but the question leaves in clear text.
+pub(crate) async fn line_after(host: &str, port: u16, (question, yes): (&[u8], u8)) -> io::Result<TokioIo<Line>> {
+    let dialled = tokio::time::timeout(DIAL, async {
+        let mut plain = connect(host, port, &|_| true).await?;
+        plain.set_nodelay(true)?;
+        plain.write_all(question).await?;
+        // One byte and no more: what follows is TLS, or was slipped in.
+        if plain.read_u8().await? != yes {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the server does not speak TLS"));
+        }
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let stream = TlsConnector::from(tls()?).connect(name, plain).await?;
+        Ok(Line::Tls(Box::new(TokioIo::new(stream))))
+    });
+    dialled.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(TokioIo::new)
 }
 
 /// Connects to a place that an operator listed for somebody else's program: its addresses must be public, or be listed

@@ -121,6 +121,8 @@ pub enum Before {
     Full,
     /// What was done before cannot be read, or what is done now cannot be written down.
     Lost,
+    /// The store in which several gateways remember it cannot be asked now.
+    Away,
 }
 
 /// Who remembers what was done. Kept outside of the monitor; asked by the control `once` only.

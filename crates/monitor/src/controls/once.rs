@@ -42,6 +42,10 @@ reasons! {
         "Calls that change something cannot be made at the moment. Ask the person who runs the gateway.",
         "What was done before cannot be read, or what is done now cannot be written down: the directory `once` in the state directory.",
         "The gateway's log names the file. Mend it, or move it away when nothing in it matters any more, and start the gateway again.";
+    STORE = "once.store", Class::Fault,
+        "Calls that change something cannot be made at the moment; reading can. Try again later, or ask the person who runs the gateway.",
+        "The database in which gateways remember together what was done cannot be asked, or did not take it that this call is made; so it was not made.",
+        "The gateway's log says why. Writes are made again, without a restart, when the database answers.";
 }
 
 /// How long things are remembered.
@@ -115,6 +119,7 @@ impl Control for Once {
             Before::Other(call) => deny(MISMATCH, first(call)),
             Before::Full => deny(FULL, target.to_string()),
             Before::Lost => deny(RECORD, target.to_string()),
+            Before::Away => deny(STORE, target.to_string()),
         })
     }
 }
