@@ -29,6 +29,7 @@ mod props_json;
 mod props_lock;
 mod props_uri;
 mod proxies;
+mod redis;
 mod resources;
 mod review;
 mod rmcp;

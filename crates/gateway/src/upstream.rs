@@ -21,7 +21,7 @@ mod shelf;
 mod stdio;
 mod survey;
 
-pub(crate) use dial::{Line, line};
+pub(crate) use dial::{Line, Way};
 pub use fetch::{Ask, Fetcher, Form};
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
 pub use server::{Confined, Record, Server};
