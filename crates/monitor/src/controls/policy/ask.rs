@@ -96,6 +96,12 @@ impl Known {
         if self.outcome.is_final() { Vec::new() } else { self.open.policies().map(|rule| rule.id().clone()).collect() }
     }
 
+    /// How much it takes to keep it, in answers to which no rule is open.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        if self.open.is_empty() { 1 } else { self.open.num_of_policies().saturating_mul(4).saturating_add(8) }
+    }
+
     /// What is settled.
     #[must_use]
     pub const fn settled(&self) -> &Outcome {
@@ -163,7 +169,10 @@ impl Rules {
             }
             known.possible.extend(ask(&shelf.possible).iter().flat_map(|found| found.diagnostics().reason()).cloned());
         }
-        known.entities = entities;
+        // Nobody is asked again where nothing is open.
+        if !known.open.is_empty() {
+            known.entities = entities;
+        }
         Ok(known)
     }
 
