@@ -56,6 +56,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             // What a text looks like.
             row("fold", &[]),
             row("decode", &["fold"]),
+            // What a form asks a person for.
+            row("asks", &["fold"]),
             row("hidden", &["finding", "fold", "guise"]),
             row("guise", &["finding", "fold", "hidden"]),
             row("markup", &["finding", "fold"]),

@@ -215,8 +215,12 @@ impl Control for Policy {
         self.judge(case.caller(), (Subject::Item(item), action), Moment { facts: case.facts(), arguments: case.arguments(), uri: uri.as_deref() })
     }
 
-    /// In the modern era a server asks inside of its answer.
+    /// In the modern era a server asks inside of its answer, and in the other it may send links in an error.
     fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
+        if let Some((server, _)) = reply.opens(case) {
+            let verdict = self.asked(case.caller(), case.facts(), (server, Some(Method::Elicitation)))?;
+            return Ok(if matches!(verdict, Verdict::Deny(_)) { verdict } else { Verdict::Pass });
+        }
         let Some((server, asked)) = reply.asks(case) else { return Ok(Verdict::Pass) };
         for (_, request) in asked.members() {
             let method = request.get("method").and_then(View::as_str).and_then(|method| Method::read(&method));
