@@ -290,6 +290,7 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     "crates/gateway/src/upstream/stdio.rs",
     // What counting and policies cost.
     "crates/meter/tests/speed.rs",
+    "crates/monitor/src/controls/output/tests.rs",
     "crates/monitor/src/controls/policy/tests.rs",
     "crates/monitor/src/stages/judge/tests.rs",
     // The one lenient JSON parser, for text that was read strictly before.

@@ -61,14 +61,14 @@ pub(super) struct Connection<S = TokioIo<Line>>(BufReader<S>);
 impl Connection {
     /// Connects, says who it is, and chooses the database.
     pub(super) async fn open(redis: &Redis, way: &Way) -> io::Result<Self> {
-        let mut connection = Self(BufReader::new(way.open().await.map_err(unencrypted)?));
+        let mut connection = Self(BufReader::new(way.open().await.map_err(|error| unencrypted(redis, error))?));
         let mut commands = Vec::new();
         if let Some(password) = &redis.password {
             let user = redis.username.iter().cloned();
             commands.push(["AUTH".to_owned()].into_iter().chain(user).chain([password.expose().to_owned()]).collect());
         }
         commands.push(vec!["SELECT".to_owned(), redis.database.to_string()]);
-        connection.ask(&commands).await?;
+        connection.ask(&commands).await.map_err(|error| hung_up(redis, error))?;
         Ok(connection)
     }
 }
@@ -157,12 +157,25 @@ pub(super) fn way(redis: &Redis) -> io::Result<Way> {
     if redis.url.scheme() == "rediss" { Way::secure(host, port, &redis.ca) } else { Way::plain(host, port) }
 }
 
-/// Says what it means when somebody does not answer in TLS.
-fn unencrypted(error: io::Error) -> io::Error {
+/// Says what it may mean when somebody hangs up on the first words. An alert of TLS does not always arrive.
+fn hung_up(redis: &Redis, error: io::Error) -> io::Error {
+    let sudden = matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe);
+    if !sudden || redis.url.scheme() != "redis" {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("{error}; if it speaks TLS, its address begins with rediss://"))
+}
+
+/// Says what it means when somebody does not answer in TLS: with words of another protocol, or, as Redis does until a line
+/// ends, not at all.
+fn unencrypted(redis: &Redis, error: io::Error) -> io::Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
-        Some(rustls::Error::InvalidMessage(_)) => io::Error::new(io::ErrorKind::InvalidData, "it does not speak TLS"),
-        Some(_) | None => error,
+    match (inner, error.kind()) {
+        (Some(rustls::Error::InvalidMessage(_)), _) => io::Error::new(io::ErrorKind::InvalidData, "it does not speak TLS"),
+        (None, io::ErrorKind::TimedOut) if redis.url.scheme() == "rediss" => {
+            io::Error::new(io::ErrorKind::TimedOut, "no answer in time; perhaps it does not speak TLS")
+        }
+        _ => error,
     }
 }
 
