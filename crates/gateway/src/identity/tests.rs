@@ -396,6 +396,6 @@ fn who_is_the_same_as_somebody_is_whoever_that_one_is() {
     // A client's token says nothing of persons.
     bench.tokens.issue(&wish("b", Purpose::Client), NOW).expect("issued");
     assert_eq!(person(&identity, "token:a"), three);
-    std::fs::write(bench.state().join("tokens.json"), "{").expect("written");
+    write(&bench.state().join("tokens.json"), "{");
     assert!(identity.person("token:a").is_err(), "who is who is not known");
 }

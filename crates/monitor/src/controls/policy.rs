@@ -6,6 +6,7 @@
 //! `docs/decisions/0015-what-a-policy-sees.md` says why it is as it is.
 
 mod ask;
+mod day;
 mod loaded;
 mod memory;
 mod step;

@@ -26,7 +26,10 @@ pub(super) struct Remembered {
 
 impl Remembered {
     fn weight(&self) -> usize {
-        self.known.weight()
+        match self.known.open().len() {
+            0 => 1,
+            open => open.saturating_mul(4).saturating_add(8),
+        }
     }
 }
 
@@ -45,6 +48,7 @@ pub(super) struct Memory {
 #[derive(Debug)]
 struct Kept {
     found: Remembered,
+    weight: usize,
     used: u64,
 }
 
@@ -71,15 +75,15 @@ impl Memory {
             self.forget(self.room.saturating_sub(self.room / 8).saturating_sub(weight));
         }
         self.weight = self.weight.saturating_add(weight);
-        let kept = Kept { found, used: self.now };
+        let kept = Kept { found, weight, used: self.now };
         if let Some(old) = self.known.entry(caller.clone()).or_default().insert(key, kept) {
-            self.weight = self.weight.saturating_sub(old.found.weight());
+            self.weight = self.weight.saturating_sub(old.weight);
         }
     }
 
     /// Forgets until no more than this is left.
     fn forget(&mut self, left: usize) {
-        let mut all: Vec<(u64, usize)> = self.known.values().flat_map(HashMap::values).map(|kept| (kept.used, kept.found.weight())).collect();
+        let mut all: Vec<(u64, usize)> = self.known.values().flat_map(HashMap::values).map(|kept| (kept.used, kept.weight)).collect();
         // The latest first.
         all.sort_unstable_by_key(|(used, _)| std::cmp::Reverse(*used));
         let mut sum = 0_usize;
@@ -93,7 +97,7 @@ impl Memory {
             known.retain(|_, kept| kept.used > last);
             !known.is_empty()
         });
-        self.weight = self.known.values().flat_map(HashMap::values).map(|kept| kept.found.weight()).sum();
+        self.weight = self.known.values().flat_map(HashMap::values).map(|kept| kept.weight).sum();
         self.known.shrink_to_fit();
     }
 }

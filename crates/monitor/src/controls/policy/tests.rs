@@ -355,14 +355,12 @@ fn sixty_thousand_callers_take_no_more_memory_than_a_few() {
     let mut memory = control.memory.lock().expect("whole");
     let key = (Arc::as_ptr(&tool.pin).addr(), "call");
     let found = memory.get(&caller(), key, "files").expect("remembered");
-    let begun = std::time::Instant::now();
     for number in 0..60_000 {
         // Each with an own badge, as issuers give them.
         let passing = Caller::assertion(&format!("oauth:https://issuer.example/#{number}"), Means::OAuth, Reach::all());
         memory.put(&passing.with_badge(Badge::default()), key, found.clone());
         assert!(memory.size_is_bounded());
     }
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     let [callers, answers, weight] = memory.size();
     assert!(callers == answers && answers == weight && (40_000..=50_000).contains(&weight), "{callers} {answers} {weight}");
     assert!(!memory.has(&caller()), "it was not used since");
