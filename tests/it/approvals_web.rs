@@ -543,7 +543,9 @@ fn two_people_are_two_and_a_no_of_one_is_enough() {
     let stage = world("[controls.confirm.approvers]\ndestructive = 2");
     let ci = stage.token("ci", &[]).text;
     let ann = approver(&stage, "ann", &[]);
-    let again = approver(&stage, "ann2", &["--same", "token:ann"]);
+    // The same as somebody who is the same as Ann.
+    let again = approver(&stage, "ann2", &["--same", "token:ann-phone"]);
+    approver(&stage, "ann-phone", &["--same", "token:ann"]);
     let bob = approver(&stage, "bob", &[]);
     let gateway = stage.serve();
     let page = page_of(&stage);

@@ -28,9 +28,13 @@ const NEEDS_GATEWAY: &[(&str, &str, Option<&str>)] = &[
     (
         "mrtr",
         "an elicitation inside a result is judged like one that stands alone",
-        Some("cases::every_case_holds (request/capability_inside_a_result)"),
+        Some("cases::every_case_holds (request/secret_inside_a_result)"),
     ),
-    ("server-request", "an elicitation for a credential is refused though the client takes elicitations", None),
+    (
+        "server-request",
+        "an elicitation for a credential is refused though the client takes elicitations",
+        Some("cases::every_case_holds (request/secret)"),
+    ),
     (
         "notification-flood",
         "a storm of list changes is coalesced",

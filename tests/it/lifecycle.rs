@@ -359,3 +359,28 @@ fn what_runs_is_cancelled_within_a_second_when_it_is_suspended() {
     drop(client);
     stage.verify();
 }
+
+/// How many files a process may have open: what holds, and how far it may raise that.
+fn open_files(pid: u32) -> [String; 2] {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("Linux");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a line");
+    let mut words = line.split_whitespace().map(str::to_owned);
+    [(); 2].map(|()| words.next().expect("a number"))
+}
+
+#[test]
+fn servers_get_the_open_files_that_the_gateway_was_started_with() {
+    let own = std::process::id();
+    // What is started inherits it. Fewer are enough for every test.
+    let done = std::process::Command::new("prlimit").args(["--pid", &own.to_string(), "--nofile=777:"]).status();
+    assert!(done.expect("prlimit").success());
+    let [soft, hard] = open_files(own);
+    assert!(soft == "777" && hard != soft, "{soft} {hard}");
+    let stage = Stage::with_server("files", &Script::with_tools(["a"]));
+    let token = stage.token("t", &[]).text;
+    let gateway = stage.serve();
+    let mut visitor = gateway.visitor(&token).at("/mcp/files").initialize();
+    assert_eq!(visitor.request("tools/list", &json!({})).status(), 200);
+    assert_eq!(open_files(gateway.pid()), [hard.clone(), hard.clone()], "the gateway takes what there is");
+    assert_eq!(open_files(stage.pids("files")[0]), [soft, hard], "its server has what there was before");
+}

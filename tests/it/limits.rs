@@ -1,7 +1,7 @@
 //! Limits, budgets and the stop button with real processes: one gateway, two gateways, a real Redis server.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,16 +16,23 @@ use serde_json::json;
 const STOPPED: Duration = Duration::from_secs(1);
 
 /// A Redis server of the test's own. `tests/real/install redis` brings the program.
-struct Redis {
+pub(crate) struct Redis {
     directory: tempfile::TempDir,
-    port: u16,
+    pub(crate) port: u16,
     server: Option<Guarded>,
+    /// Certificate and key, where it speaks TLS and nothing else.
+    tls: Option<[PathBuf; 2]>,
 }
 
 impl Redis {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// One that speaks TLS and nothing else, with this certificate and its key.
+    pub(crate) fn start_with(tls: Option<[PathBuf; 2]>) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
-        let mut redis = Self { directory: tempfile::tempdir().expect("dir"), port, server: None };
+        let mut redis = Self { directory: tempfile::tempdir().expect("dir"), port, server: None, tls };
         redis.again();
         redis
     }
@@ -33,8 +40,15 @@ impl Redis {
     /// The same address, and nothing remembered.
     fn again(&mut self) {
         let port = self.port.to_string();
-        let options = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--requirepass", "s3cret-for-tests"];
+        let options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--requirepass", "s3cret-for-tests"];
         let mut command = Command::new("redis-server");
+        match &self.tls {
+            None => command.args(["--port", &port]),
+            Some([certificate, key]) => {
+                command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no", "--tls-ca-cert-file"]).arg(certificate);
+                command.arg("--tls-cert-file").arg(certificate).arg("--tls-key-file").arg(key)
+            }
+        };
         command.args(options).arg("--dir").arg(self.directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("redis-server is not installed: run tests/real/install redis");
         self.server = Some(Guarded(child));

@@ -30,6 +30,7 @@ mod props_json;
 mod props_lock;
 mod props_uri;
 mod proxies;
+mod redis;
 mod replicas;
 mod resources;
 mod review;

@@ -17,13 +17,13 @@ use rcgen::{
 use serde_json::{Value, json};
 
 /// Somebody who issues certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// Where a certificate and its key are.
 #[derive(Clone)]
-struct Leaf {
-    certificate: PathBuf,
-    key: PathBuf,
+pub(crate) struct Leaf {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
     /// Its thumbprint, as RFC 8705 writes it.
     print: String,
 }
@@ -35,7 +35,7 @@ fn usual(params: &mut CertificateParams, name: &str) {
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         // All of one name: who is believed is a matter of keys.
         usual(&mut params, "test authority");
@@ -44,7 +44,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority"))
     }
 
-    fn issue(&self, stage: &Stage, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+    pub(crate) fn issue(&self, stage: &Stage, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         leaf(stage, name, change, |params, key| params.signed_by(key, &*self.0).expect("a certificate"))
     }
 
@@ -52,7 +52,7 @@ impl Authority {
         self.issue(stage, name, |params| params.subject_alt_names = vec![dns("localhost"), SanType::IpAddress([127, 0, 0, 1].into())])
     }
 
-    fn write(&self, path: &Path) {
+    pub(crate) fn write(&self, path: &Path) {
         std::fs::write(path, self.0.pem()).expect("writable");
     }
 
@@ -102,7 +102,7 @@ fn thumbprint(stage: &Stage, certificate: &rcgen::Certificate) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn dns(name: &str) -> SanType {
+pub(crate) fn dns(name: &str) -> SanType {
     SanType::DnsName(name.try_into().expect("a name"))
 }
 

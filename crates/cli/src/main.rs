@@ -103,6 +103,8 @@ struct Guard {
     #[arg(long)]
     channel: Option<i32>,
     #[arg(long)]
+    open_files: Option<u64>,
+    #[arg(long)]
     confine: Vec<OsString>,
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -110,8 +112,9 @@ struct Guard {
 
 impl Guard {
     fn stand(&self) -> ExitCode {
-        let Self { parent, channel, confine, command } = self;
-        bartizan_sandbox::guard::main(&bartizan_sandbox::guard::Orders { parent: *parent, channel: *channel, confine, command })
+        let Self { parent, channel, open_files, confine, command } = self;
+        let (parent, channel, open_files) = (*parent, *channel, *open_files);
+        bartizan_sandbox::guard::main(&bartizan_sandbox::guard::Orders { parent, channel, open_files, confine, command })
     }
 }
 

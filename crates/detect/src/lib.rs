@@ -4,6 +4,7 @@
 //! none of our other crates, so that the monitor and the gateway may both ask it. What a finding leads
 //! to is for whoever asked.
 
+pub mod asks;
 mod decode;
 mod definition;
 mod finding;

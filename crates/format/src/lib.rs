@@ -18,7 +18,7 @@ mod words;
 pub use date::Dates;
 pub use path::Roots;
 pub use sql::Dialect;
-pub use url::Urls;
+pub use url::{Leads, Urls, opens};
 pub use verdict::{Canonical, Refused};
 pub use words::Options;
 

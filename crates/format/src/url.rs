@@ -95,6 +95,61 @@ pub(crate) fn parse(urls: &Urls, value: &str) -> Parsed {
     Ok(read.into())
 }
 
+/// Where a link leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leads {
+    /// The host in ASCII, and the port where it is not the usual one.
+    pub host: String,
+    /// The host as a reader may see it: in letters of other scripts where it has such.
+    pub read: String,
+}
+
+/// Where a link leads that a person is to open.
+///
+/// It may be any host, private ones included: it is the person's browser that goes there. It must be one that everybody
+/// reads alike, and over TLS unless it is this machine. Names of other scripts come out in ASCII (`xn--…`).
+///
+/// # Errors
+///
+/// When it is no such link.
+pub fn opens(value: &str) -> Result<Leads, Refused> {
+    if value.is_empty() || value.len() > LONGEST {
+        return refuse("the URL is empty or too long");
+    }
+    if value.chars().any(|symbol| symbol.is_control() || symbol.is_whitespace() || symbol == '\\') {
+        return refuse("the URL has white space, a control character or a backslash");
+    }
+    let plain = plain(value)?;
+    let Ok(read) = Url::parse(value) else { return refuse("the URL cannot be read") };
+    let host = agreed(plain.host, &read)?;
+    if !plain.scheme.eq_ignore_ascii_case(read.scheme())
+        || plain.port.is_some_and(|port| port.parse() != Ok(read.port_or_known_default().unwrap_or(0)))
+    {
+        return refuse("the scheme or the port is not one");
+    }
+    let here = match read.host() {
+        Some(Host::Ipv4(four)) => four.is_loopback(),
+        Some(Host::Ipv6(six)) => six.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    };
+    let never = match read.host() {
+        Some(Host::Ipv4(four)) => address::is_never(four.into()),
+        Some(Host::Ipv6(six)) => address::is_never(six.into()),
+        Some(Host::Domain(_)) | None => false,
+    };
+    if never && !here {
+        return refuse("the host is an address that nobody is to ask");
+    }
+    match read.scheme() {
+        "https" => {}
+        "http" if here => {}
+        _ => return refuse("the scheme is not https"),
+    }
+    let seen = idna::domain_to_unicode(&host).0;
+    Ok(Leads { host: read.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}")), read: seen })
+}
+
 /// Scheme, host and port as RFC 3986 reads them.
 struct Plain<'a> {
     scheme: &'a str,
@@ -241,6 +296,52 @@ mod tests {
             "http://134744072",
         ] {
             assert!(parse(&urls, value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_link_says_where_it_leads() {
+        for (value, host) in [
+            ("https://example.com/a?b=c#d", "example.com"),
+            ("https://EXAMPLE.com:8443/", "example.com:8443"),
+            ("https://example.com:443/", "example.com"),
+            ("https://sso.corp.internal/login", "sso.corp.internal"),
+            ("https://203.0.113.7/", "203.0.113.7"),
+            ("https://münchen.de/", "xn--mnchen-3ya.de"),
+            ("https://xn--80ak6aa92e.com/", "xn--80ak6aa92e.com"),
+            ("http://localhost:3000/done", "localhost:3000"),
+            ("http://127.0.0.1:3000/", "127.0.0.1:3000"),
+            ("http://[::1]:3000/", "[::1]:3000"),
+        ] {
+            assert_eq!(opens(value).map(|leads| leads.host).as_deref(), Ok(host), "{value}");
+        }
+        for value in [
+            "http://example.com/",
+            "http://localhost.example.com/",
+            "https://bank.example@evil.example/",
+            "https://bank.example:x@evil.example/",
+            "https://bank.example%40evil.example/",
+            "https://bank.example\\@evil.example/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://0177.0.0.1/",
+            "https://１２７.0.0.1/",
+            "https://169.254.169.254/latest",
+            "https://ⓔxample.com/",
+            "https://exam\u{ad}ple.com/",
+            "https://exa\nmple.com/",
+            "https://example.com/\u{202e}gpj.exe\u{7}",
+            "https:example.com",
+            "https:///example.com",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "vscode://x/y",
+            "//example.com",
+            "example.com",
+            "",
+        ] {
+            assert!(opens(value).is_err(), "{value:?}: {:?}", opens(value));
         }
     }
 

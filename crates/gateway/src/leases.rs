@@ -54,9 +54,14 @@ return spent";
 /// Shares, for ever.
 pub async fn share(counts: &Counts, state: &Path, redis: &Redis) {
     let mut board = Board::open(state, &redis.prefix);
+    let way = resp::way(redis);
     let mut lost = false;
     loop {
-        let error = match Connection::open(redis).await {
+        let opened = match &way {
+            Ok(way) => Connection::open(redis, way).await,
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        let error = match opened {
             Ok(connection) => {
                 // Said once, and again only after a loss.
                 tell(counts, redis, Ok(()), lost);

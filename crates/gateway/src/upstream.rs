@@ -21,7 +21,7 @@ mod shelf;
 mod stdio;
 mod survey;
 
-pub(crate) use dial::{Line, line, line_after};
+pub(crate) use dial::{Line, Way, line_after};
 pub use fetch::{Ask, Fetcher, Form};
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
 pub use server::{Confined, Record, Server};

@@ -379,6 +379,8 @@ pub struct Step {
     pub mark: Mark,
     /// What it noted, without content: kinds, weights, keyed digests of what was removed.
     pub note: Option<Box<str>>,
+    /// The operator's rules by which it said so, where there are such.
+    pub rules: Option<Json>,
 }
 
 /// A verdict without its details.

@@ -14,6 +14,8 @@ use crate::wire::json::{Json, Kind};
 pub enum Verdict {
     /// No objection.
     Pass,
+    /// No objection, and by which rules, for the record.
+    Because(Json),
     /// No objection once these parts are replaced. The monitor edits, never the control; the controls after it judge
     /// what it made of them.
     Mask(Vec<Mask>),

@@ -247,6 +247,9 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     if let Some(trace) = trace(case) {
         members.json("trace", &trace);
     }
+    if let Some(rules) = trail.iter().find_map(|step| step.rules.as_ref()) {
+        members.json("rules", rules);
+    }
     members.json("trail", &trail_json(trail));
     if let Some((key, notes)) = notes_member(trail) {
         members.json(key, &notes);

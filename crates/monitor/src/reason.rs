@@ -154,13 +154,15 @@ pub struct Refusal {
     pub echo: Option<Box<(&'static str, Json)>>,
     /// Whether the caller is told that there is no such thing. The record still says why.
     pub veiled: bool,
+    /// The rules that say so, for the record only, where the operator wrote rules.
+    pub rules: Option<Box<Json>>,
 }
 
 impl Refusal {
     /// A refusal with the operator's detail.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), retry_after_ms: None, echo: None, veiled: false }
+        Self { reason, detail: detail.into(), retry_after_ms: None, echo: None, veiled: false, rules: None }
     }
 
     /// Repeats a word of the caller, or names scopes, where the specification asks for it.
@@ -176,6 +178,13 @@ impl Refusal {
     pub fn veiled(mut self, uri: Option<Json>) -> Self {
         (self.veiled, self.retry_after_ms) = (true, None);
         self.echo = uri.map(|uri| Box::new(("uri", uri)));
+        self
+    }
+
+    /// Names the rules that say so.
+    #[must_use]
+    pub fn by(mut self, rules: Option<Json>) -> Self {
+        self.rules = rules.map(Box::new);
         self
     }
 

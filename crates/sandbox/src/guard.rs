@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, getppid, kill_process, kill_process_group, pidfd_open, set_child_subreaper,
-    setrlimit, wait,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, getppid, getrlimit, kill_process, kill_process_group, pidfd_open,
+    set_child_subreaper, setrlimit, wait,
 };
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
@@ -31,6 +31,9 @@ pub struct Orders<'a> {
     pub parent: u32,
     /// The descriptor over which the gateway is told how the server is confined.
     pub channel: Option<i32>,
+    /// How many files the guard and the server may have open, unless the server asks for more: what held before the
+    /// gateway took more for itself.
+    pub open_files: Option<u64>,
     /// How to confine it, as [`Confinement::words`] has it; nothing: not at all.
     pub confine: &'a [OsString],
     /// Program and arguments.
@@ -42,8 +45,9 @@ pub struct Orders<'a> {
 #[must_use]
 pub fn main(orders: &Orders<'_>) -> ExitCode {
     let command = orders.command;
+    let lowered = orders.open_files.map_or(Ok(()), open_files);
     // First of all: what is confined is made by forking, which only a process with one thread may do.
-    let ward = confined(orders);
+    let ward = lowered.and_then(|()| confined(orders));
     let outcome = ward.and_then(|ward| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(stand(orders.parent, ward, command))
@@ -55,6 +59,13 @@ pub fn main(orders: &Orders<'_>) -> ExitCode {
             ExitCode::from(NOT_STARTED)
         }
     }
+}
+
+/// Sets the limit that a program may raise by itself, and leaves the other one.
+fn open_files(most: u64) -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let current = maximum.map_or(most, |maximum| most.min(maximum));
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum })?)
 }
 
 fn confined(orders: &Orders<'_>) -> io::Result<Option<Ward>> {

@@ -25,6 +25,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::OnceLock;
 
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, getrlimit, kill_process, set_dumpable_behavior, setrlimit};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -44,10 +45,16 @@ pub fn keep_memory_private() -> io::Result<()> {
 /// Lets this process open as many files and connections as the system allows it: the usual 1,024 are for programs that
 /// wait with `select`, and strangers could use them up.
 pub fn open_many_files() -> io::Result<()> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Only the first time: what is raised already is nobody's original.
+    FILES_BEFORE.get_or_init(|| current);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     Ok(())
 }
+
+/// How many files this process could have open before it took more: what it starts gets no more than that. Programs
+/// that wait with `select` write beyond their tables when they are given a number above 1,023.
+static FILES_BEFORE: OnceLock<Option<u64>> = OnceLock::new();
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -85,6 +92,9 @@ impl Launch {
         #[expect(clippy::disallowed_methods, reason = "the one place that starts processes, beside the guard itself")]
         let mut command = Command::new("/proc/self/exe");
         command.arg0("bartizan").arg(GUARD).arg("--parent").arg(std::process::id().to_string());
+        if let Some(files) = FILES_BEFORE.get().copied().flatten() {
+            command.arg("--open-files").arg(files.to_string());
+        }
         command.env_clear().envs(self.environment.iter().map(|(key, value)| (key, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         if let Some(directory) = &self.directory {

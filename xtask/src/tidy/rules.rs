@@ -56,6 +56,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             // What a text looks like.
             row("fold", &[]),
             row("decode", &["fold"]),
+            // What a form asks a person for.
+            row("asks", &["fold"]),
             row("hidden", &["finding", "fold", "guise"]),
             row("guise", &["finding", "fold", "hidden"]),
             row("markup", &["finding", "fold"]),
@@ -292,6 +294,7 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     "crates/gateway/src/upstream/stdio.rs",
     // What counting and policies cost.
     "crates/meter/tests/speed.rs",
+    "crates/monitor/src/controls/output/tests.rs",
     "crates/monitor/src/controls/policy/tests.rs",
     "crates/monitor/src/stages/judge/tests.rs",
     // The one lenient JSON parser, for text that was read strictly before.
@@ -322,7 +325,7 @@ pub(crate) const FUNCTION_LINES: usize = 60;
 /// Parameters of a function, without `self`.
 pub(crate) const PARAMETERS: usize = 5;
 /// Lines below a directory or of a file, without tests.
-pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[("crates/monitor/src/", 11_000), ("crates/monitor/src/stages.rs", 200)];
+pub(crate) const TOTAL_LINES: &[(&str, usize)] = &[("crates/monitor/src/", 11_150), ("crates/monitor/src/stages.rs", 200)];
 /// Packages in what is shipped.
 pub(crate) const RELEASE_PACKAGES: usize = 350;
 

@@ -177,6 +177,8 @@ pub(super) struct Limits {
 pub(super) struct Redis {
     /// `redis://HOST:PORT/DATABASE`, or `rediss://` with TLS.
     pub(super) url: Option<Spanned<String>>,
+    /// A file with those who may have signed its certificate, beside those whom the system trusts.
+    pub(super) ca: Option<Spanned<PathBuf>>,
     /// The user, where it is not the default one.
     pub(super) username: Option<Spanned<String>>,
     /// The password, as a reference.

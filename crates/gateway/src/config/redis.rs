@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bartizan_meter::Sharing;
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
@@ -13,6 +14,7 @@ use super::judge::{self, PlainHttp};
 use super::problem::Problems;
 use super::secret::{self, Secret};
 use super::server::Surroundings;
+use super::stores::certificates;
 
 /// What holds when Redis cannot be reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -54,6 +56,8 @@ pub struct Redis {
     pub url: Url,
     /// The database.
     pub database: u32,
+    /// Who may have signed its certificate, beside those whom the system trusts.
+    pub ca: Vec<CertificateDer<'static>>,
     /// The user, where it is not the default one.
     pub username: Option<String>,
     /// The password, where it wants one.
@@ -80,9 +84,17 @@ impl Surroundings<'_> {
             None => None,
             Some(text) => Some(self.password("REDIS_PASSWORD", text, problems)?),
         };
+        let ca = match written.ca {
+            None => Vec::new(),
+            Some(ca) if url.scheme() == "redis" => {
+                problems.add(Some(ca.span()), "a connection in clear text has no certificate", "url = \"rediss://...\"");
+                return None;
+            }
+            Some(ca) => certificates(&ca, self.base, problems)?,
+        };
         let prefix = written.prefix.map_or_else(|| Some(PREFIX.to_owned()), |prefix| named(prefix, problems))?;
         let on_loss = written.on_loss.map(Spanned::into_inner).unwrap_or_default();
-        Some(Redis { url, database, username: written.username.map(Spanned::into_inner), password, prefix, on_loss })
+        Some(Redis { url, database, ca, username: written.username.map(Spanned::into_inner), password, prefix, on_loss })
     }
 
     /// A password: a reference, such as to this variable.

@@ -277,7 +277,8 @@ pub(super) fn url(written: &Spanned<String>, problems: &mut Problems) -> Option<
     Some(url)
 }
 
-fn certificates(written: &Spanned<PathBuf>, base: &Path, problems: &mut Problems) -> Option<Vec<CertificateDer<'static>>> {
+/// The certificates of a file that the operator named.
+pub(super) fn certificates(written: &Spanned<PathBuf>, base: &Path, problems: &mut Problems) -> Option<Vec<CertificateDer<'static>>> {
     let path = base.join(written.get_ref());
     let mut no = |what: String| {
         problems.add(Some(written.span()), what, "name a file with certificates in PEM");

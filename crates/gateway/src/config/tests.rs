@@ -224,6 +224,29 @@ fn dangerous_opens_what_is_closed_and_says_so() {
 }
 
 #[test]
+fn redis_is_recognised_or_on_this_machine() {
+    let bench = Bench::new();
+    bench.write("empty.pem", "");
+    let redis = |url: &str, more: &str| format!("[redis]\nurl = {url:?}\npassword = \"${{env:API_KEY}}\"\n{more}");
+    for local in ["redis://127.0.0.1", "redis://127.8.9.1:7000/3", "redis://[::1]", "redis://localhost", "rediss://redis.example.com"] {
+        assert!(bench.load(&redis(local, "")).is_ok(), "{local}");
+    }
+    for beyond in ["redis://redis.example.com", "redis://10.0.0.1", "redis://[fe80::1]", "redis://127.0.0.1.example.com", "redis://0.0.0.0"]
+    {
+        let found = bench.problems(&redis(beyond, ""));
+        assert!(found.len() == 1 && found[0].contains("in clear text"), "{beyond}: {found:?}");
+        let loaded = bench.load(&redis(beyond, "[dangerous]\nplain_http_beyond_loopback = true\n")).expect("asked for");
+        assert_eq!(loaded.weakenings.len(), 1, "{beyond}");
+    }
+    for (ca, what) in [("none.pem", "cannot be read"), ("empty.pem", "holds no certificate")] {
+        let found = bench.problems(&redis("rediss://redis.example.com", &format!("ca = {ca:?}\n")));
+        assert!(found.len() == 1 && found[0].starts_with("4: ") && found[0].contains(what), "{found:?}");
+    }
+    let found = bench.problems(&redis("redis://127.0.0.1", "ca = \"empty.pem\"\n"));
+    assert!(found.len() == 1 && found[0].contains("no certificate"), "{found:?}");
+}
+
+#[test]
 fn a_header_stands_once() {
     let found = Bench::new().problems("[servers.a]\nurl = \"https://x/\"\n[servers.a.headers]\nX-A = \"1\"\nx-a = \"2\"\n");
     assert!(found.len() == 1 && found[0].contains("stands twice"), "{found:#?}");

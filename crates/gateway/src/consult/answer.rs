@@ -119,16 +119,14 @@ impl Who {
         }
     }
 
-    /// Under which names this very person is known.
-    fn names(&self) -> BTreeSet<String> {
-        match self {
-            Self::Here | Self::Client(_) => BTreeSet::from([party(&self.principal()).to_owned()]),
-            Self::Approver(approver) => approver.names(),
-        }
+    /// Under which names this very person is known now.
+    fn names(&self, house: &House) -> Result<BTreeSet<String>, Unheard> {
+        house.identity.person(&self.principal()).map_err(|refusal| Unheard::MayNot(refusal.detail))
     }
 
-    fn is(&self, principal: &str) -> bool {
-        self.names().contains(party(principal))
+    /// Whether a principal is this very person. When that cannot be known, it is.
+    pub(super) fn is(&self, house: &House, principal: &str) -> bool {
+        self.names(house).map_or(true, |names| names.contains(party(principal)))
     }
 
     /// Whether somebody has a say in a call. An approver's token says so itself, and needs no right to make the call.
@@ -157,15 +155,15 @@ impl Who {
     }
 
     /// How strongly it is known who agrees to a call.
-    pub(super) fn assurance(&self, card: &Card) -> Assurance {
-        self.assurance_for(&card.place.principal)
+    pub(super) fn assurance(&self, house: &House, card: &Card) -> Assurance {
+        self.assurance_for(house, &card.place.principal)
     }
 
     /// The same of calls of somebody.
-    pub(super) fn assurance_for(&self, principal: &str) -> Assurance {
+    pub(super) fn assurance_for(&self, house: &House, principal: &str) -> Assurance {
         match self {
             Self::Here => Assurance::Local,
-            Self::Client(_) | Self::Approver(_) if self.is(principal) => Assurance::Person,
+            Self::Client(_) | Self::Approver(_) if self.is(house, principal) => Assurance::Person,
             Self::Client(_) | Self::Approver(_) => Assurance::Second,
         }
     }
@@ -181,7 +179,7 @@ pub(super) fn answer(house: &House, who: &Who, said: Said<'_>) -> Result<Done, U
     if !who.may_answer(house, &card) {
         return Err(Unheard::MayNot(format!("{by} may not use this tool, and so cannot agree to it")));
     }
-    let given = who.assurance(&card);
+    let (given, names) = (who.assurance(house, &card), who.names(house)?);
     let waited_ms = now_ms.saturating_sub(card.since_ms);
     let word = Word { by, assurance: given, channel: said.channel, shown: card.shown.digest, waited_ms, also: Vec::new() };
     let answer = match said.side {
@@ -190,7 +188,7 @@ pub(super) fn answer(house: &House, who: &Who, said: Said<'_>) -> Result<Done, U
         // A no needs no more than being here.
         Side::Refuse => Answer::No(word.clone()),
     };
-    let heard = house.consult.desk.answer(said.id, (answer, who.names()), now_ms).map_err(|late| match late {
+    let heard = house.consult.desk.answer(said.id, (answer, names), now_ms).map_err(|late| match late {
         Late::Gone => Unheard::Gone,
         Late::Answered => Unheard::Answered,
         Late::Same => Unheard::Same,

@@ -139,7 +139,7 @@ impl Wish {
             return Err("whose calls it is for is missing".to_owned());
         }
         let client = party(&self.client).to_owned();
-        let given = who.assurance_for(&client);
+        let given = who.assurance_for(house, &client);
         let until_ms = now_ms.saturating_add(self.for_ms);
         let mut text = String::new();
         _ = writeln!(text, "server: {}\ntool: {}", shown::inert(&self.server, 80), shown::inert(&self.tool, 80));

@@ -285,7 +285,9 @@ impl Web {
                 Some(card) => {
                     let agreed = self.house.consult.desk.agreed(id);
                     let alike = self.alike(&who, &card).len();
-                    pages::detail(session, &pages::Detailed { card: &card, given: who.assurance(&card), agreed: &agreed, now_ms }, alike)
+                    let given = who.assurance(&self.house, &card);
+                    let mine = agreed.iter().any(|word| who.is(&self.house, &word.by));
+                    pages::detail(session, &pages::Detailed { card: &card, given, agreed: &agreed, mine, now_ms }, alike)
                 }
                 None => return unheard(session, &Unheard::Gone),
             },

@@ -7,14 +7,13 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::IDENTITY_INVALID;
 use bartizan_monitor::stages::party;
 
-use super::store::Purpose;
-use super::{Identity, principal, token};
+use super::store::{Purpose, Row};
+use super::{Identity, principal, rows, token};
 
 /// Somebody whose token was good, and issued for answering.
 #[derive(Debug, Clone)]
 pub struct Approver {
     caller: Caller,
-    same: BTreeSet<String>,
 }
 
 impl Approver {
@@ -22,18 +21,6 @@ impl Approver {
     #[must_use]
     pub const fn caller(&self) -> &Caller {
         &self.caller
-    }
-
-    /// Under which names this very person is known, as far as the operator has said so: the token's label, and others.
-    #[must_use]
-    pub fn names(&self) -> BTreeSet<String> {
-        self.same.iter().map(String::as_str).chain([&**self.caller.principal()]).map(|name| party(name).to_owned()).collect()
-    }
-
-    /// Whether a principal is this very person.
-    #[must_use]
-    pub fn is(&self, principal: &str) -> bool {
-        self.names().contains(party(principal))
     }
 }
 
@@ -44,10 +31,34 @@ impl Identity {
         let shown = token::read(text).ok_or_else(|| invalid("not a token of this gateway".to_owned()))?;
         self.holder(&shown, now_ms, |row| match &row.purpose {
             Purpose::Client => Err(invalid(format!("token {}: a client's, and no person answers with it", row.id))),
-            Purpose::Approver(same) => {
+            Purpose::Approver(_) => {
                 let caller = Caller::assertion(&principal(row), Means::Token, row.reach.clone());
-                Ok(Approver { caller, same: same.clone() })
+                Ok(Approver { caller })
             }
         })
+    }
+
+    /// Under which names a person is known who is known under this one, as far as the operator has said so: every
+    /// token for answering says that its label and some others are one person, and who is the same as somebody is
+    /// whoever that one is. What a revoked token said is taken back; what an expired one said is not.
+    pub fn person(&self, name: &str) -> Result<BTreeSet<String>, Refusal> {
+        let current = self.tokens.now();
+        let said = |row: &Row| match &row.purpose {
+            Purpose::Approver(same) if row.revoked_ms.is_none() => {
+                let own = principal(row);
+                Some(same.iter().chain([&own]).map(|name| party(name).to_owned()).collect::<BTreeSet<String>>())
+            }
+            Purpose::Approver(_) | Purpose::Client => None,
+        };
+        let mut others: Vec<BTreeSet<String>> = rows(&current)?.values().filter_map(said).collect();
+        let mut names = BTreeSet::from([party(name).to_owned()]);
+        loop {
+            let (joined, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(|said| !said.is_disjoint(&names));
+            if joined.is_empty() {
+                return Ok(names);
+            }
+            names.extend(joined.into_iter().flatten());
+            others = rest;
+        }
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use bartizan_monitor::case::Effect;
+use bartizan_monitor::stages::party;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -347,7 +348,7 @@ fn who_answers_calls_nothing_and_who_calls_answers_nothing() {
     for (other, is) in
         [("user:ann", true), ("user:bob", false), ("token:ann#12345678", true), ("token:bot#12345678", true), ("token:annie#1", false)]
     {
-        assert_eq!(approver.is(other), is, "{other}");
+        assert_eq!(person(&identity, approver.caller().principal()).contains(party(other)), is, "{other}");
     }
     let wrong = format!("{}x", ann.text.expose());
     for bad in [client.text.expose(), "", "bzt_", &wrong, "bzt_00000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
@@ -355,8 +356,46 @@ fn who_answers_calls_nothing_and_who_calls_answers_nothing() {
     }
     // Rotated it is still one, and revoked it is none.
     let next = bench.tokens.rotate(&ann.row.id.to_string(), Duration::from_secs(1), NOW).expect("rotated");
-    assert!(identity.approver(next.text.expose(), NOW).expect("an approver").names().contains("user:ann"));
+    let next_ann = identity.approver(next.text.expose(), NOW).expect("an approver");
+    assert!(person(&identity, next_ann.caller().principal()).contains("user:ann"));
     bench.tokens.revoke("ann", NOW).expect("revoked");
     assert_eq!(identity.approver(next.text.expose(), NOW).expect_err("over").reason.code(), "identity.revoked");
     assert!(identity.still(approver.caller(), NOW).is_err());
+}
+
+fn person(identity: &Identity, principal: &str) -> BTreeSet<String> {
+    identity.person(principal).expect("readable")
+}
+
+#[test]
+fn who_is_the_same_as_somebody_is_whoever_that_one_is() {
+    let bench = Bench::new();
+    let identity = Identity::open(&bench.state(), None);
+    let wish =
+        |label: &str, purpose| Wish { label: label.to_owned(), lifetime: Wish::LIFETIME, reach: Reach::all(), environment: None, purpose };
+    let says = |label: &str, same: &[&str]| {
+        let same = same.iter().map(|name| (*name).to_owned()).collect();
+        bench.tokens.issue(&wish(label, Purpose::Approver(same)), NOW).expect("issued")
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+    says("a", &["token:b"]);
+    says("b", &["token:c#00000000", "user:b"]);
+    says("c", &[]);
+    says("d", &["user:d"]);
+    let three = set(&["token:a", "token:b", "token:c", "user:b"]);
+    for one in ["token:a#11111111", "token:b", "token:c", "user:b"] {
+        assert_eq!(person(&identity, one), three, "{one}");
+    }
+    assert_eq!(person(&identity, "user:d"), set(&["token:d", "user:d"]));
+    assert_eq!(person(&identity, "user:x"), set(&["user:x"]));
+    // The link in the middle may be a token for nothing else, and it may be old; revoked, it is taken back.
+    let link = says("link", &["user:d", "user:b"]);
+    assert!(person(&identity, "token:a").is_superset(&set(&["token:c", "token:d", "user:d"])));
+    bench.tokens.revoke(&link.row.id.to_string(), NOW).expect("revoked");
+    assert_eq!(person(&identity, "token:a"), three);
+    // A client's token says nothing of persons.
+    bench.tokens.issue(&wish("b", Purpose::Client), NOW).expect("issued");
+    assert_eq!(person(&identity, "token:a"), three);
+    write(&bench.state().join("tokens.json"), "{");
+    assert!(identity.person("token:a").is_err(), "who is who is not known");
 }

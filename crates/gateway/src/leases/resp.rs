@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::config::Redis;
-use crate::upstream::{self, Line};
+use crate::upstream::{Line, Way};
 
 const PORT: u16 = 6379;
 /// How long an answer may take.
@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_millis(750);
 const MAX_LINE: u64 = 64 * 1024;
 /// How long a string may be.
 const MAX_TEXT: usize = 1024 * 1024;
+/// How an alert of TLS begins (RFC 8446, section 5.1).
+const ALERT: u8 = 21;
 /// How many items a list may have.
 const MAX_ITEMS: usize = 100_000;
 
@@ -58,17 +60,15 @@ pub(super) struct Connection<S = TokioIo<Line>>(BufReader<S>);
 
 impl Connection {
     /// Connects, says who it is, and chooses the database.
-    pub(super) async fn open(redis: &Redis) -> io::Result<Self> {
-        let host = redis.url.host_str().ok_or_else(|| io::Error::other("no host"))?;
-        let line = upstream::line(host, redis.url.port().unwrap_or(PORT), redis.url.scheme() == "rediss").await?;
-        let mut connection = Self(BufReader::new(line));
+    pub(super) async fn open(redis: &Redis, way: &Way) -> io::Result<Self> {
+        let mut connection = Self(BufReader::new(way.open().await.map_err(|error| unencrypted(redis, error))?));
         let mut commands = Vec::new();
         if let Some(password) = &redis.password {
             let user = redis.username.iter().cloned();
             commands.push(["AUTH".to_owned()].into_iter().chain(user).chain([password.expose().to_owned()]).collect());
         }
         commands.push(vec!["SELECT".to_owned(), redis.database.to_string()]);
-        connection.ask(&commands).await?;
+        connection.ask(&commands).await.map_err(|error| hung_up(redis, error))?;
         Ok(connection)
     }
 }
@@ -113,6 +113,10 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn item(&mut self) -> io::Result<Item> {
+        // What TLS says to whom does not speak it is an alert: no text, and no line.
+        if self.0.fill_buf().await?.first() == Some(&ALERT) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it speaks TLS: its address begins with rediss://"));
+        }
         let mut line = String::new();
         (&mut self.0).take(MAX_LINE).read_line(&mut line).await?;
         let line = line.strip_suffix("\r\n").ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
@@ -144,6 +148,35 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Connection<S> {
 enum Item {
     Value(Value),
     List(usize),
+}
+
+/// The way to a Redis server.
+pub(super) fn way(redis: &Redis) -> io::Result<Way> {
+    let host = redis.url.host_str().ok_or_else(|| io::Error::other("no host"))?;
+    let port = redis.url.port().unwrap_or(PORT);
+    if redis.url.scheme() == "rediss" { Way::secure(host, port, &redis.ca) } else { Way::plain(host, port) }
+}
+
+/// Says what it may mean when somebody hangs up on the first words. An alert of TLS does not always arrive.
+fn hung_up(redis: &Redis, error: io::Error) -> io::Error {
+    let sudden = matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe);
+    if !sudden || redis.url.scheme() != "redis" {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("{error}; if it speaks TLS, its address begins with rediss://"))
+}
+
+/// Says what it means when somebody does not answer in TLS: with words of another protocol, or, as Redis does until a line
+/// ends, not at all.
+fn unencrypted(redis: &Redis, error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (inner, error.kind()) {
+        (Some(rustls::Error::InvalidMessage(_)), _) => io::Error::new(io::ErrorKind::InvalidData, "it does not speak TLS"),
+        (None, io::ErrorKind::TimedOut) if redis.url.scheme() == "rediss" => {
+            io::Error::new(io::ErrorKind::TimedOut, "no answer in time; perhaps it does not speak TLS")
+        }
+        _ => error,
+    }
 }
 
 fn strange() -> io::Error {

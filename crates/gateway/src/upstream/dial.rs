@@ -40,12 +40,16 @@ pub(super) fn client(network: Network) -> Client {
 
 /// The same for an address whose certificate these may have signed, too.
 pub(super) fn trusting(network: Network, ca: &[CertificateDer<'static>]) -> io::Result<Client> {
+    Ok(build(Dialer { network, tls: Some(trust(ca)?) }))
+}
+
+/// How servers are recognised whose certificates these may have signed, beside those whom the system trusts.
+fn trust(ca: &[CertificateDer<'static>]) -> io::Result<Arc<rustls::ClientConfig>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = Verifier::new_with_extra_roots(ca.iter().cloned(), provider.clone()).map_err(io::Error::other)?;
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(io::Error::other)?;
     // Not a way around verification: the platform's verifier, which knows more roots.
-    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
-    Ok(build(Dialer { network, tls: Some(Arc::new(config)) }))
+    Ok(Arc::new(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()))
 }
 
 fn build(dialer: Dialer) -> Client {
@@ -108,12 +112,32 @@ async fn connect(host: &str, port: u16, accepts: &(dyn Fn(IpAddr) -> bool + Sync
     TcpStream::connect(found.as_slice()).await
 }
 
-/// A connection that is no HTTP, to a server of the operator's own.
-pub(crate) async fn line(host: &str, port: u16, secure: bool) -> io::Result<TokioIo<Line>> {
-    let authority = format!("{}://{host}:{port}", if secure { "https" } else { "http" });
-    let uri = authority.parse().map_err(io::Error::other)?;
-    let dialled = tokio::time::timeout(DIAL, dial(uri, Dialer { network: Network::Any, tls: None })).await;
-    dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(TokioIo::new)
+/// The way to a server of the operator's own that does not speak HTTP.
+#[derive(Debug)]
+pub(crate) struct Way {
+    uri: Uri,
+    dialer: Dialer,
+}
+
+impl Way {
+    /// In clear text.
+    pub(crate) fn plain(host: &str, port: u16) -> io::Result<Self> {
+        let uri = format!("http://{host}:{port}").parse().map_err(io::Error::other)?;
+        Ok(Self { uri, dialer: Dialer { network: Network::Any, tls: None } })
+    }
+
+    /// With TLS. These may have signed its certificate, beside those whom the system trusts.
+    pub(crate) fn secure(host: &str, port: u16, ca: &[CertificateDer<'static>]) -> io::Result<Self> {
+        let uri = format!("https://{host}:{port}").parse().map_err(io::Error::other)?;
+        let tls = if ca.is_empty() { None } else { Some(trust(ca)?) };
+        Ok(Self { uri, dialer: Dialer { network: Network::Any, tls } })
+    }
+
+    /// Connects.
+    pub(crate) async fn open(&self) -> io::Result<TokioIo<Line>> {
+        let dialled = tokio::time::timeout(DIAL, dial(self.uri.clone(), self.dialer.clone())).await;
+        dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(TokioIo::new)
+    }
 }
 
 /// The same to a server that first has to be asked whether it speaks TLS: this is the question, and this its yes. Nothing

@@ -29,6 +29,9 @@ impl Kept {
     }
 }
 
+/// The error of a server that wants a person to open a link first.
+const URL_REQUIRED: i64 = -32042;
+
 /// What came back for a call.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -68,6 +71,17 @@ impl Reply {
     pub fn asks<'r>(&'r self, case: &'r Case) -> Option<(&'r Arc<str>, View<'r>)> {
         let server = case.server()?;
         Some((server, self.result()?.view().get("inputRequests")?))
+    }
+
+    /// What a server wants a person to open before it does what it was asked: links inside the error -32042 (2025-11-25),
+    /// and which server it is.
+    #[must_use]
+    pub fn opens<'r>(&'r self, case: &'r Case) -> Option<(&'r Arc<str>, View<'r>)> {
+        let server = case.server()?;
+        if self.form != ReplyForm::Error || self.body.view().get("code").and_then(View::as_whole) != Some(URL_REQUIRED) {
+            return None;
+        }
+        Some((server, self.body.view().at(&["data", "elicitations"])?))
     }
 
     /// Its texts, walked when somebody first asks.

@@ -144,7 +144,7 @@ impl Output {
         if self.config.tools.get(server, name).copied().unwrap_or(self.config.undeclared) == Action::Refuse {
             return Err((UNDECLARED, format!("structuredContent{place}")));
         }
-        let left = without(body, content, &strays).unwrap_or_else(Json::empty_object);
+        let left = without(content, &strays).unwrap_or_else(Json::empty_object);
         // A schema can demand what it does not declare.
         if let Some(broken) = rules.broken(&left.view().to_value()) {
             return Err(at(&broken));
@@ -162,18 +162,50 @@ impl Output {
 }
 
 /// A value without what nobody declared; none when that is all of it.
-fn without(body: &Json, view: View<'_>, strays: &Strays) -> Option<Json> {
+fn without(view: View<'_>, strays: &Strays) -> Option<Json> {
+    let mut left = Vec::with_capacity(view.text().len());
+    write(&mut left, view, strays);
+    Json::parse(Bytes::from(left)).ok()
+}
+
+/// Writes what is left of a value, every byte once; says whether anything is.
+fn write(out: &mut Vec<u8>, view: View<'_>, strays: &Strays) -> bool {
     match strays {
-        Strays::None => Some(body.share(view)),
-        Strays::All => None,
+        Strays::None => out.extend_from_slice(view.text().as_bytes()),
+        Strays::All => return false,
         Strays::Members(gone) => {
-            let left = |key: &str, value| gone.get(key).map_or_else(|| Some(body.share(value)), |gone| without(body, value, gone));
-            let members: Vec<_> = view.members().filter_map(|(key, value)| Some((left(&key, value)?, key))).collect();
-            Some(Json::object(members.iter().map(|(value, key)| (&**key, value.clone()))))
+            out.push(b'{');
+            let empty = out.len();
+            for (key, value) in view.members() {
+                let from = out.len();
+                if from > empty {
+                    out.push(b',');
+                }
+                out.extend_from_slice(Json::string(&key).bytes());
+                out.push(b':');
+                if !write(out, value, gone.get(&*key).unwrap_or(&Strays::None)) {
+                    out.truncate(from);
+                }
+            }
+            out.push(b'}');
         }
         Strays::Items(gone) => {
-            let left = |(at, value)| gone.get(&at).map_or_else(|| Some(body.share(value)), |gone| without(body, value, gone));
-            Some(Json::array(view.items().enumerate().filter_map(left)))
+            out.push(b'[');
+            let empty = out.len();
+            for (at, value) in view.items().enumerate() {
+                let from = out.len();
+                if from > empty {
+                    out.push(b',');
+                }
+                if !write(out, value, gone.get(&at).unwrap_or(&Strays::None)) {
+                    out.truncate(from);
+                }
+            }
+            out.push(b']');
         }
     }
+    true
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,23 +6,25 @@
 //! `docs/decisions/0015-what-a-policy-sees.md` says why it is as it is.
 
 mod ask;
+mod day;
 mod loaded;
+mod memory;
 mod step;
 pub use ask::{Known, Moment, Outcome, Question, Subject};
 pub use loaded::Rules;
 pub use bartizan_rules::{ACTIONS, DEFAULT, MAX_RULES, Rule, SCHEMA, Source, Steps, conjuncts};
+use cedar_policy::PolicyId;
+use memory::{Memory, Remembered};
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::catalog::normal_form;
 use crate::case::{Caller, Case, Event, Facts, Item, Kind, Reply};
 use crate::control::{Control, Fault, Judged, Verdict};
-use crate::lock::Pin;
 use crate::reason::gateway::IDENTITY_LOGIN;
 use crate::reason::{Class, Reason, Refusal, reasons};
 use crate::wire::envelope::Message;
-use crate::wire::json::View;
+use crate::wire::json::{Json, View};
 use crate::wire::method::Method;
 
 /// The threat, in one sentence.
@@ -70,8 +72,8 @@ pub fn build(config: Config) -> Result<Policy, toml::de::Error> {
     Ok(Policy { rules, environment, memory: Mutex::default() })
 }
 
-/// How many answers are kept. When there are more, all of them are forgotten.
-const MAX_KNOWN: usize = 100_000;
+/// How many rules are named in the record of one call.
+const MAX_NAMED: usize = 16;
 
 /// The control.
 #[derive(Debug)]
@@ -79,23 +81,6 @@ pub struct Policy {
     rules: Rules,
     environment: String,
     memory: Mutex<Memory>,
-}
-
-/// Answers that hold for as long as the rules and the definition do: the first live as long as this, and
-/// the second is part of what is remembered, so that its address cannot become another's.
-#[derive(Debug, Default)]
-struct Memory {
-    known: HashMap<Caller, HashMap<(usize, &'static str), Remembered>>,
-    count: usize,
-}
-
-#[derive(Debug, Clone)]
-struct Remembered {
-    _pin: Arc<Pin>,
-    server: Arc<str>,
-    known: Arc<Known>,
-    /// Whether it, or it after stronger authentication, could be permitted.
-    shown: bool,
 }
 
 /// The action of a method.
@@ -132,18 +117,14 @@ impl Policy {
         let key = (Arc::as_ptr(&item.pin).addr(), action);
         // The memory is whole after every statement, so a panic elsewhere does not spoil it.
         let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = memory().known.get(caller).and_then(|known| known.get(&key)).filter(|found| found.server == item.server) {
-            return Ok(found.clone());
+        if let Some(found) = memory().get(caller, key, &item.server) {
+            return Ok(found);
         }
         let known = self.rules.know(&self.environment, (caller, caller.strength()), action, Subject::Item(item)).map_err(Fault)?;
         let shown = known.could() || self.could_step_up(caller, item, action, &known)?;
-        let found = Remembered { _pin: item.pin.clone(), server: item.server.clone(), known: Arc::new(known), shown };
-        let mut memory = memory();
-        if memory.count >= MAX_KNOWN {
-            *memory = Memory::default();
-        }
-        memory.count = memory.count.saturating_add(1);
-        memory.known.entry(caller.clone()).or_default().insert(key, found.clone());
+        let settled = self.names(&known.settled().permits);
+        let found = Remembered { _pin: item.pin.clone(), server: item.server.clone(), known: Arc::new(known), settled, shown };
+        memory().put(caller, key, found.clone());
         Ok(found)
     }
 
@@ -158,24 +139,44 @@ impl Policy {
 
     fn judge(&self, caller: &Caller, (subject, action): (Subject<'_>, &'static str), moment: Moment<'_>) -> Judged {
         let question = Question { environment: &self.environment, caller, action, subject };
-        let known = match subject {
-            Subject::Item(item) => self.known(caller, item, action)?.known,
-            Subject::Server(_) => Arc::new(self.rules.before(question).map_err(Fault)?),
+        let (known, settled) = match subject {
+            Subject::Item(item) => {
+                let found = self.known(caller, item, action)?;
+                (found.known, found.settled)
+            }
+            Subject::Server(_) => (Arc::new(self.rules.before(question).map_err(Fault)?), None),
         };
         let outcome = self.rules.decide(&self.environment, &known, moment).map_err(Fault)?;
         if outcome.allows() {
-            return Ok(Verdict::Pass);
+            let same = settled.filter(|_| known.settled().permits.len() == outcome.permits.len());
+            return Ok(same.or_else(|| self.names(&outcome.permits)).map_or(Verdict::Pass, Verdict::Because));
         }
         let taken = self.rules.needs(question, moment, &outcome);
         let (reason, detail) = self.named(&outcome, subject);
-        Ok(Verdict::Deny(match taken.map_err(Fault)? {
+        let rules = if outcome.errors.is_empty() {
+            self.names(&outcome.forbids)
+        } else {
+            self.names(&outcome.errors.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>())
+        };
+        let refusal = match taken.map_err(Fault)? {
             // Only who comes with an issuer's token can be sent back there.
             Some(steps) if steps.is_login_alone() && caller.badge().is_some() => {
                 Refusal::new(IDENTITY_LOGIN, format!("{detail}; needs {steps}")).echo("login", step::challenge(&steps))
             }
             Some(steps) => Refusal::new(STEP_UP, format!("{detail}; needs {steps}")),
             None => Refusal::new(reason, detail),
-        }))
+        };
+        Ok(Verdict::Deny(refusal.by(rules)))
+    }
+
+    /// The names of rules for the record, in order; after as many as there is room for, how many more there are.
+    fn names(&self, ids: &[PolicyId]) -> Option<Json> {
+        let mut names: Vec<&str> = ids.iter().filter_map(|id| self.rules.get(id)).map(|rule| &*rule.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        let more = u64::try_from(names.len().saturating_sub(MAX_NAMED)).ok().filter(|more| *more > 0);
+        let shown = names.iter().take(MAX_NAMED).map(|name| Json::string(name));
+        (!names.is_empty()).then(|| Json::array(shown.chain(more.map(Json::number))))
     }
 
     /// Why not, with the rules that say so.
@@ -215,13 +216,17 @@ impl Control for Policy {
         self.judge(case.caller(), (Subject::Item(item), action), Moment { facts: case.facts(), arguments: case.arguments(), uri: uri.as_deref() })
     }
 
-    /// In the modern era a server asks inside of its answer.
+    /// In the modern era a server asks inside of its answer, and in the other it may send links in an error.
     fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
+        if let Some((server, _)) = reply.opens(case) {
+            let verdict = self.asked(case.caller(), case.facts(), (server, Some(Method::Elicitation)))?;
+            return Ok(if matches!(verdict, Verdict::Deny(_)) { verdict } else { Verdict::Pass });
+        }
         let Some((server, asked)) = reply.asks(case) else { return Ok(Verdict::Pass) };
         for (_, request) in asked.members() {
             let method = request.get("method").and_then(View::as_str).and_then(|method| Method::read(&method));
             let verdict = self.asked(case.caller(), case.facts(), (server, method))?;
-            if !matches!(verdict, Verdict::Pass) {
+            if matches!(verdict, Verdict::Deny(_)) {
                 return Ok(verdict);
             }
         }

@@ -192,11 +192,13 @@ impl Monitor {
             if !consent.masks.is_empty() {
                 edit(subject, std::mem::take(&mut consent.masks));
             }
-            let note = consent.note.take();
+            let (note, rules) = (consent.note.take(), consent.rules.take());
+            let rules = rules.or_else(|| mark.as_ref().err()?.rules.as_deref().cloned());
             trail.push(Step {
                 control: seat.entry.name,
                 mark: mark.as_ref().map_or_else(|refusal| Mark::Deny(refusal.reason), |mark| *mark),
                 note,
+                rules,
             });
             mark?;
         }
@@ -212,16 +214,24 @@ struct Consent {
     /// Of the last control.
     masks: Vec<Mask>,
     note: Option<Box<str>>,
+    rules: Option<Json>,
 }
 
 impl Seat {
     fn weigh(&self, verdict: Verdict, consent: &mut Consent) -> Result<Mark, Refusal> {
         match (self.mode, verdict) {
             (_, Verdict::Pass) => Ok(Mark::Pass),
+            (_, Verdict::Because(rules)) => {
+                consent.rules = Some(rules);
+                Ok(Mark::Pass)
+            }
             (Mode::Observe, Verdict::Mask(_)) => Ok(Mark::Mask),
             (Mode::Observe, Verdict::Hold(hold)) => Ok(Mark::Observed(hold.reason)),
             // A control that cannot decide is not a control that was told to look on.
-            (Mode::Observe, Verdict::Deny(refusal)) if refusal.reason != MONITOR_FAULT => Ok(Mark::Observed(refusal.reason)),
+            (Mode::Observe, Verdict::Deny(refusal)) if refusal.reason != MONITOR_FAULT => {
+                consent.rules = refusal.rules.map(|rules| *rules);
+                Ok(Mark::Observed(refusal.reason))
+            }
             (Mode::Enforce, Verdict::Mask(masks)) => {
                 consent.masks = masks;
                 Ok(Mark::Mask)

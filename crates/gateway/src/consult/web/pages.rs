@@ -158,13 +158,15 @@ pub(super) struct Detailed<'a> {
     pub(super) given: Assurance,
     /// Who has agreed so far.
     pub(super) agreed: &'a [Word],
+    /// Whether whoever looks is one of them.
+    pub(super) mine: bool,
     pub(super) now_ms: u64,
 }
 
 /// One call, and the two buttons; `alike` is how many of the same tool wait.
 pub(super) fn detail(session: &Session, call: &Detailed<'_>, alike: usize) -> Html {
     frame("A call waits", (Some(session), Again::Never), |html| {
-        let Detailed { card, given, agreed, now_ms } = *call;
+        let Detailed { card, given, mine, now_ms, .. } = *call;
         html.raw("<h1 class=\"head\">");
         title(html, card);
         html.raw("</h1>");
@@ -178,7 +180,7 @@ pub(super) fn detail(session: &Session, call: &Detailed<'_>, alike: usize) -> Ht
         html.raw("<div class=\"answer\">");
         if given < card.hold.minimum {
             html.raw("<p class=\"note\">This needs somebody else: you are the one who asks, or count as the same person.</p>");
-        } else if agreed.iter().any(|word| session.approver.is(&word.by)) {
+        } else if mine {
             html.raw("<p class=\"note\">You have agreed. Somebody else must, too.</p>");
         } else {
             button(html, session, (card, "grant", "<button class=\"yes\">Grant: send exactly this, once</button>"));

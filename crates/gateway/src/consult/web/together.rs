@@ -24,7 +24,7 @@ impl Web {
     pub(super) fn alike(&self, who: &Who, card: &Card) -> Vec<Arc<Card>> {
         let mut cards = self.cards(who);
         cards.retain(|other| other.server == card.server && other.item.pin.digest == card.item.pin.digest);
-        cards.retain(|other| who.assurance(other) >= other.hold.minimum);
+        cards.retain(|other| who.assurance(&self.house, other) >= other.hold.minimum);
         cards.truncate(MOST);
         cards
     }
@@ -41,7 +41,7 @@ impl Web {
                 let agreed = self.house.consult.desk.agreed(&card.id);
                 html.raw("<section class=\"together\">");
                 html.hidden("shown", &format!("{} {}", card.id, card.shown.digest));
-                pages::facts(html, &Detailed { card, given: who.assurance(card), agreed: &agreed, now_ms });
+                pages::facts(html, &Detailed { card, given: who.assurance(&self.house, card), agreed: &agreed, mine: false, now_ms });
                 pages::contents(html, card);
                 pages::whole(html, session, card);
                 html.raw("<label class=\"pick\"><input type=\"checkbox\" name=\"pick\" value=\"")

@@ -69,7 +69,10 @@ impl Line {
         let (host, port) = (postgres.host.as_str(), postgres.port);
         let stream = match postgres.line {
             Secured::Tls => upstream::line_after(host, port, TLS).await,
-            Secured::Plain => upstream::line(host, port, false).await,
+            Secured::Plain => match upstream::Way::plain(host, port) {
+                Ok(way) => way.open().await,
+                Err(error) => Err(error),
+            },
         };
         let stream = stream.map_err(|error| undialled(&error))?;
         let mut settings = tokio_postgres::Config::new();

@@ -8,6 +8,7 @@ use cedar_policy::{
 };
 use cedar_policy::{RestrictedExpression as Value, RestrictedExpression};
 
+use super::day::{DAY_MS, datetime};
 use super::loaded::Rules;
 use super::step::taken;
 use crate::case::{Caller, Effect, Facts, Item, Kind, Strength};
@@ -93,7 +94,7 @@ impl Known {
     /// The rules whose say depends on the moment.
     #[must_use]
     pub fn open(&self) -> Vec<PolicyId> {
-        if self.outcome.is_final() { Vec::new() } else { self.open.policies().map(|rule| rule.id().clone()).collect() }
+        self.open.policies().map(|rule| rule.id().clone()).collect()
     }
 
     /// What is settled.
@@ -163,7 +164,12 @@ impl Rules {
             }
             known.possible.extend(ask(&shelf.possible).iter().flat_map(|found| found.diagnostics().reason()).cloned());
         }
-        known.entities = entities;
+        // Nobody is asked again where nothing is open, or nothing could change the answer.
+        if known.outcome.is_final() || known.open.is_empty() {
+            known.open = PolicySet::new();
+        } else {
+            known.entities = entities;
+        }
         Ok(known)
     }
 
@@ -377,23 +383,4 @@ fn find<'v>(arguments: View<'v>, key: &str) -> Option<View<'v>> {
 
 fn written(value: View<'_>) -> String {
     value.as_str().map_or_else(|| canonical::text(&Json::of(&value.to_value())), |text| text.into_owned())
-}
-
-const DAY_MS: u64 = 24 * 3_600_000;
-
-/// The last millisecond that Cedar can write down.
-const LAST_MS: u64 = 253_402_300_799_999;
-
-/// A moment, from milliseconds since the epoch (days to a date after Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn datetime(at_ms: u64) -> Value {
-    let at = at_ms.min(LAST_MS);
-    let (days, rest) = (at / DAY_MS + 719_468, at % DAY_MS);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (day, turned) = (day - (153 * month + 2) / 5 + 1, month >= 10);
-    let (year, month) = (year + era * 400 + u64::from(turned), if turned { month - 9 } else { month + 3 });
-    let (hour, minute, second, milli) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60, rest % 1000);
-    Value::new_datetime(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"))
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::lock::Pin;
 use crate::case::{Badge, Effect, Labels, Means, Reach, Standing, Strength};
 use crate::catalog::Definition;
 use crate::wire::canonical::Digest;
@@ -56,7 +57,7 @@ fn judged(control: &Policy, caller: &Caller, item: &Item, (facts, arguments): (&
     let arguments = json(arguments);
     let moment = Moment { facts, arguments: Some(arguments.view()), uri: None };
     match control.judge(caller, (Subject::Item(item), "call"), moment).expect("no fault") {
-        Verdict::Pass => Ok(()),
+        Verdict::Because(_) => Ok(()),
         Verdict::Deny(refusal) => Err((refusal.reason.code(), refusal.detail)),
         other => panic!("{other:?}"),
     }
@@ -176,8 +177,40 @@ fn a_server_asks_under_rules_that_look_at_the_moment() {
     let control = control("permit (principal, action, resource); forbid (principal, action, resource) when { context.labels.contains(\"private\") };");
     let private = Facts { labels: Labels { private: true, untrusted: false }, ..facts() };
     let asked = |facts: &Facts| control.asked(&caller(), facts, ("files", Some(Method::Elicitation))).expect("no fault");
-    assert!(matches!(asked(&facts()), Verdict::Pass));
+    assert!(matches!(asked(&facts()), Verdict::Because(_)));
     assert!(matches!(asked(&private), Verdict::Deny(refusal) if refusal.reason == FORBID));
+}
+
+#[test]
+fn the_record_names_the_rules_that_decided() {
+    let many: String = (0..20).map(|number| format!("@id(\"many-{number:02}\") permit (principal, action, resource == Tool::\"files/m\");\n")).collect();
+    let control = control(&format!(
+        "@id(\"reads\") permit (principal, action, resource == Tool::\"files/a\") when {{ resource.effect == \"read\" }};
+         @id(\"below\") permit (principal, action == Action::\"call\", resource == Tool::\"files/a\")
+         when {{ context.arguments.hasTag(\"path\") && context.arguments.getTag(\"path\") like \"/srv/*\" }};
+         @id(\"no-climbing\") forbid (principal, action == Action::\"call\", resource)
+         when {{ context.arguments.hasTag(\"path\") && context.arguments.getTag(\"path\") like \"*..*\" }};
+         @id(\"broken\") forbid (principal, action, resource == Tool::\"files/b\") when {{ 9223372036854775807 + 1 > 0 }};
+         permit (principal, action, resource == Tool::\"files/c\");
+         {many}"
+    ));
+    let rules = |name: &str, arguments: &str| {
+        let (arguments, facts) = (json(arguments), facts());
+        let moment = Moment { facts: &facts, arguments: Some(arguments.view()), uri: None };
+        match control.judge(&caller(), (Subject::Item(&item(name, Effect::Read)), "call"), moment).expect("no fault") {
+            Verdict::Because(rules) => rules.view().text().to_owned(),
+            Verdict::Deny(refusal) => refusal.rules.map_or_else(|| "none".to_owned(), |rules| format!("not {}", rules.view().text())),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(rules("a", "{}"), r#"["reads"]"#);
+    assert_eq!(rules("a", r#"{"path":"/srv/x"}"#), r#"["below","reads"]"#);
+    assert_eq!(rules("a", r#"{"path":"/srv/../x"}"#), r#"not ["no-climbing"]"#);
+    assert_eq!(rules("b", "{}"), r#"not ["broken"]"#);
+    assert_eq!(rules("c", "{}"), r#"["controls.policy.text:7"]"#);
+    assert_eq!(rules("d", "{}"), "none", "nothing permits it, so nothing is named");
+    let many = rules("m", "{}");
+    assert!(many.starts_with(r#"["many-00","many-01","#) && many.ends_with(r#""many-15",4]"#), "{many}");
 }
 
 #[test]
@@ -290,7 +323,47 @@ fn what_is_remembered_belongs_to_one_caller_one_definition_and_one_action() {
         assert_eq!(code(call(&control, &caller(), &item("a", Effect::Write), "{}")), "policy.unpermitted");
         assert_eq!(code(call(&control, &bob, &item("a", Effect::Read), "{}")), "policy.unpermitted");
     }
-    assert!(control.memory.lock().expect("whole").count > 0);
+    assert_eq!(control.memory.lock().expect("whole").size()[..2], [2, 9]);
+}
+
+#[test]
+fn what_is_remembered_of_all_callers_together_is_bounded_and_the_latest_of_it() {
+    let rules = "permit (principal, action, resource); forbid (principal, action == Action::\"call\", resource == Tool::\"files/a\") when { context.transport == \"stdio\" };";
+    let control = Policy { memory: Mutex::new(Memory::with_room(120)), ..control(rules) };
+    let (open, settled) = (item("a", Effect::Read), item("b", Effect::Read));
+    let regular = caller();
+    for number in 0..150 {
+        let passing = Caller::assertion(&format!("passing-{number}"), Means::OAuth, Reach::all());
+        for (caller, item) in [(&regular, &settled), (&passing, &settled), (&passing, &open), (&regular, &open)] {
+            assert_eq!(code(call(&control, caller, item, "{}")), "pass");
+        }
+        let memory = control.memory.lock().expect("whole");
+        let [callers, answers, weight] = memory.size();
+        assert!(weight <= 120 && answers <= 120 && callers <= 120, "{callers} {answers} {weight}");
+        assert!(memory.has(&regular) && memory.has(&passing), "who was here just now is known");
+    }
+    let memory = control.memory.lock().expect("whole");
+    assert!(memory.size()[0] > 4, "it is used: {:?}", memory.size());
+    assert!(!memory.has(&Caller::assertion("passing-0", Means::OAuth, Reach::all())));
+}
+
+#[test]
+fn sixty_thousand_callers_take_no_more_memory_than_a_few() {
+    let control = control("permit (principal, action, resource);");
+    let tool = item("a", Effect::Read);
+    assert_eq!(code(call(&control, &caller(), &tool, "{}")), "pass");
+    let mut memory = control.memory.lock().expect("whole");
+    let key = (Arc::as_ptr(&tool.pin).addr(), "call");
+    let found = memory.get(&caller(), key, "files").expect("remembered");
+    for number in 0..60_000 {
+        // Each with an own badge, as issuers give them.
+        let passing = Caller::assertion(&format!("oauth:https://issuer.example/#{number}"), Means::OAuth, Reach::all());
+        memory.put(&passing.with_badge(Badge::default()), key, found.clone());
+        assert!(memory.size_is_bounded());
+    }
+    let [callers, answers, weight] = memory.size();
+    assert!(callers == answers && answers == weight && (40_000..=50_000).contains(&weight), "{callers} {answers} {weight}");
+    assert!(!memory.has(&caller()), "it was not used since");
 }
 
 fn policies(count: usize, arguments: bool) -> String {
@@ -329,7 +402,7 @@ fn measured() {
         let (control, tool, caller, facts) = (control(&policies(count, looks)), item("a", Effect::Read), member("x"), facts());
         let ask = || {
             let moment = Moment { facts: &facts, arguments: Some(arguments.view()), uri: None };
-            assert!(matches!(control.judge(&caller, (Subject::Item(&tool), "call"), moment), Ok(Verdict::Pass)));
+            assert!(matches!(control.judge(&caller, (Subject::Item(&tool), "call"), moment), Ok(Verdict::Because(_))));
         };
         ask();
         clock(&format!("{count} rules, arguments {looks}: a call"), 100_000, Box::new(ask));
