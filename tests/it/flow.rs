@@ -95,6 +95,9 @@ fn the_toxic_flows_of_the_corpus_are_stopped_by_labels_alone() {
         let listed: Value = serde_json::from_str(&stage.done(&["labels", "list", "--format", "json"])).expect("json");
         let who = listed.as_object().and_then(|all| all.keys().next()).expect("one").clone();
         assert!(stage.done(&["labels", "list"]).contains("private since"));
+        let explained = stage.output(&["policy", "explain", "--client", &who, "--tool", &format!("files/{way_out}")]);
+        let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+        assert!(explained.contains("has read private and untrusted content"), "{name}: {explained}");
         assert!(!stage.output(&["labels", "clear", "--client", "nobody"]).status.success());
         stage.done(&["labels", "clear", "--client", &who]);
         assert_eq!(reason(&client.call(way_out, &json!({"text": "now"}))), None, "{name}");

@@ -116,6 +116,29 @@ fn what_the_schema_does_not_declare_is_not_sent() {
 }
 
 #[test]
+fn a_yes_to_a_dry_run_is_none_to_the_thing_and_what_it_says_is_read_by_the_session() {
+    let stage = world(DRY, &[]);
+    // What `wipe` returns is anybody's, as without a word in the lock file.
+    let lock = std::fs::read_to_string(stage.path("bartizan.lock")).expect("a lock file");
+    let (rest, wipe) = lock.split_at(lock.find("name = \"wipe\"").expect("the tool"));
+    let wipe = wipe.replacen("returns = \"public\"\n", "", 1).replacen("effect = \"destructive\"", "effect = \"write\"", 1);
+    std::fs::write(stage.path("bartizan.lock"), format!("{rest}{wipe}")).expect("writable");
+    let mut client = plain(&stage);
+    let asked = client.call("wipe", &json!({"text": "a"}));
+    assert!(text(&asked).contains("has read before: untrusted content"), "{asked}");
+    assert!(text(&asked).contains("own dry run, in the server's words"), "{asked}");
+    // Now the client's own dry run is held by what was read, and a yes to it opens nothing.
+    let held = client.call("wipe", &json!({"text": "b", "dry": true}));
+    assert_eq!(reason(&held), Some("flow.untrusted"), "{held}");
+    assert_eq!(reason(&client.call("confirm_wipe", &handle(&held))), None);
+    let real = client.call("wipe", &json!({"text": "b"}));
+    assert!(real["result"]["isError"] == true && text(&real).contains("not here: confirm.preview"), "{real}");
+    assert_eq!(reached(&stage), [json!({"text": "a", "dry": true}), json!({"text": "b", "dry": true})]);
+    drop(client);
+    stage.verify();
+}
+
+#[test]
 fn what_would_have_to_be_agreed_to_itself_is_not_tried() {
     let stage = world(DRY, &[]);
     // What `look` returns is anybody's.

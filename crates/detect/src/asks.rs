@@ -221,13 +221,15 @@ fn hits(words: &[String]) -> Vec<Hit<'static>> {
 /// The secret that a name or title stands for.
 fn label(text: &str) -> Option<Secret> {
     let words = label_words(text);
+    // Looked for once, and not for each of the nouns that a hostile label may be full of.
+    let first = |fits: &dyn Fn(&String) -> bool| words.iter().position(fits).unwrap_or(words.len());
+    let (told, changed) = (first(&|word| !List::Empty.has(Some(word))), first(&|word| List::Before.has(Some(word))));
     let named = hits(&words).into_iter().find(|hit| {
-        let before = words.get(..hit.from).unwrap_or_default();
         let last = hit.to == words.len();
-        let alone = before.iter().all(|word| List::Empty.has(Some(word)));
-        let other = hit.noun.secret == Secret::Token && List::OtherTokens.has(before.last());
+        let alone = told >= hit.from;
+        let other = hit.noun.secret == Secret::Token && List::OtherTokens.has(words.get(..hit.from).and_then(<[String]>::last));
         let bare = !hit.noun.bare || (last && (alone || (hit.noun.secret == Secret::Token && !other)));
-        bare && !spoiled(&words, hit) && !before.iter().any(|word| List::Before.has(Some(word)))
+        bare && !spoiled(&words, hit) && changed >= hit.from
     });
     named.map(|hit| hit.noun.secret).or_else(|| within(&fold(text)))
 }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod back;
+mod channel;
 pub mod desk;
 pub mod line;
 mod link;
@@ -23,13 +24,12 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bartizan_monitor::case::{Agreement, Assurance, Case, Scope};
+use bartizan_monitor::case::{Agreement, Case, Scope};
 use bartizan_monitor::journal::Ticket;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{CONFIRM_EXPIRED, CONFIRM_REFUSED, MONITOR_FAULT, SERVE_DRAINING};
 use bartizan_monitor::stages::{Admitted, Asking, Grant, Held, Released, Ruling, Word};
 use bartizan_monitor::wire::canonical::Digest;
-use bartizan_monitor::wire::version::Era;
 
 use crate::clock;
 use crate::metrics::Answered;
@@ -37,9 +37,10 @@ use crate::serve::{House, Visit, facts, menu_of, rehearse};
 use crate::session::Running;
 use crate::snapshot::Snapshot;
 use crate::webhook::Hook;
+use channel::Channel;
 use desk::{Answer, Card, Desk, Place, Resume, Room};
 use notices::Notices;
-use put::{Put, Said, elicits};
+use put::{Put, Said};
 use seal::Seal;
 use shown::Tried;
 use standing::Patterns;
@@ -96,50 +97,6 @@ impl Consult {
     }
 }
 
-/// How a held call is asked about.
-#[derive(Debug, Clone, Copy)]
-enum Channel {
-    /// It waits while the client asks its person.
-    Question,
-    /// It waits for somebody at this machine.
-    Elsewhere,
-    /// The client comes again with its person's answer.
-    Input,
-    /// The model is told what would be sent, and what completes it.
-    Preview,
-}
-
-impl Channel {
-    fn of(visit: &Visit<'_>, held: &Held) -> Self {
-        let case = held.case();
-        match (elicits(visit.talk, case), case.version().era()) {
-            (true, Era::Legacy) => Self::Question,
-            // Only calls of tools come again with an answer.
-            _ if case.tool().is_none() => Self::Elsewhere,
-            (true, Era::Modern) => Self::Input,
-            (false, _) if held.hold().minimum > Assurance::Model => Self::Elsewhere,
-            (false, _) => Self::Preview,
-        }
-    }
-
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Question => "elicitation",
-            Self::Elsewhere => "approvals",
-            Self::Input => "input-required",
-            Self::Preview => "confirm-tool",
-        }
-    }
-
-    /// How strongly a yes over it tells that a person agreed.
-    const fn assurance(&self) -> Assurance {
-        match self {
-            Self::Question | Self::Elsewhere | Self::Input => Assurance::Client,
-            Self::Preview => Assurance::Model,
-        }
-    }
-}
-
 /// Asks a person where a control wants one. What the client brought along may be the answer already.
 pub async fn ask(
     house: &Arc<House>,
@@ -186,24 +143,35 @@ impl Asker<'_> {
         if let Some((word, until_ms)) = covered {
             return self.stands(held, word, until_ms);
         }
-        let channel = Channel::of(self.visit, &held);
         self.house.metrics.held(held.case().effect());
-        match channel {
-            Channel::Question | Channel::Elsewhere => self.wait(held, &channel, running).await,
-            Channel::Input | Channel::Preview => self.park(held, &channel, running).await,
+        let room = self.house.consult.desk.room(held.case().caller().principal(), &held.binding(), clock::now_ms());
+        let room = match room {
+            Ok(room) => room,
+            Err(refusal) => return Err(held.refused(refusal, None)),
+        };
+        let Some((tried, has_read)) = self.tried(&held, running).await else { return self.put(held, (room, None), running).await };
+        if !has_read {
+            return self.put(held, (room, Some(tried)), running).await;
+        }
+        // The session has read something by it: what is asked, and how, follows from that.
+        let (ruling, snapshot) = self.renewed(held).await?;
+        match ruling {
+            Ruling::Admitted(admitted) => Ok(Consulted::Go(admitted, snapshot)),
+            Ruling::Held(held) => Self { snapshot, ..self }.put(held, (room, Some(tried)), running).await,
         }
     }
 
-    async fn card(
-        &self,
-        held: &Held,
-        (channel, running): (&Channel, Option<&Running>),
-        resume: impl FnOnce(&Case) -> Option<Resume>,
-    ) -> Result<(Arc<Card>, Room), Refusal> {
-        let (case, binding) = (held.case(), held.binding());
-        let room = self.house.consult.desk.room(case.caller().principal(), &binding, clock::now_ms())?;
-        let tried = self.tried(held, (channel, running)).await;
-        let now_ms = clock::now_ms();
+    /// Puts the question.
+    async fn put(self, held: Held, (room, tried): (Room, Option<Tried>), running: Option<&Running>) -> Result<Consulted, Refusal> {
+        let channel = Channel::of(self.visit, &held);
+        match channel {
+            Channel::Question | Channel::Elsewhere => self.wait(held, (&channel, room, tried), running).await,
+            Channel::Input | Channel::Preview => self.park(held, (&channel, room, tried)),
+        }
+    }
+
+    fn card(&self, held: &Held, tried: Option<Tried>, resume: impl FnOnce(&Case) -> Option<Resume>) -> Result<Arc<Card>, Refusal> {
+        let (case, binding, now_ms) = (held.case(), held.binding(), clock::now_ms());
         let item = case.item().cloned().ok_or_else(|| Refusal::new(MONITOR_FAULT, "only tools are held"))?;
         let previous = self.visit.talk.memory.last(&tool_of(case));
         let card = Card {
@@ -221,29 +189,27 @@ impl Asker<'_> {
             tried: tried.map(Tried::kept),
             resume: resume(case),
         };
-        Ok((Arc::new(card), room))
+        Ok(Arc::new(card))
     }
 
-    /// What the server says that the call would do, where the operator has said how it is asked.
-    async fn tried(&self, held: &Held, (channel, running): (&Channel, Option<&Running>)) -> Option<Tried> {
+    /// What the server says that the call would do, where the operator has said how it is asked, and whether the session
+    /// has read something by it that it had not read before: whoever is asked is shown it, over the client as often as not.
+    async fn tried(&self, held: &Held, running: Option<&Running>) -> Option<(Tried, bool)> {
         match rehearse(self.house, self.visit, &self.snapshot, (held, running)).await? {
             Ok((answer, labels)) => {
-                match channel {
-                    // What is shown at this machine alone, the client has not read.
-                    Channel::Elsewhere => {}
-                    Channel::Question | Channel::Input | Channel::Preview => self.house.releases(&self.visit.talk.caller, labels),
-                }
-                Some(Tried::said(&answer))
+                self.house.releases(&self.visit.talk.caller, labels);
+                let before = held.case().facts().labels;
+                Some((Tried::said(&answer), before.and(labels) != before))
             }
-            Err(refusal) => Some(Tried::Not(refusal.reason.code())),
+            Err(refusal) => Some((Tried::Not(refusal.reason.code()), false)),
         }
     }
 
     /// The message is answered with the question; the client comes again.
-    async fn park(&self, held: Held, channel: &Channel, running: Option<&Running>) -> Result<Consulted, Refusal> {
+    fn park(&self, held: Held, (channel, room, tried): (&Channel, Room, Option<Tried>)) -> Result<Consulted, Refusal> {
         let is_preview = matches!(channel, Channel::Preview);
         let resume = |case: &Case| is_preview.then(|| tool::resume(&self.snapshot, self.visit.talk, self.house, case)).flatten();
-        let (card, room) = match self.card(&held, (channel, running), resume).await {
+        let card = match self.card(&held, tried, resume) {
             Ok(card) => card,
             Err(refusal) => return Err(held.refused(refusal, None)),
         };
@@ -265,9 +231,14 @@ impl Asker<'_> {
     }
 
     /// The call itself waits, for whichever answer comes first.
-    async fn wait(&self, held: Held, channel: &Channel, running: Option<&Running>) -> Result<Consulted, Refusal> {
+    async fn wait(
+        &self,
+        held: Held,
+        (channel, room, tried): (&Channel, Room, Option<Tried>),
+        running: Option<&Running>,
+    ) -> Result<Consulted, Refusal> {
         let house = self.house;
-        let (card, room) = match self.card(&held, (channel, running), |_| None).await {
+        let card = match self.card(&held, tried, |_| None) {
             Ok(card) => card,
             Err(refusal) => return Err(held.refused(refusal, None)),
         };
@@ -332,7 +303,8 @@ impl Asker<'_> {
         let admitted = granted?;
         let (case, memory) = (admitted.case(), &self.visit.talk.memory);
         memory.keep(tool_of(case), case.arguments_json());
-        if let (Scope::Session, Some(item)) = (scope, case.item()) {
+        // Who agrees that something is tried has not agreed that it is done.
+        if let (Scope::Session, Some(item), false) = (scope, case.item(), case.rehearses()) {
             let agreement = Agreement { call: case.facts().id, until_ms: now_ms.saturating_add(SESSION_MS), assurance };
             memory.agree(self.snapshot.monitor.policy(), item, agreement);
         }
@@ -350,6 +322,15 @@ impl Asker<'_> {
 
     /// While it waited everything may have changed: it is judged anew, by what holds now.
     async fn again(&self, held: Held, card: &Card, word: Word) -> Result<Consulted, Refusal> {
+        let (ruling, snapshot) = self.renewed(held).await?;
+        let asker = Self { house: self.house, visit: self.visit, snapshot: snapshot.clone() };
+        match ruling {
+            Ruling::Admitted(admitted) => Ok(Consulted::Go(admitted, snapshot)),
+            Ruling::Held(held) => asker.settle(held, card, word),
+        }
+    }
+
+    async fn renewed(&self, held: Held) -> Result<(Ruling, Arc<Snapshot>), Refusal> {
         let (house, talk) = (self.house, self.visit.talk);
         let (case, ticket) = held.reopen();
         let (menus, ticket) = or_refuse(self.still().and(Ok(())), ticket).map(|((), ticket)| (case.server().cloned(), ticket))?;
@@ -363,11 +344,8 @@ impl Asker<'_> {
         let (facts, ticket) = or_refuse(facts(house, self.visit, (&snapshot, ticket.id())), ticket)?;
         let renewed = snapshot.catalog.renew(case, &menus, facts);
         let (case, ticket) = or_refuse(renewed, ticket)?;
-        let asker = Self { house, visit: self.visit, snapshot: snapshot.clone() };
-        match snapshot.monitor.admit(case, ticket)? {
-            Ruling::Admitted(admitted) => Ok(Consulted::Go(admitted, snapshot)),
-            Ruling::Held(held) => asker.settle(held, card, word),
-        }
+        let ruling = snapshot.monitor.admit(case, ticket)?;
+        Ok((ruling, snapshot))
     }
 
     fn still(&self) -> Result<(), Refusal> {

@@ -393,6 +393,7 @@ mod tests {
         assert!(with("arguments = '[]'").contains("JSON object"));
         assert!(with("arguments = '{'").starts_with("line 4: "));
         assert!(with("preview = '{}'").contains("only say what it would do"));
+        assert!(with(r#"preview = '{"options":{"dryRun":true}}'"#).contains("truth values"));
         assert!(with("preview = '[1]'").contains("JSON object"));
         assert!(with("confirm = \"sometimes\"").contains("line 9"));
         assert!(with("returns = \"secret\"").contains("line 9"));

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bartizan_monitor::case::{Caller, Facts, Item, Kind};
+use bartizan_monitor::case::{Caller, Facts, Item, Kind, Labels};
 use bartizan_monitor::controls::policy::{ACTIONS, Question, Rule, Rules, Subject, conjuncts};
 use bartizan_monitor::wire::json::Json;
 use bytes::Bytes;
@@ -98,7 +98,10 @@ pub(super) fn arguments(text: &str) -> Result<Json, Exit> {
 
 /// Explains.
 pub(super) fn run(args: &Args, world: &World) -> Result<Exit, Exit> {
-    let (caller, facts, arguments) = (args.who.caller()?, args.who.facts()?, arguments(&args.arguments)?);
+    let (caller, mut facts, arguments) = (args.who.caller()?, args.who.facts()?, arguments(&args.arguments)?);
+    if args.who.labels.is_empty() {
+        facts.labels = world.read_by(caller.principal())?;
+    }
     let wanted = args.wanted(world)?;
     let (kind, name, subject) = match &wanted {
         Wanted::Item(item) => (Some(item.pin.kind), format!("{}/{}", item.server, item.pin.name), Subject::Item(item)),
@@ -109,7 +112,7 @@ pub(super) fn run(args: &Args, world: &World) -> Result<Exit, Exit> {
     let moment = (&facts, Some(&arguments), args.uri.as_deref());
     let answer = Answer::to(&world.rules, question, moment)?;
     let near = if answer.outcome.allows() { Vec::new() } else { near(world, question, moment)? };
-    let told = Told { caller: &caller, name: &name, action, answer: &answer, near: &near };
+    let told = Told { caller: &caller, labels: facts.labels, name: &name, action, answer: &answer, near: &near };
     let mut out = io::stdout().lock();
     let printed = match args.format {
         Format::Json => writeln!(out, "{}", told.json(&world.rules)),
@@ -173,6 +176,7 @@ fn scope(head: &Policy) -> String {
 
 struct Told<'a> {
     caller: &'a Caller,
+    labels: Labels,
     name: &'a str,
     action: &'a str,
     answer: &'a Answer,
@@ -186,6 +190,7 @@ impl Told<'_> {
         let near = self.near.iter().map(|near| json!({"rule": &*near.rule.name, "place": near.rule.place, "unmet": near.unmet}));
         json!({
             "client": &**self.caller.principal(),
+            "labels": self.labels.names().collect::<Vec<_>>(),
             "action": self.action,
             "target": self.name,
             "permitted": self.answer.outcome.allows(),
@@ -205,6 +210,10 @@ impl Told<'_> {
         writeln!(out, "{} {word} {} {}", visible(self.caller.principal()), self.action, visible(self.name))?;
         if !permitted {
             writeln!(out, "  {}", self.answer.word(self.caller))?;
+        }
+        let labels: Vec<&str> = self.labels.names().collect();
+        if !labels.is_empty() {
+            writeln!(out, "  has read {} content, for which `flow` may hold a call that policy permits", labels.join(" and "))?;
         }
         for rule in self.answer.rules(rules) {
             writeln!(out, "  decided by {} {}", effect(rule), visible(&told(rule)))?;

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_gateway::clock;
 use bartizan_gateway::config::{self, Loaded, PlacesArgs, places};
 use bartizan_gateway::identity::Imagined;
+use bartizan_gateway::labels;
 use bartizan_gateway::snapshot::read_lock;
 use bartizan_monitor::case::{Caller, Effect, Facts, Item, Kind, Labels, Means, Standing, Strength};
 use bartizan_monitor::catalog::{Definition, normal_form};
 use bartizan_monitor::controls::policy::{Known, Moment, Outcome, Question, Rule, Rules, Source, Steps, Subject, uses_of};
 use bartizan_monitor::lock::{Lock, Pin, Returns};
+use bartizan_monitor::stages::party;
 use bartizan_monitor::wire::canonical::Digest;
 use bartizan_monitor::wire::json::Json;
 
@@ -24,6 +27,9 @@ pub(super) struct World {
     pub(super) environment: String,
     /// The servers of the configuration and of the lock file.
     pub(super) servers: BTreeSet<String>,
+    /// Where it stands what clients have read, and how long that counts.
+    state: PathBuf,
+    labels_kept: Duration,
 }
 
 impl World {
@@ -40,7 +46,15 @@ impl World {
         let lock = read_lock(&loaded.settings.places.lock).map_err(|error| Exit::usage(&error))?;
         let configured = loaded.settings.servers.iter().map(|server| server.name.to_string());
         let servers = configured.chain(lock.servers().map(str::to_owned)).collect();
-        Ok(Self { rules, lock, environment: loaded.policy.environment.clone(), servers })
+        let (state, labels_kept) = (loaded.settings.places.state.clone(), loaded.settings.effects.labels_kept);
+        Ok(Self { rules, lock, environment: loaded.policy.environment.clone(), servers, state, labels_kept })
+    }
+
+    /// What a client has read, as the gateways over this state directory know it.
+    pub(super) fn read_by(&self, principal: &str) -> Result<Labels, Exit> {
+        let all = labels::list(&self.state).map_err(|error| Exit::environment(&error))?;
+        let times = all.get(party(principal)).copied().unwrap_or_default();
+        Ok(times.labels(clock::now_ms(), clock::millis(self.labels_kept)))
     }
 
     /// Everything that was approved and can be used.
@@ -142,7 +156,7 @@ pub(super) struct Who {
     /// How it connects.
     #[arg(long, value_name = "TRANSPORT", value_parser = ["http", "stdio"], default_value = "http")]
     pub(super) transport: String,
-    /// What its conversation has seen: private, untrusted; may be given several times.
+    /// What it has read: private, untrusted; may be given several times. Default: what `bartizan labels list` has.
     #[arg(long = "label", value_name = "LABEL", value_parser = ["private", "untrusted"])]
     pub(super) labels: Vec<String>,
 }

@@ -212,6 +212,9 @@ fn only_what_can_be_typed_counts() {
 fn long_texts_take_time_in_proportion() {
     // Two mebibytes, four times: anything worse would not come to an end.
     let text = "enter the name of the api key, the password policy, the token limit ".repeat(40_000);
+    // A title of which every word is a noun that a word before it spoils.
+    let title = format!("{}max {}", "x ".repeat(300_000), "otp ".repeat(300_000));
+    assert!(secret_asked(&[], &[field(&title, &title, "")]).is_none());
     // Where a sentence has no end it is cut, so what is found does not matter here.
     let closed = Field { shape: Shape::Closed, ..field("", "", "") };
     assert!(secret_asked(&[&text], &[closed, field(&text, &text, &text)]).is_some_and(|(_, at)| at == Some(1)));

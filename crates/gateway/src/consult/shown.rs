@@ -79,7 +79,10 @@ impl Tried {
     /// What was released of the answer.
     #[must_use]
     pub fn said(answer: &Released) -> Self {
-        let ReleasedKind::Reply(ReplyForm::Error) = answer.kind() else { return Self::Said(answer.body().clone()) };
+        let ReleasedKind::Reply(ReplyForm::Error) = answer.kind() else {
+            let waits = answer.body().get("resultType").is_some_and(|kind| kind.view().as_str().as_deref() != Some("complete"));
+            return if waits { Self::Not("the server asks for something first") } else { Self::Said(answer.body().clone()) };
+        };
         let text = answer.body().get("message").unwrap_or_else(|| Json::string("an error"));
         let content = Json::array([Json::object([("text", text)])]);
         Self::Said(Json::object([("isError", Json::of(&true)), ("content", content)]))
@@ -149,12 +152,9 @@ pub fn dry_run(tried: &Tried, detail: Detail) -> String {
     };
     let texts = result.get("content").into_iter().flat_map(View::items).filter_map(|part| part.get("text")?.as_str());
     let texts: Vec<_> = texts.collect();
-    let said = match result.get("structuredContent") {
-        _ if !texts.is_empty() => lines(texts.iter().flat_map(|text| text.lines()), detail),
-        Some(structured) => values(structured, detail),
-        None => "  nothing that is a text\n".to_owned(),
-    };
-    format!("{head}{said}")
+    let mut said = lines(texts.iter().flat_map(|text| text.lines()), detail);
+    said.push_str(&result.get("structuredContent").map(|structured| values(structured, detail)).unwrap_or_default());
+    format!("{head}{}", if said.is_empty() { "  nothing that is a text\n" } else { &said })
 }
 
 /// Texts of others, line by line.

@@ -30,10 +30,11 @@ pub(super) async fn turn(house: &House, talk: &Talk, (parsed, call): (&Parsed, u
         let snapshot = house.snapshot();
         let naming: Naming = talk.endpoint.naming;
         let item = snapshot.catalog.called(parsed, &talk.caller, (naming, menus))?;
-        if item.pin.effect == Effect::Read {
+        let arguments = params.as_ref().and_then(|params| params.get("arguments"));
+        if item.pin.effect == Effect::Read || item.pin.rehearses(arguments.as_ref()) {
             return None;
         }
-        let digest = digest_of(params.as_ref().and_then(|params| params.get("arguments")).as_ref());
+        let digest = digest_of(arguments.as_ref());
         let moment = Moment { call, session: &talk.label, request: id.key(), era: parsed.version().era(), now_ms: clock::now_ms() };
         Deed::of(&talk.caller, &item, params.as_ref(), &digest, moment).ok()?
     };

@@ -4,10 +4,11 @@
 //! to be asked about itself is not tried.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_monitor::case::{Case, Labels};
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::reason::gateway::CONFIRM_PREVIEW;
+use bartizan_monitor::reason::gateway::{CONFIRM_PREVIEW, SERVE_DRAINING, UPSTREAM_TIMEOUT};
 use bartizan_monitor::stages::{Held, Released, Ruling};
 use bartizan_monitor::wire::UNSOLICITED;
 
@@ -15,6 +16,9 @@ use super::{House, Visit, closing, ended, facts, identify, once, said};
 use crate::session::{Ear, Running};
 use crate::snapshot::Snapshot;
 use crate::upstream::Listener;
+
+/// How long a dry run may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What came of trying a call: what the server says it would do and with which labels, or why it was not asked or did
 /// not answer.
@@ -53,7 +57,15 @@ async fn made(house: &Arc<House>, visit: &Visit<'_>, snapshot: &Arc<Snapshot>, (
     let ear = Ear::for_request(house, visit.talk, visit.interim.clone());
     let enlisted = house.stops.enlist(recorded.case(), []);
     let labels = recorded.case().server().map(|server| said(snapshot, Some(recorded.case()), server));
-    let answer = link.send(recorded, &ear as &dyn Listener, ended(running, &enlisted)).await?;
+    // Nobody is asked before it has answered, so it has little time.
+    let over = async {
+        tokio::select! {
+            refusal = ended(running, &enlisted) => refusal,
+            () = house.drained() => Refusal::new(SERVE_DRAINING, "while a call was tried"),
+            () = tokio::time::sleep(PATIENCE) => Refusal::new(UPSTREAM_TIMEOUT, "the server's dry run took too long"),
+        }
+    };
+    let answer = link.send(recorded, &ear as &dyn Listener, over).await?;
     ear.finish();
     let released = snapshot.monitor.release(answer)?;
     let labels = labels.unwrap_or_default().and(released.labels());

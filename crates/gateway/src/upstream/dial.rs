@@ -3,6 +3,7 @@
 //! Redirects are never followed. TLS by rustls with the platform's roots; there is no way to switch
 //! its verification off.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -112,6 +113,11 @@ async fn connect(host: &str, port: u16, accepts: &(dyn Fn(IpAddr) -> bool + Sync
     TcpStream::connect(found.as_slice()).await
 }
 
+/// A host as URLs have it (RFC 3986, section 3.2.2).
+fn bracketed(host: &str) -> Cow<'_, str> {
+    if host.contains(':') && !host.starts_with('[') { format!("[{host}]").into() } else { host.into() }
+}
+
 /// The way to a server of the operator's own that does not speak HTTP.
 #[derive(Debug)]
 pub(crate) struct Way {
@@ -122,13 +128,13 @@ pub(crate) struct Way {
 impl Way {
     /// In clear text.
     pub(crate) fn plain(host: &str, port: u16) -> io::Result<Self> {
-        let uri = format!("http://{host}:{port}").parse().map_err(io::Error::other)?;
+        let uri = format!("http://{}:{port}", bracketed(host)).parse().map_err(io::Error::other)?;
         Ok(Self { uri, dialer: Dialer { network: Network::Any, tls: None } })
     }
 
     /// With TLS. These may have signed its certificate, beside those whom the system trusts.
     pub(crate) fn secure(host: &str, port: u16, ca: &[CertificateDer<'static>]) -> io::Result<Self> {
-        let uri = format!("https://{host}:{port}").parse().map_err(io::Error::other)?;
+        let uri = format!("https://{}:{port}", bracketed(host)).parse().map_err(io::Error::other)?;
         let tls = if ca.is_empty() { None } else { Some(trust(ca)?) };
         Ok(Self { uri, dialer: Dialer { network: Network::Any, tls } })
     }
@@ -232,6 +238,14 @@ impl Write for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_of_many_parts_stands_in_brackets() {
+        for host in ["::1", "[::1]", "127.0.0.1", "db.example"] {
+            let way = Way::plain(host, 5432).unwrap_or_else(|error| panic!("{host}: {error}"));
+            assert_eq!(way.uri.port_u16(), Some(5432), "{host}");
+        }
+    }
 
     #[test]
     fn a_network_is_what_its_name_says() {

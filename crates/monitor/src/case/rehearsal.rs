@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{Case, Facts};
+use crate::lock::Pin;
 use crate::wire::canonical;
 use crate::wire::envelope::Message;
 use crate::wire::json::{Edits, Json, View};
@@ -11,15 +12,22 @@ use crate::wire::mirror::Mirror;
 /// What of `_meta` belongs to every message of a client, and not to this call.
 const PROTOCOL: &str = "io.modelcontextprotocol/";
 
+impl Pin {
+    /// Whether arguments have what makes the tool only say what it would do.
+    #[must_use]
+    pub fn rehearses(&self, arguments: Option<&Json>) -> bool {
+        let (Some(wanted), Some(given)) = (self.preview(), arguments) else { return false };
+        let same = |one: &Json, other: &Json| canonical::text(one) == canonical::text(other);
+        wanted.view().members().all(|(key, value)| given.get(&key).is_some_and(|given| same(&given, &wanted.share(value))))
+    }
+}
+
 impl Case {
     /// Whether its arguments have what makes the tool only say what it would do (`preview` in the tool's entry of the
     /// lock file). That this is so is the operator's word; the rest of the arguments may be anything.
     #[must_use]
     pub fn rehearses(&self) -> bool {
-        let Some(wanted) = self.tool().and_then(|tool| tool.pin.preview()) else { return false };
-        let Some(given) = &self.arguments else { return false };
-        let same = |one: &Json, other: &Json| canonical::text(one) == canonical::text(other);
-        wanted.view().members().all(|(key, value)| given.get(&key).is_some_and(|given| same(&given, &wanted.share(value))))
+        self.tool().is_some_and(|tool| tool.pin.rehearses(self.arguments.as_ref()))
     }
 
     /// The number of the held call that is tried by this one.

@@ -4,7 +4,7 @@ use bartizan_format::media;
 
 use crate::case::Kind;
 use crate::wire::canonical::Digest;
-use crate::wire::json::{Json, Kind as JsonKind, Pointer};
+use crate::wire::json::{Json, Kind as JsonKind, Pointer, View};
 
 use super::formats::Named;
 
@@ -179,8 +179,13 @@ impl Contract {
         if kind != Kind::Tool && (self.confirm.is_some() || self.once.is_some() || self.arguments.is_some() || self.preview.is_some()) {
             return bad("confirm, once, arguments and preview are for tools");
         }
-        if self.preview.as_ref().is_some_and(|preview| preview.view().members().next().is_none()) {
-            return bad("preview: a JSON object with the arguments that make the tool only say what it would do");
+        // A whole member in the place of the caller's would try another call than the one that is asked about.
+        let plain = |(_, value): (_, View<'_>)| !matches!(value.kind(), JsonKind::Object | JsonKind::Array);
+        if self.preview.as_ref().map(Json::view).is_some_and(|preview| preview.members().next().is_none() || !preview.members().all(plain))
+        {
+            return bad(
+                "preview: a JSON object with the arguments, texts, numbers or truth values, that make the tool only say what it would do",
+            );
         }
         if kind != Kind::Tool && !self.project.is_empty() {
             return bad("project is for tools");

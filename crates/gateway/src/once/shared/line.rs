@@ -122,10 +122,9 @@ impl Line {
                 }
                 Err(words(&error))
             }
-            Err(_) => {
-                self.over.cancel();
-                Err(format!("no answer within {} s", PATIENCE.as_secs()))
-            }
+            // Whether the connection is good for anything is found out by the next sign of life: one slow statement is
+            // no reason to cut it for everybody.
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
         }
     }
 }
@@ -190,7 +189,10 @@ fn broken(error: &tokio_postgres::Error) -> Broken {
 
 /// Whether what the server says is about its own state, and passes: it starts, ends, is full, or only reads.
 fn passes(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| ["08", "25", "26", "53", "57"].iter().any(|class| code.code().starts_with(class)))
+    // A statement that took too long says nothing of the rest.
+    error.code().is_some_and(|code| {
+        *code != SqlState::QUERY_CANCELED && ["08", "25", "26", "53", "57"].iter().any(|class| code.code().starts_with(class))
+    })
 }
 
 /// What an error says, without the values that it is about.

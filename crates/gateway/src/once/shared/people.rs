@@ -32,7 +32,9 @@ pub async fn forget(postgres: &Postgres, rules: Config, call: &str) -> Result<bo
 async fn opened(postgres: &Postgres, rules: Config) -> Result<Line, String> {
     let line = Line::open(postgres).await.map_err(|error| format!("{postgres}: {error}"))?;
     // Also what no gateway has found out yet, when none is left.
-    line.ask(line.client.batch_execute(&sql::sweep(rules.keep_hours))).await?;
+    if let Err(error) = line.ask(line.client.batch_execute(&sql::sweep(rules.keep_hours))).await {
+        tracing::warn!(%error, "what is over was not cleared away");
+    }
     Ok(line)
 }
 

@@ -65,8 +65,12 @@ pub(super) const ORPHANS: &str = "delete from bartizan.deed where owner = $1 and
 pub(super) const LIST: &str = "select call, (extract(epoch from at) * 1000)::bigint, who, target from bartizan.deed \
     where state = 'ambiguous' order by at, call";
 
-/// A person has looked.
-pub(super) const FORGET: &str = "delete from bartizan.deed where call = $1 and state = 'ambiguous'";
+/// A person has looked. Numbers are those of machines that know nothing of each other: what two calls have is nobody's.
+pub(super) const FORGET: &str = "delete from bartizan.deed where call = $1 and state = 'ambiguous' \
+    and (select count(*) from bartizan.deed o where o.call = $1 and o.state = 'ambiguous') = 1";
+
+/// How many rows that are over are cleared at once, so that it takes no time.
+const CLEARED: usize = 10_000;
 
 /// What every gateway does for all of them, one at a time; statements that are sent together are one transaction. A gateway that was silent for longer than its lease is gone:
 /// what it had claimed is free, what may have left is ambiguous. While the database itself was away nobody could speak.
@@ -77,7 +81,7 @@ pub(super) fn sweep(keep_hours: u32) -> String {
          update bartizan.deed d set state = 'ambiguous', at = now(), until = now() + interval '{keep_hours} hours' \
          where state = 'out' and not exists (select 1 from bartizan.gateway g where g.id = d.owner); \
          delete from bartizan.deed d where state = 'claimed' and not exists (select 1 from bartizan.gateway g where g.id = d.owner); \
-         delete from bartizan.deed where until < now()"
+         delete from bartizan.deed where ctid = any (array(select ctid from bartizan.deed where until < now() limit {CLEARED}))"
     )
 }
 

@@ -77,7 +77,7 @@ impl Shared {
     /// Keeps the connection, for as long as the gateway runs.
     pub async fn keep(&self) {
         let Some(mut told) = locked(&self.told).take() else { return };
-        let mut untold = VecDeque::new();
+        let (mut untold, mut beats) = (VecDeque::new(), 0_u32);
         // What was said last; the same is not said again.
         let mut said: Option<bool> = None;
         loop {
@@ -90,7 +90,7 @@ impl Shared {
                 Ok(line) => {
                     self.announce(Ok(()), &mut said);
                     *locked(&self.line) = Some(line.clone());
-                    let left = self.tend(&line, &mut told, &mut untold).await;
+                    let left = self.tend(&line, &mut told, (&mut untold, &mut beats)).await;
                     *locked(&self.line) = None;
                     match left {
                         Left::Finished => return,
@@ -126,10 +126,9 @@ impl Shared {
         ]));
     }
 
-    async fn tend(&self, line: &Line, told: &mut mpsc::UnboundedReceiver<Told>, untold: &mut VecDeque<Told>) -> Left {
+    async fn tend(&self, line: &Line, told: &mut mpsc::UnboundedReceiver<Told>, (untold, beats): (&mut VecDeque<Told>, &mut u32)) -> Left {
         let mut ticker = tokio::time::interval(BEAT.min(self.postgres.lease / 4));
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut beats = 0_u32;
         loop {
             match self.say(line, untold).await {
                 Ok(None) => {}
@@ -144,13 +143,21 @@ impl Shared {
                 biased;
                 () = line.over.cancelled() => return Left::Lost("the connection ended".to_owned()),
                 _ = ticker.tick() => {
-                    if let Err(error) = self.look(line, beats).await {
+                    let beat = *beats;
+                    // Also when it comes to nothing: what takes too long is not begun again at once.
+                    *beats = beats.wrapping_add(1);
+                    if let Err(error) = self.look(line, beat).await {
                         return Left::Lost(error);
                     }
-                    beats = beats.wrapping_add(1);
                 }
                 next = told.recv() => match next {
-                    Some(next) => untold.push_back(next),
+                    Some(next) => {
+                        untold.push_back(next);
+                        // Whatever else has ended meanwhile is told together with it.
+                        while let Ok(next) = told.try_recv() {
+                            untold.push_back(next);
+                        }
+                    }
                     None => return Left::Finished,
                 },
             }

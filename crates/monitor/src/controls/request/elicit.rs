@@ -48,11 +48,18 @@ fn read<'v>(name: Cow<'v, str>, field: View<'v>) -> Field<'v> {
 }
 
 fn shape(field: View<'_>) -> Shape {
-    let chosen = |field: View<'_>| ["enum", "const", "oneOf", "anyOf"].iter().any(|member| field.get(member).is_some());
+    // What a client does not understand it passes over: only what leaves nothing to type in any reading is closed.
+    let given = |field: View<'_>| field.get("enum").is_some_and(|values| values.items().next().is_some()) || field.get("const").is_some();
+    let listed = |field: View<'_>, member: &str| {
+        let mut items = field.get(member).into_iter().flat_map(View::items).peekable();
+        items.peek().is_some() && items.all(given)
+    };
+    let chosen = |field: View<'_>| given(field) || listed(field, "oneOf") || listed(field, "anyOf");
     let says = |member: &str| field.get(member).and_then(View::as_str).unwrap_or_default();
     match (&*says("type"), &*says("format")) {
         (_, "password") => Shape::Masked,
-        _ if chosen(field) || field.get("items").is_some_and(chosen) => Shape::Closed,
+        ("array", _) if field.get("items").is_some_and(chosen) => Shape::Closed,
+        _ if chosen(field) => Shape::Closed,
         ("string", "date" | "date-time" | "time" | "email") | ("boolean" | "null", _) => Shape::Closed,
         ("integer" | "number", _) => Shape::Number,
         _ => Shape::Text,
@@ -95,6 +102,10 @@ mod tests {
             (r#"{"properties":{"login":{"type":"object","properties":{"password":{"type":"string"}}}}}"#, true),
             (r#"{"allOf":[{"properties":{"password":{"type":"string"}}}]}"#, true),
             (r#"{"properties":{"x":{"type":"string"}},"description":"Enter your password"}"#, true),
+            (r#"{"properties":{"x":{"type":"string","title":"Password","items":{"enum":["a"]}}}}"#, true),
+            (r#"{"properties":{"x":{"type":"string","title":"Password","enum":[]}}}"#, true),
+            (r#"{"properties":{"x":{"type":"string","title":"Password","anyOf":[{}]}}}"#, true),
+            (r#"{"properties":{"x":{"type":"string","title":"Password","oneOf":[{"const":"a","title":"A"}]}}}"#, false),
             (r#"{"properties":{"password":{"type":"boolean"}}}"#, false),
             (r#"{"properties":{"secret":{"type":"string","enum":["a","b"]}}}"#, false),
             (r#"{"properties":{"token":{"type":"array","items":{"enum":["a"]}}}}"#, false),
