@@ -117,7 +117,9 @@ impl Line {
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                if error.as_db_error().is_none() || passes(&error) {
+                // A statement that took too long says nothing of the rest.
+                let slow = error.code() == Some(&SqlState::QUERY_CANCELED);
+                if !slow && (error.as_db_error().is_none() || passes(&error)) {
                     self.over.cancel();
                 }
                 Err(words(&error))
@@ -189,10 +191,7 @@ fn broken(error: &tokio_postgres::Error) -> Broken {
 
 /// Whether what the server says is about its own state, and passes: it starts, ends, is full, or only reads.
 fn passes(error: &tokio_postgres::Error) -> bool {
-    // A statement that took too long says nothing of the rest.
-    error.code().is_some_and(|code| {
-        *code != SqlState::QUERY_CANCELED && ["08", "25", "26", "53", "57"].iter().any(|class| code.code().starts_with(class))
-    })
+    error.code().is_some_and(|code| ["08", "25", "26", "53", "57"].iter().any(|class| code.code().starts_with(class)))
 }
 
 /// What an error says, without the values that it is about.
