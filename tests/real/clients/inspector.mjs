@@ -17,7 +17,7 @@ const target = url
   : stdio;
 
 function inspect(method, ...rest) {
-  const flags = ["--cli", "--format", "json", "-q", "--stored-auth-only", "--protocol-era", plan.era];
+  const flags = ["--cli", "--format", "json", "-q", "--stored-auth-only", "--connect-timeout", "60000", "--protocol-era", plan.era];
   const separator = url ? [] : ["--"];
   // The target follows `--` because its own options must not be taken for the Inspector's.
   const args = [cli, ...flags, "--method", method, ...rest, ...separator, ...target];
