@@ -60,7 +60,8 @@ fn contract() -> impl Strategy<Value = Contract> {
     let limits = (of(1..100_u32), of(1..3600_u32), of(1..100_000_usize), of(0..100_u32)).prop_map(
         |(calls_per_minute, timeout_seconds, result_bytes, cost)| Limits { calls_per_minute, timeout_seconds, result_bytes, cost },
     );
-    let preview = btree_map(text(), value(), 1..3).prop_map(|members| Json::of(&members));
+    let preview = btree_map(text(), prop_oneof![any::<bool>().prop_map(Value::Bool), text().prop_map(Value::String)], 1..3);
+    let preview = preview.prop_map(|members| Json::of(&members));
     let words = (
         of(preview),
         of(select(vec![Returns::Public, Returns::Private, Returns::Untrusted])),

@@ -31,7 +31,7 @@ use bartizan_monitor::reason::gateway::{CONFIRM_EXPIRED, CONFIRM_REFUSED, MONITO
 use bartizan_monitor::stages::{Admitted, Asking, Grant, Held, Released, Ruling, Word};
 use bartizan_monitor::wire::canonical::Digest;
 
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::metrics::Answered;
 use crate::serve::{House, Visit, facts, menu_of, rehearse};
 use crate::session::Running;
@@ -341,7 +341,7 @@ impl Asker<'_> {
         // Reading lists takes time, too.
         let ((), ticket) = or_refuse(self.still(), ticket)?;
         let snapshot = house.snapshot();
-        let (facts, ticket) = or_refuse(facts(house, self.visit, (&snapshot, ticket.id())), ticket)?;
+        let (facts, ticket) = or_refuse(facts(house, self.visit, (&snapshot, ticket.id()), Stopwatch::start()), ticket)?;
         let renewed = snapshot.catalog.renew(case, &menus, facts);
         let (case, ticket) = or_refuse(renewed, ticket)?;
         let ruling = snapshot.monitor.admit(case, ticket)?;

@@ -139,7 +139,7 @@ async fn live(
     // Reading lists may take long: what is judged is judged by what holds now.
     let snapshot = house.snapshot();
     let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
-    let facts = facts(house, visit, (&snapshot, ticket.id()));
+    let facts = facts(house, visit, (&snapshot, ticket.id()), visit.arrived);
     let (facts, ticket) = closing(facts, ticket)?;
     let place = Where { naming: talk.endpoint.naming, menus: &menus, owner: guest.owner.as_ref() };
     let meant = snapshot.catalog.meant(&parsed, place.naming, &menus);

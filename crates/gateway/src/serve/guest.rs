@@ -14,7 +14,7 @@ use bartizan_monitor::wire::{PARAMS, UNSOLICITED};
 
 use super::place::Place;
 use super::{House, Visit, task};
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::session::{Ask, OwnAsk, Running, Talk};
 use crate::snapshot::Snapshot;
 
@@ -76,11 +76,12 @@ impl House {
     }
 }
 
-/// When and where a call of this number happens, and what is known of its conversation at this moment.
-pub(crate) fn facts(house: &House, visit: &Visit<'_>, (snapshot, id): (&Snapshot, u64)) -> Result<Facts, Refusal> {
+/// When and where a call of this number happens, and what is known of its conversation at this moment: as nobody has
+/// looked since then. Of a message that waited, that is now, and not when it came.
+pub(crate) fn facts(house: &House, visit: &Visit<'_>, (snapshot, id): (&Snapshot, u64), since: Stopwatch) -> Result<Facts, Refusal> {
     let cover = house.keeper.holdings().cover()?;
-    let (session, stops) = (visit.talk.label.clone(), house.stops.since(visit.arrived));
-    let (labels, tally, transport) = (house.labels(&visit.talk.caller, Some(visit.arrived)), house.counts.tally(), visit.talk.transport);
+    let (session, stops) = (visit.talk.label.clone(), house.stops.since(since));
+    let (labels, tally, transport) = (house.labels(&visit.talk.caller, Some(since)), house.counts.tally(), visit.talk.transport);
     let (agreed, once, wires) = (visit.talk.memory.agreed(snapshot.monitor.policy()), Once::with(house.once.deeds()), house.trap.clone());
     Ok(Facts { id, now_ms: clock::now_ms(), session, transport, peer: visit.peer, labels, stops, tally, agreed, once, wires, cover })
 }

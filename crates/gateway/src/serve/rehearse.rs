@@ -13,6 +13,7 @@ use bartizan_monitor::stages::{Held, Released, Ruling};
 use bartizan_monitor::wire::UNSOLICITED;
 
 use super::{House, Visit, closing, ended, facts, identify, once, said};
+use crate::clock::Stopwatch;
 use crate::session::{Ear, Running};
 use crate::snapshot::Snapshot;
 use crate::upstream::Listener;
@@ -37,7 +38,7 @@ pub(crate) async fn rehearse(
 
 async fn made(house: &Arc<House>, visit: &Visit<'_>, snapshot: &Arc<Snapshot>, (call, running): (&Case, Option<&Running>)) -> Rehearsed {
     let ticket = identify(visit, house.journal.ticket());
-    let (facts, ticket) = closing(facts(house, visit, (snapshot, ticket.id())), ticket)?;
+    let (facts, ticket) = closing(facts(house, visit, (snapshot, ticket.id()), Stopwatch::start()), ticket)?;
     let unknown = || Refusal::new(CONFIRM_PREVIEW, "the reviewed schema does not declare what `preview` names");
     let (case, ticket) = closing(call.rehearsal(facts).ok_or_else(unknown), ticket)?;
     let admitted = match snapshot.monitor.admit(case, ticket)? {
