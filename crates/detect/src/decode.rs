@@ -43,7 +43,7 @@ pub(crate) struct Inside {
 /// Every text that is hidden in `text` by an encoding. The caller bounds the length of `text`; no inner text is longer.
 pub(crate) fn inner(text: &str) -> Inside {
     let mut found = Vec::new();
-    if text.bytes().filter(|b| matches!(b, b'\\' | b'%' | b'&')).count() >= ESCAPES {
+    if memchr::memchr3_iter(b'\\', b'%', b'&', text.as_bytes()).take(ESCAPES).count() >= ESCAPES {
         escapes(text, &mut found);
     }
     blobs(text, &mut found);
@@ -55,9 +55,19 @@ pub(crate) fn inner(text: &str) -> Inside {
 /// Base64 and hexadecimal runs that decode to text.
 fn blobs(text: &str, found: &mut Vec<Inner>) {
     const SHORTEST: usize = 16;
-    let runs = text.as_bytes().split(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')));
-    for run in runs.filter(|run| run.len() >= SHORTEST) {
-        let Ok(run) = std::str::from_utf8(run) else { continue };
+    let part = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_');
+    let bytes = text.as_bytes();
+    // Every run holds one of the bytes that are looked at.
+    let (mut done, mut at) = (0, SHORTEST - 1);
+    while let Some(byte) = bytes.get(at) {
+        if !part(&byte) {
+            at += SHORTEST;
+            continue;
+        }
+        let start = at - bytes.get(done..at).unwrap_or_default().iter().rev().take_while(part).count();
+        done = at + bytes.get(at..).unwrap_or_default().iter().take_while(part).count();
+        at = done + SHORTEST;
+        let Some(run) = text.get(start..done).filter(|run| run.len() >= SHORTEST) else { continue };
         let beginning = || run.get(..HEAD).and_then(blob);
         if let Some(text) = blob(run).or_else(beginning) {
             found.push(Inner { form: Form::Usual, text });
@@ -166,26 +176,54 @@ pub(crate) fn rot13(text: &str) -> String {
 pub(crate) fn unleet(text: &str) -> Option<String> {
     const WORDS: usize = 3;
     // A digit right after a letter, or before one, often enough.
-    let pairs = text.as_bytes().windows(2).filter(|pair| matches!(pair, [a, b] if a.is_ascii_alphabetic() && leet(*b).is_some()));
-    if pairs.take(WORDS).count() < WORDS {
+    let (mut pairs, mut letter) = (0_usize, false);
+    for byte in text.bytes() {
+        pairs += usize::from(letter & LEET.get(usize::from(byte)).copied().unwrap_or(false));
+        letter = byte.is_ascii_alphabetic();
+    }
+    if pairs < WORDS {
         return None;
     }
-    let mut words = 0;
-    let plain: Vec<String> = text
-        .split(' ')
-        .map(|word| {
-            let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
-            let digits = word.bytes().filter(|b| leet(*b).is_some()).count();
-            let marks = word.bytes().filter(|b| matches!(b, b'0' | b'1' | b'3' | b'4' | b'5' | b'7')).count();
-            if digits == 0 || letters == 0 || digits > 2 * letters + 1 {
-                return word.to_owned();
-            }
-            words += usize::from(marks > 0);
-            word.chars().map(|c| u8::try_from(c).ok().and_then(leet).unwrap_or(c)).collect()
-        })
-        .collect();
-    (words >= WORDS).then(|| plain.join(" "))
+    let words = text.split(' ').filter(|word| is_leet(word) && word.bytes().any(|b| matches!(b, b'0' | b'1' | b'3' | b'4' | b'5' | b'7')));
+    if words.take(WORDS).count() < WORDS {
+        return None;
+    }
+    let mut plain = String::with_capacity(text.len());
+    for (i, word) in text.split(' ').enumerate() {
+        if i > 0 {
+            plain.push(' ');
+        }
+        match is_leet(word) {
+            true => plain.extend(word.chars().map(|c| u8::try_from(c).ok().and_then(leet).unwrap_or(c))),
+            false => plain.push_str(word),
+        }
+    }
+    Some(plain)
 }
+
+/// Whether a word has letters, and others that stand for letters, and not too many of these.
+fn is_leet(word: &str) -> bool {
+    let (mut letters, mut digits) = (0, 0);
+    for byte in word.bytes() {
+        letters += usize::from(byte.is_ascii_alphabetic());
+        digits += usize::from(leet(byte).is_some());
+    }
+    digits > 0 && letters > 0 && digits <= 2 * letters + 1
+}
+
+/// The characters that have a letter to stand for.
+const LEET: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0_u8;
+    while b < 128 {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            table[b as usize] = leet(b).is_some();
+        }
+        b += 1;
+    }
+    table
+};
 
 const fn leet(b: u8) -> Option<char> {
     Some(match b {
@@ -202,8 +240,19 @@ const fn leet(b: u8) -> Option<char> {
 /// Single letters with blanks between them, put together: `r e a d` is `read`. None, if there are too few.
 pub(crate) fn unspaced(text: &str) -> Option<String> {
     const LETTERS: usize = 10;
-    let alone = text.as_bytes().windows(3).filter(|three| matches!(three, [b' ', one, b' '] if *one != b' '));
-    if alone.take(LETTERS / 2).count() < LETTERS / 2 && text.is_ascii() {
+    // Seldom worth writing anything down: first the bytes of each piece are counted.
+    let most = if text.is_ascii() { 1 } else { 4 };
+    let (mut run, mut longest, mut length) = (0, 0, 0_usize);
+    for byte in text.bytes().chain([b' ']) {
+        if byte != b' ' {
+            length += 1;
+            continue;
+        }
+        run = if length <= most { run + length.min(1) } else { 0 };
+        longest = longest.max(run);
+        length = 0;
+    }
+    if longest < LETTERS {
         return None;
     }
     let (mut run, mut longest, mut words, mut plain) = (0, 0, 0, String::new());

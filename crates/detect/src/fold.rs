@@ -12,20 +12,46 @@ const SENTENCE: usize = 600;
 /// The plain form of `text`.
 #[must_use]
 pub(crate) fn fold(text: &str) -> String {
-    let mut folder = Folder { out: String::with_capacity(text.len() + 1), open: 0, wait: Gap::None };
-    if text.is_ascii() {
-        text.chars().for_each(|c| folder.take(c.to_ascii_lowercase()));
-    } else {
-        for c in text.chars() {
-            if c.is_ascii() {
-                folder.take(c.to_ascii_lowercase());
-            } else if !is_invisible(c) {
+    let mut folder = Folder { out: Vec::with_capacity(text.len() + 1), open: 0, wait: Gap::None };
+    let (bytes, mut at) = (text.as_bytes(), 0);
+    while let Some(byte) = bytes.get(at) {
+        if is_within(*byte) {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let line = folder.line(rest);
+            let length = if line > 0 { line } else { rest.iter().position(|b| !is_within(*b)).unwrap_or(rest.len()) };
+            folder.word(text.get(at..at + length).unwrap_or_default());
+            at += length;
+        } else if byte.is_ascii() {
+            folder.take(char::from(*byte));
+            at += 1;
+        } else {
+            let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
+            if !is_invisible(c) {
                 folder.foreign(c);
             }
+            at += c.len_utf8();
         }
     }
-    folder.out
+    folder.text()
 }
+
+fn is_within(byte: u8) -> bool {
+    WITHIN.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+/// Plain characters that neither end a sentence nor stand between words.
+const WITHIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0_u8;
+    while b < 128 {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            table[b as usize] = !matches!(b, b' ' | b'\t'..=b'\r' | b'.' | b'!' | b'?');
+        }
+        b += 1;
+    }
+    table
+};
 
 /// What stands between the last character and the next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,13 +65,18 @@ enum Gap {
 }
 
 struct Folder {
-    out: String,
+    /// Whole characters.
+    out: Vec<u8>,
     /// Where the sentence began.
     open: usize,
     wait: Gap,
 }
 
 impl Folder {
+    fn text(self) -> String {
+        String::from_utf8(self.out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
     fn foreign(&mut self, c: char) {
         match c {
             '。' | '！' | '？' | '｡' | '।' | '؟' => self.wait = Gap::Sentence,
@@ -61,6 +92,32 @@ impl Folder {
         plain.to_lowercase().for_each(|c| self.take(c));
     }
 
+    /// How many of these bytes stay as they are but for the case: words with a blank between two, as far as the sentence
+    /// need not end.
+    fn line(&self, bytes: &[u8]) -> usize {
+        let room = SENTENCE.saturating_sub(self.out.len() - self.open + 1);
+        let (mut end, mut blank) = (0, false);
+        for (i, byte) in bytes.iter().take(room).enumerate() {
+            match is_within(*byte) {
+                true => (end, blank) = (i + 1, false),
+                false if *byte == b' ' && !blank => blank = true,
+                false => break,
+            }
+        }
+        end
+    }
+
+    /// Plain characters that stand together; more than fit into a sentence are several.
+    fn word(&mut self, mut word: &str) {
+        while let Some(first) = word.as_bytes().first() {
+            self.close(char::from(*first));
+            let room = (2 * SENTENCE + 1).saturating_sub(self.out.len() - self.open).max(1);
+            let (now, later) = word.split_at(room.min(word.len()));
+            self.out.extend(now.as_bytes().iter().map(u8::to_ascii_lowercase));
+            word = later;
+        }
+    }
+
     fn take(&mut self, c: char) {
         match c {
             '\n' | '\r' if matches!(self.wait, Gap::Line | Gap::Mark) => self.wait = Gap::Sentence,
@@ -70,7 +127,7 @@ impl Folder {
             }
             _ => {
                 self.close(c);
-                self.out.push(c);
+                self.out.extend(c.encode_utf8(&mut [0; 4]).bytes());
                 if matches!(c, '.' | '!' | '?') {
                     self.wait = Gap::Mark;
                 }
@@ -90,10 +147,10 @@ impl Folder {
         let long = self.out.len() - self.open > SENTENCE;
         let item = self.wait == Gap::Line && matches!(next, '-' | '*' | '#' | '<' | '[');
         if self.wait == Gap::Sentence || item || (long && self.wait != Gap::None) || self.out.len() - self.open > 2 * SENTENCE {
-            self.out.push('\n');
+            self.out.push(b'\n');
             self.open = self.out.len();
         } else if matches!(self.wait, Gap::Blank | Gap::Line) && !self.out.is_empty() {
-            self.out.push(' ');
+            self.out.push(b' ');
         }
         self.wait = Gap::None;
     }

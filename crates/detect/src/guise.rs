@@ -13,30 +13,38 @@ const INDICATORS: usize = 4;
 /// Braille cells with a seventh or eighth dot, which no language writes.
 const CELLS: usize = 6;
 
-/// Tells `note` about every kind of disguise, and where it begins.
+/// Tells `note` about every kind of disguise, and where it begins. Plain characters are passed over many at a time.
 pub(crate) fn look(text: &str, note: &mut dyn FnMut(Weight, usize)) {
     words(text, note);
-    let (mut symbols, mut indicators, mut cells, mut reversed) = (0_usize, 0_usize, 0_usize, false);
-    let mut before = None;
-    for (at, c) in text.char_indices() {
-        symbols = if is_symbol_letter(c) {
-            symbols + 1
-        } else if c.is_ascii_alphanumeric() {
-            0
-        } else {
-            symbols
-        };
+    let (mut symbols, mut indicators, mut cells) = (0_usize, 0_usize, 0_usize);
+    let (mut before, mut at) = (None, 0);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let plain = plain(rest);
+        if let Some(last) = plain.as_bytes().last() {
+            symbols = if plain.bytes().any(|b| b.is_ascii_alphanumeric()) { 0 } else { symbols };
+            before = Some(char::from(*last));
+            at += plain.len();
+            continue;
+        }
+        let Some(c) = rest.chars().next() else { break };
+        symbols += usize::from(is_symbol_letter(c));
         cells += usize::from(matches!(c, '\u{2840}'..='\u{28ff}'));
-        indicators += usize::from(is_indicator(c) && before.is_some_and(|b: char| b == ' ') || is_indicator(c) && before.is_none());
-        reversed |= matches!(c, '\u{202d}' | '\u{202e}');
+        indicators += usize::from(is_indicator(c) && before.is_none_or(|b: char| b == ' '));
+        let reversed = matches!(c, '\u{202d}' | '\u{202e}');
         if symbols == SYMBOLS || indicators == INDICATORS || cells == CELLS {
             note(Weight::Block, at);
         }
+        if reversed {
+            note(Weight::Block, 0);
+        }
         before = Some(c);
+        at += c.len_utf8();
     }
-    if reversed {
-        note(Weight::Block, 0);
-    }
+}
+
+/// The plain characters at the beginning.
+fn plain(text: &str) -> &str {
+    text.get(..text.bytes().position(|b| !b.is_ascii()).unwrap_or(text.len())).unwrap_or_default()
 }
 
 const fn is_indicator(c: char) -> bool {
@@ -56,51 +64,48 @@ fn is_symbol_letter(c: char) -> bool {
     }
 }
 
-/// Words that mix Latin letters with look-alikes.
+/// Words that mix Latin letters with look-alikes: those around what is not plain, as a plain word mixes nothing.
 fn words(text: &str, note: &mut dyn FnMut(Weight, usize)) {
-    let mut word = Word::default();
-    for (at, c) in text.char_indices() {
-        if is_invisible(c) {
+    let (bytes, mut done, mut until) = (text.as_bytes(), 0, 0);
+    while let Some(rest) = text.get(done..).filter(|rest| !rest.is_empty()) {
+        let plain = plain(rest);
+        let letters = plain.bytes().rev().take_while(u8::is_ascii_alphabetic).count();
+        let (start, other) = (done + plain.len() - letters, done + plain.len());
+        if until <= other {
+            until = other + bytes.get(other..).unwrap_or_default().iter().take_while(|b| !b.is_ascii()).count();
+        }
+        // Most of what is not plain has no Latin letter next to it.
+        if letters == 0 && !bytes.get(until).is_some_and(u8::is_ascii_alphabetic) {
+            done = until;
             continue;
         }
-        if c.is_alphabetic() {
-            word.take(c, at);
-        } else {
-            word.close(note);
+        let rest = text.get(start..).unwrap_or_default();
+        let other = |c: char| !c.is_alphabetic() && !is_invisible(c);
+        let length = rest.find(other).unwrap_or(rest.len());
+        if let Some(at) = mixed(rest.get(..length).unwrap_or_default()) {
+            note(Weight::Block, start + at);
         }
+        done = start + length + rest.get(length..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
     }
-    word.close(note);
 }
 
-#[derive(Default)]
-struct Word {
-    at: usize,
-    letters: usize,
-    latin: usize,
-    alike: usize,
-    cyrillic: bool,
-}
-
-impl Word {
-    fn take(&mut self, c: char, at: usize) {
-        if self.letters == 0 {
-            self.at = at;
-        }
-        self.letters += 1;
-        self.latin += usize::from(c.is_ascii_alphabetic());
+/// Where a word begins that mixes Latin letters with look-alikes. One Greek letter is a symbol (α in a formula); one
+/// Cyrillic letter in a Latin word is not.
+fn mixed(word: &str) -> Option<usize> {
+    if !word.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return None;
+    }
+    let letters = || word.char_indices().filter(|(_, c)| !is_invisible(*c));
+    let (mut alike, mut cyrillic, mut count) = (0_usize, false, 0_usize);
+    for (_, c) in letters() {
+        count += 1;
         if is_neighbour(c) && stands_for(c).is_some() {
-            self.alike += 1;
-            self.cyrillic |= !matches!(c, '\u{370}'..='\u{3ff}');
+            alike += 1;
+            cyrillic |= !matches!(c, '\u{370}'..='\u{3ff}');
         }
     }
-
-    /// One Greek letter is a symbol (α in a formula); one Cyrillic letter in a Latin word is not.
-    fn close(&mut self, note: &mut dyn FnMut(Weight, usize)) {
-        if self.latin > 0 && self.letters >= 3 && (self.alike >= 2 || self.alike == 1 && (self.cyrillic || self.letters >= 5)) {
-            note(Weight::Block, self.at);
-        }
-        *self = Self::default();
-    }
+    let mixes = count >= 3 && (alike >= 2 || alike == 1 && (cyrillic || count >= 5));
+    letters().next().filter(|_| mixes).map(|(at, _)| at)
 }
 
 /// Scripts whose letters look like Latin ones: Greek, Cyrillic, Armenian, Cherokee, Lisu.

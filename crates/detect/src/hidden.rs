@@ -45,13 +45,17 @@ const BLANKS: usize = 80;
 /// Empty lines in a row that do.
 const LINES: usize = 15;
 
-/// Looks at every character once.
+/// No character before this one is a combining mark.
+const FIRST_MARK: char = '\u{300}';
+
+/// Looks at every character once, and at plain ones many at a time.
 pub(crate) fn look(text: &str, setting: Setting) -> Sights {
     let mut sights = Sights::default();
-    if text.len() > BLANKS / 8 {
+    if may_be_padded(text) {
         padding(text, setting, &mut sights);
     }
-    if text.bytes().any(|b| (b < b' ' && !matches!(b, b'\n' | b'\t')) || b == 0x7f) {
+    // To the end, so that the compiler takes many bytes at a time.
+    if text.bytes().fold(0, |odd: u8, b| odd | u8::from((b < b' ') & (b != b'\n') & (b != b'\t')) | u8::from(b == 0x7f)) != 0 {
         controls(text, setting, &mut sights);
     }
     if !text.is_ascii() {
@@ -59,6 +63,15 @@ pub(crate) fn look(text: &str, setting: Setting) -> Sights {
         crate::guise::look(text, &mut |weight, at| sights.note(Class::Disguised, weight, at));
     }
     sights
+}
+
+/// Whether as many blanks stand together anywhere as the shortest padding has: every such run holds two of the bytes that
+/// are looked at.
+fn may_be_padded(text: &str) -> bool {
+    const STEP: usize = BLANKS / 8 / 2;
+    let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
+    let bytes = text.as_bytes();
+    bytes.chunks_exact(STEP).enumerate().any(|(i, chunk)| chunk.iter().all(blank) && bytes.get(STEP * (i + 1)).is_some_and(blank))
 }
 
 /// Runs of blanks or line feeds with something after them.
@@ -116,9 +129,16 @@ fn is_colour(sequence: &str) -> bool {
 /// Invisible characters where no script and no emoji asks for them.
 fn unseen(text: &str, sights: &mut Sights) {
     let mut walk = Walk { before: None, flag: false, private: 0, marks: 0, bits: 0, fillers: 0 };
-    let mut chars = text.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        let next = chars.peek().map(|(_, next)| *next);
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let plain = rest.bytes().position(|b| !b.is_ascii()).unwrap_or(rest.len());
+        if let Some(last) = plain.checked_sub(1).and_then(|last| rest.as_bytes().get(last)) {
+            walk.plain(char::from(*last));
+            at += plain;
+            continue;
+        }
+        let mut chars = rest.chars();
+        let (Some(c), next) = (chars.next(), chars.next()) else { return };
         if let Some(weight) = walk.judge(c, next, at) {
             sights.note(Class::Hidden, weight, at);
         }
@@ -131,6 +151,7 @@ fn unseen(text: &str, sights: &mut Sights) {
         if matches!(c, '\u{2028}' | '\u{2029}') && next.is_some() {
             sights.note(Class::Padding, Weight::Block, at);
         }
+        at += c.len_utf8();
     }
 }
 
@@ -146,10 +167,16 @@ struct Walk {
 }
 
 impl Walk {
+    /// A run of plain characters, by its last one.
+    const fn plain(&mut self, last: char) {
+        *self = Self { before: Some(last), flag: false, private: 0, marks: 0, bits: 0, fillers: 0 };
+    }
+
     fn judge(&mut self, c: char, next: Option<char>, at: usize) -> Option<Weight> {
         self.flag = matches!(c, '\u{1f3f4}') || (self.flag && matches!(c, '\u{e0020}'..='\u{e007f}'));
         self.private = if spells_privately(c) { self.private + 1 } else { 0 };
-        self.marks = if unicode_normalization::char::is_combining_mark(c) && !is_invisible(c) { self.marks + 1 } else { 0 };
+        let mark = c >= FIRST_MARK && unicode_normalization::char::is_combining_mark(c) && !is_invisible(c);
+        self.marks = if mark { self.marks + 1 } else { 0 };
         self.bits = if is_bit(c) { self.bits + 1 } else { 0 };
         self.fillers = if matches!(c, '\u{3164}' | '\u{115f}' | '\u{1160}' | '\u{ffa0}' | '\u{2800}') { self.fillers + 1 } else { 0 };
         let stacked = self.marks >= 3 && self.before.is_some();

@@ -156,11 +156,25 @@ fn spot(kind: u64, value: u64) -> usize {
     usize::try_from((mixed ^ (mixed >> 29)).wrapping_mul(0xc4ce_b9fe_1a85_ec53) >> (64 - BITS)).unwrap_or(0)
 }
 
+/// What words are made of.
+const WRITTEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0_u16;
+    while b < 256 {
+        #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "evaluated by the compiler")]
+        {
+            table[b as usize] = (b as u8).is_ascii_alphanumeric() || b >= 0x80 || b as u8 == b'\'';
+        }
+        b += 1;
+    }
+    table
+};
+
 /// Every feature of a folded sentence, as its place in the hash space. Training and judging share this function.
 pub(crate) fn features(sentence: &str, ideas: Ideas, before: Ideas, take: &mut impl FnMut(usize)) {
     let bytes = sentence.as_bytes().get(..LONGEST).unwrap_or(sentence.as_bytes());
     let (mut last, mut older) = (1_u64, 2_u64);
-    for word in bytes.split(|b| !(b.is_ascii_alphanumeric() || *b >= 0x80 || *b == b'\'')).filter(|word| !word.is_empty()) {
+    for word in bytes.split(|b| !WRITTEN.get(usize::from(*b)).copied().unwrap_or(false)).filter(|word| !word.is_empty()) {
         let hash = word.iter().fold(7_u64, |hash, byte| {
             let byte = if byte.is_ascii_digit() { b'0' } else { *byte };
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -180,14 +194,19 @@ pub(crate) fn features(sentence: &str, ideas: Ideas, before: Ideas, take: &mut i
 
 /// Letters that stand together: four of a Latin word, two or three characters of scripts without blanks.
 fn grams(word: &[u8], take: &mut impl FnMut(usize)) {
-    let ascii = word.is_ascii();
-    let value = |window: &[u8]| window.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
-    if ascii {
+    if word.is_ascii() {
         if word.len() > 4 {
-            word.windows(4).for_each(|window| take(spot(GRAM, value(window))));
+            let mut value = 0_u32;
+            for (i, byte) in word.iter().enumerate() {
+                value = value << 8 | u32::from(*byte);
+                if i >= 3 {
+                    take(spot(GRAM, u64::from(value)));
+                }
+            }
         }
         return;
     }
+    let value = |window: &[u8]| window.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
     for window in word.windows(6).filter(|window| window.first().is_some_and(|b| b & 0xc0 != 0x80)) {
         take(spot(GRAM, value(window)));
     }

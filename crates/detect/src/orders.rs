@@ -131,7 +131,7 @@ pub(crate) fn judge(text: &str) -> Verdict {
 
 /// Judges a text that was folded before: sentences are lines.
 pub(crate) fn judge_folded(folded: &str) -> Verdict {
-    let mut verdict = Verdict::default();
+    let (mut verdict, mut worst) = (Verdict::default(), None::<(Score, &str)>);
     let mut all = hits(folded).into_iter().filter(|hit| hit.idea != MAILBOX || is_mailbox(folded, *hit)).peekable();
     let (mut end, mut before, mut here) = (0, 0, Vec::new());
     for sentence in folded.split('\n') {
@@ -152,11 +152,12 @@ pub(crate) fn judge_folded(folded: &str) -> Verdict {
             verdict.ideas |= ideas;
         }
         let score = MODEL.score(sentence, ideas, before);
-        if verdict.score.as_ref().is_none_or(|(worst, _)| *worst < score) {
-            verdict.score = Some((score, sentence.to_owned()));
+        if worst.is_none_or(|(worst, _)| worst < score) {
+            worst = Some((score, sentence));
         }
         before = ideas;
     }
+    verdict.score = worst.map(|(score, sentence)| (score, sentence.to_owned()));
     verdict
 }
 

@@ -3,7 +3,7 @@
 //! Every word has a heat, learned from pieces in which something was found; heats are never negative, so that no words put
 //! around an order cool it down. What is no plain text (escapes, blobs, other scripts, spaced letters) is always read.
 
-use crate::learned::{HOT, MODEL, mix, spot_of};
+use crate::learned::{HOT, MODEL, Model, mix, spot_of};
 
 /// A piece ends here at the latest.
 const LONGEST: usize = 512;
@@ -62,6 +62,7 @@ pub(crate) struct Marks {
 
 /// Cuts a text into pieces.
 pub(crate) struct Sift<'a> {
+    model: &'static Model,
     bytes: &'a [u8],
     at: usize,
     pub(crate) marks: Marks,
@@ -77,7 +78,7 @@ struct Warmth {
 
 impl<'a> Sift<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { bytes: text.as_bytes(), at: 0, marks: Marks::default() }
+        Self { model: &MODEL, bytes: text.as_bytes(), at: 0, marks: Marks::default() }
     }
 
     fn byte(&self, at: usize) -> u8 {
@@ -102,8 +103,14 @@ impl<'a> Sift<'a> {
     }
 
     /// What stands before the next word. True, where the piece ends.
+    #[inline]
     fn between(&mut self, start: usize, warmth: &mut Warmth) -> bool {
         let from = self.at;
+        // Nearly always it is one blank.
+        if self.byte(from) == b' ' && letter(self.byte(from + 1)) != 0 {
+            self.at = from + 1;
+            return self.at - start >= LONGEST;
+        }
         let mut stop = false;
         let rest = self.bytes.get(from..).unwrap_or_default();
         let mut last = b'a';
@@ -145,28 +152,30 @@ impl<'a> Sift<'a> {
     /// One word, which begins here.
     fn word(&mut self, warmth: &mut Warmth, words: &mut impl FnMut(usize)) {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let (mut hash, mut all, mut length, mut digits) = (0_u64, 0_u8, 0_usize, false);
-        for byte in rest {
+        let (mut hash, mut all, mut least) = (0_u64, 0_u8, u8::MAX);
+        let end = rest.iter().position(|byte| {
             let letter = letter(*byte);
-            if letter == 0 {
-                break;
+            if letter != 0 {
+                hash = mix(hash, letter);
+                all |= letter;
+                least = least.min(letter);
             }
-            hash = mix(hash, letter);
-            all |= letter;
-            digits |= letter == b'0';
-            length += 1;
-        }
-        let word = rest.get(..length).unwrap_or_default();
+            letter == 0
+        });
+        let word = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        let length = word.len();
         self.at += length;
         let spot = spot_of(hash);
         words(spot);
-        warmth.heat += MODEL.heat(spot);
+        warmth.heat += self.model.heat(spot);
         warmth.alone = if length == 1 { warmth.alone + 1 } else { 0 };
-        if digits {
+        if least == b'0' {
             warmth.leet += u32::from(length > 2 && word.iter().any(u8::is_ascii_lowercase));
+            if length >= BLOB {
+                warmth.heat = warmth.heat.max(HOT);
+            }
         }
-        let blob = length >= BLOB && digits;
-        if blob || warmth.alone >= ALONE || warmth.leet >= LEET {
+        if warmth.alone >= ALONE || warmth.leet >= LEET {
             warmth.heat = warmth.heat.max(HOT);
         }
         if all >= 0x80 {

@@ -186,7 +186,7 @@ fn undressed(text: &str, folded: &str, place: &str, setting: Setting, report: &m
         report.note(Class::Disguised, Weight::Block, place, &plain);
         says(&orders::judge(&plain), place, report);
     }
-    let turned = text.contains(['\u{202e}', '\u{202d}', '\u{2066}', '\u{2067}', '\u{2068}']);
+    let turned = !text.is_ascii() && text.contains(['\u{202e}', '\u{202d}', '\u{2066}', '\u{2067}', '\u{2068}']);
     if report.ideas & words::GARBLED == 0 && !turned {
         return;
     }
@@ -229,7 +229,7 @@ fn encoded(text: &str, place: &str, setting: Setting, depth: usize, report: &mut
     let Some(depth) = deeper else { return };
     for inner in inside.texts {
         let verdict = orders::judge(&inner.text);
-        let telling = inner.form == Form::Telling || inner.text.chars().any(is_invisible);
+        let telling = inner.form == Form::Telling || (!inner.text.is_ascii() && inner.text.chars().any(is_invisible));
         // Links that install something carry a configuration.
         let settings = setting == Setting::Content && inner.text.starts_with('{') && inner.text.trim_end().ends_with('}');
         if settings && !telling {

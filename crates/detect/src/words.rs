@@ -217,9 +217,36 @@ pub(crate) struct Hit {
 /// A phrase, folded.
 struct Needle {
     text: String,
+    /// Its first bytes as they stand in memory, and which of them count: most texts differ here.
+    head: u64,
+    mask: u64,
     idea: Ideas,
     /// Must the character after it be no letter and no digit?
     ends: bool,
+}
+
+impl Needle {
+    fn new(text: String, idea: Ideas, ends: bool) -> Self {
+        let (head, mask) = (eight(text.as_bytes()), eight(&vec![0xff; text.len()]));
+        Self { text, head, mask, idea, ends }
+    }
+
+    /// Whether it stands at the beginning of a text, whose first eight bytes are given.
+    fn stands(&self, rest: &[u8], head: u64) -> bool {
+        let text = self.text.as_bytes();
+        head & self.mask == self.head
+            && (text.len() <= 8 || rest.starts_with(text))
+            && rest.len() >= text.len()
+            && !(self.ends && rest.get(text.len()).is_some_and(u8::is_ascii_alphanumeric))
+    }
+}
+
+/// The first eight bytes of a text; zeros where it has ended.
+fn eight(text: &[u8]) -> u64 {
+    match text.first_chunk::<8>() {
+        Some(first) => u64::from_le_bytes(*first),
+        None => text.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+    }
 }
 
 /// The phrases in order, and where those with the same first bytes begin and end.
@@ -256,17 +283,17 @@ fn load() -> Vocabulary {
         for phrase in lists.iter().flat_map(|list| phrases(list)) {
             let text = fold(phrase.trim_end_matches('*'));
             let ends = !phrase.ends_with('*') && text.ends_with(|c: char| c.is_ascii_alphanumeric());
-            needles.push(Needle { text, idea: *idea, ends });
+            needles.push(Needle::new(text, *idea, ends));
         }
     }
-    let garbled = garble::words().map(|text| Needle { text, idea: GARBLED, ends: true });
+    let garbled = garble::words().map(|text| Needle::new(text, GARBLED, true));
     needles.extend(garbled);
     needles.sort_by(|a, b| (a.text.len().min(FIRST), &a.text).cmp(&(b.text.len().min(FIRST), &b.text)));
     let mut vocabulary =
         Vocabulary { needles: Vec::new(), slots: vec![Slot::default(); SLOTS], lengths: vec![0; 256], sieve: vec![false; SIEVE] };
     for (i, needle) in needles.iter().enumerate() {
         let first = needle.text.as_bytes().get(..FIRST).unwrap_or(needle.text.as_bytes());
-        let key = key(first);
+        let key = key(eight(first), first.len());
         let slot = vocabulary.place(key);
         if let Some(lengths) = first.first().and_then(|byte| vocabulary.lengths.get_mut(usize::from(*byte))) {
             *lengths |= 1 << first.len();
@@ -283,14 +310,14 @@ fn load() -> Vocabulary {
     vocabulary
 }
 
-/// The bytes and a one before them, so that keys of different lengths differ.
-fn key(first: &[u8]) -> u64 {
-    first.iter().fold(1, |key, byte| key << 8 | u64::from(*byte))
+/// The first so many bytes of eight, and how many they are, so that keys of different lengths differ.
+const fn key(head: u64, length: usize) -> u64 {
+    (head & (0xffff_ffff >> (32 - 8 * length))) | (length as u64) << 32
 }
 
 /// Spreads keys over a table.
-fn spread(key: u64) -> usize {
-    usize::try_from(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48).unwrap_or(0)
+const fn spread(key: u64) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
 }
 
 impl Vocabulary {
@@ -306,14 +333,24 @@ impl Vocabulary {
         at
     }
 
-    /// The phrases that begin with these bytes.
-    fn with(&self, first: &[u8]) -> &[Needle] {
-        let key = key(first);
-        if self.sieve.get(spread(key) % SIEVE) != Some(&true) {
-            return &[];
-        }
+    /// The phrases that begin like this.
+    fn with(&self, key: u64) -> &[Needle] {
         let slot = self.slots.get(self.place(key)).filter(|slot| slot.key == key);
         slot.and_then(|slot| self.needles.get(slot.from..slot.to)).unwrap_or_default()
+    }
+
+    /// The phrases that stand at the beginning of `rest`.
+    fn matches(&self, rest: &[u8], start: usize, hits: &mut Vec<Hit>) {
+        let head = eight(rest);
+        let mut lengths = rest.first().and_then(|byte| self.lengths.get(usize::from(*byte))).copied().unwrap_or(0);
+        while lengths != 0 {
+            let key = key(head, lengths.trailing_zeros() as usize);
+            lengths &= lengths - 1;
+            if self.sieve.get(spread(key) % SIEVE) == Some(&true) {
+                let here = self.with(key).iter().filter(|needle| needle.stands(rest, head));
+                hits.extend(here.map(|needle| Hit { idea: needle.idea, start, end: start + needle.text.len() }));
+            }
+        }
     }
 }
 
@@ -324,30 +361,41 @@ fn phrases(list: &'static str) -> impl Iterator<Item = String> {
 
 /// Every place in a folded text where a phrase of the vocabulary stands, in the order of their beginnings.
 pub(crate) fn hits(folded: &str) -> Vec<Hit> {
-    let bytes = folded.as_bytes();
+    let (vocabulary, bytes) = (&*LOADED, folded.as_bytes());
     let (mut hits, mut inside) = (Vec::new(), false);
     for (start, byte) in bytes.iter().enumerate() {
-        let alnum = byte.is_ascii_alphanumeric();
+        let Step { begins, alnum } = STEPS.get(usize::from(*byte)).copied().unwrap_or(Step { begins: false, alnum: false });
         // Not within a word, not at a blank, and not within a character.
-        if !(alnum && inside || *byte == b' ' || (*byte & 0xc0) == 0x80) {
-            matches(bytes.get(start..).unwrap_or_default(), start, &mut hits);
+        if begins && !(alnum && inside) {
+            vocabulary.matches(bytes.get(start..).unwrap_or_default(), start, &mut hits);
         }
         inside = alnum;
     }
     hits
 }
 
-fn matches(rest: &[u8], start: usize, hits: &mut Vec<Hit>) {
-    let lengths = rest.first().and_then(|byte| LOADED.lengths.get(usize::from(*byte))).copied().unwrap_or(0);
-    for length in (1..=FIRST.min(rest.len())).filter(|length| lengths & 1 << length != 0) {
-        for needle in LOADED.with(rest.get(..length).unwrap_or_default()) {
-            let text = needle.text.as_bytes();
-            if rest.starts_with(text) && !(needle.ends && rest.get(text.len()).is_some_and(u8::is_ascii_alphanumeric)) {
-                hits.push(Hit { idea: needle.idea, start, end: start + text.len() });
-            }
-        }
-    }
+/// What a byte of a text is to the search.
+#[derive(Clone, Copy)]
+struct Step {
+    /// A phrase may begin here.
+    begins: bool,
+    /// A letter or a digit, so that none begins right after it with another.
+    alnum: bool,
 }
+
+const STEPS: [Step; 256] = {
+    let mut table = [Step { begins: false, alnum: false }; 256];
+    let mut b = 0_u16;
+    while b < 256 {
+        #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "evaluated by the compiler")]
+        {
+            let byte = b as u8;
+            table[b as usize] = Step { begins: byte != b' ' && byte & 0xc0 != 0x80, alnum: byte.is_ascii_alphanumeric() };
+        }
+        b += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
