@@ -231,7 +231,10 @@ fn carries_address(host: &str) -> bool {
         let four = label.replace('-', ".").parse::<Ipv4Addr>().is_ok_and(|four| !address::is_public(four.into()));
         four || (label.contains("--") && label.replace('-', ":").parse::<Ipv6Addr>().is_ok_and(|six| !address::is_public(six.into())))
     };
-    dotted || labels.iter().any(dashed)
+    // Between other words, as services have it that answer with one address now and another then.
+    let inside = |part: &str| part.trim_matches('.').parse::<Ipv4Addr>().is_ok_and(|four| !address::is_public(four.into()));
+    let amid = host.split(|symbol: char| !symbol.is_ascii_digit() && symbol != '.').any(inside);
+    dotted || amid || labels.iter().any(dashed)
 }
 
 #[cfg(test)]
@@ -248,6 +251,7 @@ mod tests {
             "https://[2001:4860:4860::8888]:8443/",
             "https://münchen.de/",
             "https://a.example.com:444/x@y",
+            "https://v-8.8.4.4-x.example.com/",
         ] {
             assert!(parse(&urls, value).is_ok(), "{value}: {:?}", parse(&urls, value));
         }
@@ -286,6 +290,7 @@ mod tests {
             "http://example.com:0/",
             "http://127.0.0.1.nip.io",
             "http://10-0-0-1.example.com",
+            "http://a-8.8.8.8-b-127.0.0.1-c.example.com",
             "http://%31%32%37.0.0.1",
             "//example.com",
             "",
