@@ -3,9 +3,11 @@
 
 mod corpus;
 mod floor;
+mod live;
 mod page;
 mod report;
 mod slices;
+mod speed;
 mod tally;
 
 use std::path::PathBuf;
@@ -79,9 +81,10 @@ fn run() -> Result<()> {
         floor::write(path, &tallies)?;
         return wish.page.as_deref().map_or(Ok(()), |page| page::write(page, &text));
     }
-    match wish.json {
-        true => print!("{}", report::json(&tallies)?),
-        false => println!("{text}\n{}", report::speed(&tallies)),
+    match (wish.json, &wish.check) {
+        (true, _) => print!("{}", report::json(&tallies)?),
+        (false, Some(_)) => println!("{text}\n{}", report::speed(&tallies)),
+        (false, None) => println!("{text}\n{}\n{}", report::speed(&tallies), speed::measured(&wish.corpora)?),
     }
     if let Some(path) = &wish.check {
         floor::check(path, &tallies)?;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::corpus::{is_tuned, text};
 
 mod formats;
+mod live;
 mod pii;
 mod secrets;
 
@@ -48,6 +49,12 @@ pub(crate) const MANY: &[Many] = &[
     Many { name: "url_host_parse", file: "url_host_parse", judge: formats::hosts },
     Many { name: "command_arguments", file: "command_arguments", judge: formats::commands },
     Many { name: "sql_readonly", file: "sql_readonly", judge: formats::sql },
+    // The held-out halves of the same corpora on the road of live traffic, which takes longer and shows whether it is there.
+    Many { name: "live_injection_text", file: "injection_text", judge: live::injection },
+    Many { name: "live_secrets", file: "secrets", judge: live::secrets },
+    Many { name: "live_pii", file: "pii", judge: live::pii },
+    Many { name: "live_ssrf_urls", file: "ssrf_urls", judge: live::ssrf },
+    Many { name: "live_command_arguments", file: "command_arguments", judge: live::commands },
 ];
 
 /// One row of a corpus, judged.

@@ -6,7 +6,7 @@ use bartizan_monitor::stages::Admitted;
 use bartizan_monitor::wire::json::Json;
 
 fn forge(case: Case, ticket: Ticket) -> Admitted {
-    Admitted { case, ticket, decision: Json::null() }
+    Admitted { case, ticket, decision: Json::null(), owed: Vec::new() }
 }
 
 fn main() {}

@@ -16,6 +16,7 @@ use bartizan_tests::http::{Served, Visitor};
 use bartizan_tests::json::difference;
 use bartizan_tests::process::eventually;
 use bartizan_tests::script::{Act, Era, Script};
+use bartizan_tests::standin::{Says, StandIn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -32,6 +33,8 @@ struct Case {
     /// Put over the configuration.
     #[serde(default)]
     config: String,
+    /// What an external judge answers, where there is one; `$JUDGE` in the configuration is its address.
+    judge: Option<Value>,
     /// `stdio` or `http`.
     #[serde(default)]
     transport: Transport,
@@ -199,7 +202,9 @@ fn every_case_holds() {
 }
 
 fn play(case: &Case) {
-    let stage = Stage::new(&case.config);
+    let judge = case.judge.clone().map(|answer| StandIn::start(move |_| Says::Json(200, answer.clone())));
+    let address = judge.as_ref().map(|judge| format!("http://{}/", judge.address)).unwrap_or_default();
+    let stage = Stage::new(&case.config.replace("$JUDGE", &address));
     for (name, text) in &case.file {
         let path = stage.path(name);
         path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text)).expect("writable");
@@ -501,6 +506,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("identity.revoked", "a_revoked_token_is_out_on_the_next_message"),
     ("identity.scope", "scopes_open_servers_and_effects_and_a_challenge_names_them"),
     ("identity.unavailable", "who_cannot_be_asked_lets_nobody_in"),
+    ("kept.dropped", "texts_that_read_like_orders_wait_for_a_person_and_for_nobody_else"),
+    ("kept.evicted", "what_is_kept_goes_when_it_is_late_or_others_need_room"),
+    ("kept.expired", "what_is_kept_goes_when_it_is_late_or_others_need_room"),
+    ("kept.waits", "texts_that_read_like_orders_wait_for_a_person_and_for_nobody_else"),
     ("monitor.fault", "i3_a_control_that_fails_denies"),
     ("monitor.journal", "i4_a_dead_journal_stops_every_call"),
     ("confine.unavailable", "a_server_whose_minimum_cannot_be_given_does_not_start"),
@@ -514,6 +523,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("session.unknown", "a_session_belongs_to_its_principal_and_endpoint"),
     ("upstream.not-allowed", "an_organisation_says_which_servers_may_be_used"),
     ("upstream.invalid", "what_a_server_says_badly_over_http_fails_its_call_only"),
+    ("judge.changed", "a_call_leaves_by_what_holds_when_its_judges_have_answered"),
     ("wire.http", "every_request_is_judged_as_the_corpus_expects"),
     ("wire.http-method", "what_is_not_post_json_is_told_so"),
 ];

@@ -79,7 +79,9 @@ fn verdict(control: &schema::Schema, schema: &Json, arguments: Json) -> &'static
     match control.on_call(&case).expect("no fault") {
         Verdict::Pass => "pass",
         Verdict::Deny(refusal) => refusal.reason.code(),
-        Verdict::Because(_) | Verdict::Mask(_) | Verdict::Edit(_) | Verdict::Hold(_) => panic!("this control passes or denies"),
+        Verdict::Because(_) | Verdict::Mask(_) | Verdict::Edit(_) | Verdict::Keep(..) | Verdict::Hold(_) => {
+            panic!("this control passes or denies")
+        }
     }
 }
 

@@ -17,6 +17,8 @@ mod examples;
 mod flow;
 mod http_edge;
 mod invariants;
+mod judges;
+mod kept;
 mod lifecycle;
 mod limits;
 mod lists;

@@ -32,17 +32,15 @@ pub fn difference(expected: &Value, found: &Value) -> Option<String> {
     }
 }
 
-/// Whether a text is as expected, where `$TAG` stands for the tag of a placeholder and `$WORD` for a random word, the
-/// same wherever it stands: those differ from one state directory, or one answer, to the next.
+/// Whether a text is as expected, where `$TAG` stands for the tag of a placeholder, `$HANDLE` for a handle and `$WORD` for a random
+/// word, the same wherever it stands: those differ from one state directory, or one answer, to the next.
 fn fits(wanted: &str, text: &str) -> bool {
     let (mut rest, mut word) = (text, None::<&str>);
-    let mut parts = wanted.split_inclusive("$TAG").flat_map(|part| part.split_inclusive("$WORD"));
+    let mut parts =
+        wanted.split_inclusive("$TAG").flat_map(|part| part.split_inclusive("$WORD")).flat_map(|part| part.split_inclusive("$HANDLE"));
     parts.all(|part| {
-        let (plain, length) = match (part.strip_suffix("$TAG"), part.strip_suffix("$WORD")) {
-            (Some(plain), _) => (plain, 8),
-            (None, Some(plain)) => (plain, 24),
-            (None, None) => (part, 0),
-        };
+        let stands = [("$TAG", 8), ("$WORD", 24), ("$HANDLE", 32)];
+        let (plain, length) = stands.into_iter().find_map(|(name, length)| Some((part.strip_suffix(name)?, length))).unwrap_or((part, 0));
         let Some((random, after)) = rest.strip_prefix(plain).and_then(|after| after.split_at_checked(length)) else { return false };
         rest = after;
         let same = length != 24 || *word.get_or_insert(random) == random;

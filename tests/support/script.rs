@@ -41,6 +41,13 @@ pub enum Act {
         /// How often.
         times: usize,
     },
+    /// Answers the request with one text of many lines, each with its number: too long to stand in a script.
+    Long {
+        /// The line, without its end.
+        line: String,
+        /// How many.
+        times: usize,
+    },
     /// Writes so many bytes without a line end.
     Endless(u64),
     /// Writes to standard error.
@@ -106,6 +113,12 @@ impl Script {
         self.era = era;
         self
     }
+}
+
+/// A text of many lines, each with its number.
+#[must_use]
+pub fn long(line: &str, times: usize) -> String {
+    (0..times).map(|number| format!("{number:06} {line}\n")).collect()
 }
 
 /// A tool that takes an optional text.

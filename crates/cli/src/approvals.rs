@@ -122,7 +122,7 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
     done.unwrap_or_else(|exit| exit)
 }
 
-fn question(pairs: &[(&str, &str)]) -> Json {
+pub(crate) fn question(pairs: &[(&str, &str)]) -> Json {
     Json::object(pairs.iter().map(|(key, text)| (*key, Json::string(text))))
 }
 
@@ -153,7 +153,7 @@ fn web(lines: &[Line]) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-fn text(call: View<'_>, key: &str) -> String {
+pub(crate) fn text(call: View<'_>, key: &str) -> String {
     call.get(key).and_then(View::as_str).unwrap_or_default().into_owned()
 }
 
@@ -202,8 +202,8 @@ fn find<'l>(lines: &'l [Line], id: &str) -> Result<(&'l Line, Json), Exit> {
 }
 
 /// Asks one gateway about one call.
-fn ask(line: &Line, pairs: &[(&str, &str)]) -> Result<Json, Exit> {
-    let answer = line.ask(&question(pairs)).map_err(|error| Exit::environment(&format!("the gateway does not answer: {error}")))?;
+pub(crate) fn ask(line: &Line, asked: &Json) -> Result<Json, Exit> {
+    let answer = line.ask(asked).map_err(|error| Exit::environment(&format!("the gateway does not answer: {error}")))?;
     match answer.view().get("error").and_then(View::as_str) {
         Some(error) => {
             eprintln!("bartizan: {}", visible_text(&error));
@@ -216,7 +216,7 @@ fn ask(line: &Line, pairs: &[(&str, &str)]) -> Result<Json, Exit> {
 fn show(lines: &[Line], id: &str, (full, format): (bool, Format)) -> Result<Exit, Exit> {
     let (line, call) = find(lines, id)?;
     let detail = if full { "full" } else { "folded" };
-    let answer = ask(line, &[("ask", "show"), ("id", &text(call.view(), "id")), ("detail", detail)])?;
+    let answer = ask(line, &question(&[("ask", "show"), ("id", &text(call.view(), "id")), ("detail", detail)]))?;
     let mut out = io::stdout().lock();
     let printed = match format {
         Format::Json => writeln!(out, "{answer}"),
@@ -229,12 +229,12 @@ fn show(lines: &[Line], id: &str, (full, format): (bool, Format)) -> Result<Exit
 }
 
 /// The gateway has made it inert; a terminal is told once more, line by line.
-fn lines_of(text: &str) -> String {
+pub(crate) fn lines_of(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", visible_text(line))).collect()
 }
 
 /// What somebody shows: a token, or `-` and then a line of standard input.
-fn credential(by: Option<&str>) -> Result<String, Exit> {
+pub(crate) fn credential(by: Option<&str>) -> Result<String, Exit> {
     if by != Some("-") {
         return Ok(by.unwrap_or_default().to_owned());
     }
@@ -247,7 +247,7 @@ fn decide(lines: &[Line], what: &str, decision: &Decision) -> Result<Exit, Exit>
     let Decision { id, yes, by, format } = decision;
     let (line, call) = find(lines, id)?;
     let id = text(call.view(), "id");
-    let seen = ask(line, &[("ask", "show"), ("id", &id)])?;
+    let seen = ask(line, &question(&[("ask", "show"), ("id", &id)]))?;
     if what == "grant" && !yes {
         if !io::stdin().is_terminal() {
             return Err(Exit::usage("nobody is there to be asked: look with `bartizan approvals show`, then say --yes"));
@@ -262,7 +262,7 @@ fn decide(lines: &[Line], what: &str, decision: &Decision) -> Result<Exit, Exit>
     }
     let token = credential(by.as_deref())?;
     let shown = text(call.view(), "shown");
-    let done = ask(line, &[("ask", what), ("id", &id), ("shown", &shown), ("token", &token)])?;
+    let done = ask(line, &question(&[("ask", what), ("id", &id), ("shown", &shown), ("token", &token)]))?;
     let more = number(done.view(), "more");
     let words = match what {
         "grant" if more > 0 => "Agreed, and it waits for others, too",

@@ -15,6 +15,7 @@ mod log;
 mod once;
 mod paint;
 mod policy;
+mod quarantine;
 mod run;
 mod secrets;
 mod serve;
@@ -74,6 +75,7 @@ enum Command {
     Suspend(suspend::Suspend),
     Resume(suspend::Resume),
     Once(once::Args),
+    Quarantine(quarantine::Args),
     Labels(labels::Args),
     Policy(policy::Args),
     Log(log::Args),
@@ -140,6 +142,7 @@ fn main() -> ExitCode {
         Command::Suspend(args) => suspend::suspend(&args, &places).into(),
         Command::Resume(args) => suspend::resume(&args, &places).into(),
         Command::Once(args) => once::main(&args, &places, config).into(),
+        Command::Quarantine(args) => quarantine::main(&args, &places).into(),
         Command::Labels(args) => labels::main(&args, &places).into(),
         Command::Policy(args) => policy::main(&args, &places, config),
         Command::Log(args) => log::main(&args, &places).into(),

@@ -15,6 +15,7 @@ mod issuers;
 mod judge;
 mod listen;
 mod notices;
+mod opinions;
 pub mod places;
 mod policy;
 mod postgres;
@@ -35,6 +36,7 @@ pub use issuers::{Algorithm, Exchanged, Granted, Introspection, Issuer, Network,
 pub use judge::is_label;
 pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Subnet, Tls, Wanted, certificate_name};
 pub use notices::{Canaries, Webhook};
+pub use opinions::Judge;
 pub use places::{Places, PlacesArgs};
 pub use policy::{PolicyFiles, RenewError};
 pub use postgres::{Postgres, Secured};
@@ -162,8 +164,10 @@ fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let address = table.get("postgres").and_then(|postgres| postgres.get_ref().as_table()?.get("url"));
     // An address without a user holds no password, and may be shown.
     let address = address.filter(|url| url.get_ref().as_str().is_some_and(|url| url.contains('@')));
+    let judges = table.get("judges").and_then(|judges| judges.get_ref().as_table()).into_iter().flat_map(DeTable::values);
+    let tokens = judges.filter_map(|judge| judge.get_ref().as_table()?.get("token"));
     let channel = table.get("approvals").and_then(|approvals| approvals.get_ref().as_table()?.get("slack"));
-    let entries = entries.chain(secret).chain(clients).chain(passwords).chain(address).chain(channel);
+    let entries = entries.chain(secret).chain(tokens).chain(clients).chain(passwords).chain(address).chain(channel);
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
@@ -198,19 +202,18 @@ impl Judging<'_> {
         let ground = Ground { base: &base, plain, servers: &known, environment: environment.as_deref() };
         let approvals = approvals::approvals(file.approvals, (&ground, self.variables), problems);
         let (listen, clients) = ground.judge(file.listen, file.clients, problems);
-        let exchanged = exchanged(&servers);
+        let (exchanged, judged) = (exchanged(&servers), self.request.only.is_none().then_some(&known));
+        let judges = surroundings.judges((file.judges, &file.dangerous.judges_may_fail), judged, (&mut material, problems));
         let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers, exchanged };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let (metrics, probe_every) = (notices::metrics(file.metrics, problems), notices::probe_every(file.drift, problems));
-        let webhook = file.webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
-        let (redis, postgres) = common(&surroundings, (file.redis, file.postgres), problems);
-        material.weaken(&file.dangerous, problems);
-        material.allow_sampling(sampling);
+        let (redis, postgres, webhook) = common(&surroundings, (file.redis, file.postgres, file.webhook), problems);
+        material.weaken(&file.dangerous, sampling, problems);
         material.policy(file.policy, &base, problems);
         let (quota, confirm_timeout) = (material.quota(), material.confirm_timeout());
         let effects = material.effects(file.canaries.map(|written| surroundings.canaries(written, problems)));
         let policy = material.environment(environment.as_deref());
-        let monitor = material.monitor(problems)?;
+        let monitor = material.monitor(problems)?.hearing(judges.iter().map(|judge| judge.seat()));
         let settings = Settings {
             environment,
             listen,
@@ -222,6 +225,7 @@ impl Judging<'_> {
             limits,
             probe_every,
             webhook,
+            judges,
             oauth,
             stores,
             redis,
@@ -301,6 +305,10 @@ impl Judging<'_> {
         for name in &file.dangerous.unconfined {
             weakenings.push(format!("`dangerous.unconfined`: {:?} may do on this machine what the gateway may do", name.get_ref()));
         }
+        for judge in &file.dangerous.judges_may_fail {
+            let name = judge.get_ref();
+            weakenings.push(format!("`dangerous.judges_may_fail`: what the judge {name:?} cannot be heard about passes"));
+        }
         if let Some(less) = &file.dangerous.destructive_calls {
             weakenings
                 .push(format!("`dangerous.destructive_calls`: what destroys is asked about {}, not each time", less.get_ref().name()));
@@ -312,14 +320,16 @@ impl Judging<'_> {
     }
 }
 
-/// What gateways have in common.
+/// What gateways have in common, and who is told of what they do.
+#[expect(clippy::type_complexity, reason = "each of the three stands for itself")]
 fn common(
     surroundings: &Surroundings<'_>,
-    (redis, postgres): (Option<Spanned<file::Redis>>, Option<Spanned<file::Postgres>>),
+    (redis, postgres, webhook): (Option<Spanned<file::Redis>>, Option<Spanned<file::Postgres>>, Option<Spanned<file::Webhook>>),
     problems: &mut Problems,
-) -> (Option<Arc<Redis>>, Option<Arc<Postgres>>) {
+) -> (Option<Arc<Redis>>, Option<Arc<Postgres>>, Option<Arc<Webhook>>) {
+    let webhook = webhook.and_then(|written| surroundings.webhook(written, problems)).map(Arc::new);
     let redis = redis.and_then(|written| surroundings.redis(written, problems)).map(Arc::new);
-    (redis, postgres.and_then(|written| surroundings.postgres(written, problems)).map(Arc::new))
+    (redis, postgres.and_then(|written| surroundings.postgres(written, problems)).map(Arc::new), webhook)
 }
 
 /// Whether any server is shown what its callers' access tokens were exchanged for.

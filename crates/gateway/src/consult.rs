@@ -13,12 +13,14 @@ pub mod line;
 mod link;
 mod notices;
 mod put;
+mod quarantine;
 mod seal;
 pub mod shown;
 mod standing;
 mod tool;
 pub mod web;
 pub use back::{Brought, Claim};
+pub(crate) use tool::announce;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -34,7 +36,7 @@ use bartizan_monitor::wire::canonical::Digest;
 use crate::clock::{self, Stopwatch};
 use crate::metrics::Answered;
 use crate::serve::{House, Visit, facts, menu_of, rehearse};
-use crate::session::Running;
+use crate::session::{Running, Talk};
 use crate::snapshot::Snapshot;
 use crate::webhook::Hook;
 use channel::Channel;
@@ -115,7 +117,11 @@ pub async fn ask(
 
 /// The place of a conversation.
 pub(crate) fn place(visit: &Visit<'_>) -> Place {
-    let talk = visit.talk;
+    place_of(visit.talk)
+}
+
+/// The same, where nothing was said yet.
+pub(crate) fn place_of(talk: &Talk) -> Place {
     Place { principal: talk.caller.principal().clone(), session: talk.label.clone(), endpoint: talk.endpoint.name.clone() }
 }
 
@@ -154,7 +160,7 @@ impl Asker<'_> {
             return self.put(held, (room, Some(tried)), running).await;
         }
         // The session has read something by it: what is asked, and how, follows from that.
-        let (ruling, snapshot) = self.renewed(held).await?;
+        let (ruling, snapshot) = renewed(self.house, self.visit, held.reopen()).await?;
         match ruling {
             Ruling::Admitted(admitted) => Ok(Consulted::Go(admitted, snapshot)),
             Ruling::Held(held) => Self { snapshot, ..self }.put(held, (room, Some(tried)), running).await,
@@ -218,7 +224,7 @@ impl Asker<'_> {
         let word = word(&card, channel, "nobody");
         let handle = card.id.as_str();
         let released = if let Some(resume) = &card.resume {
-            tool::announce(self.visit.talk);
+            announce(self.visit.talk);
             held.asked(Asking::Preview { text: &tool::preview(&card, resume), handle }, &word)
         } else {
             let text = put::text(&card);
@@ -322,36 +328,40 @@ impl Asker<'_> {
 
     /// While it waited everything may have changed: it is judged anew, by what holds now.
     async fn again(&self, held: Held, card: &Card, word: Word) -> Result<Consulted, Refusal> {
-        let (ruling, snapshot) = self.renewed(held).await?;
+        let (ruling, snapshot) = renewed(self.house, self.visit, held.reopen()).await?;
         let asker = Self { house: self.house, visit: self.visit, snapshot: snapshot.clone() };
         match ruling {
             Ruling::Admitted(admitted) => Ok(Consulted::Go(admitted, snapshot)),
             Ruling::Held(held) => asker.settle(held, card, word),
         }
     }
+}
 
-    async fn renewed(&self, held: Held) -> Result<(Ruling, Arc<Snapshot>), Refusal> {
-        let (house, talk) = (self.house, self.visit.talk);
-        let (case, ticket) = held.reopen();
-        let (menus, ticket) = or_refuse(self.still().and(Ok(())), ticket).map(|((), ticket)| (case.server().cloned(), ticket))?;
-        let menus = match menus {
-            Some(server) => vec![menu_of(house, talk, &server, case.version().era()).await],
-            None => Vec::new(),
-        };
-        // Reading lists takes time, too.
-        let ((), ticket) = or_refuse(self.still(), ticket)?;
-        let snapshot = house.snapshot();
-        let (facts, ticket) = or_refuse(facts(house, self.visit, (&snapshot, ticket.id()), Stopwatch::start()), ticket)?;
-        let renewed = snapshot.catalog.renew(case, &menus, facts);
-        let (case, ticket) = or_refuse(renewed, ticket)?;
-        let ruling = snapshot.monitor.admit(case, ticket)?;
-        Ok((ruling, snapshot))
-    }
+/// Judges a call that waited anew, by what holds now: everything may have changed.
+pub(crate) async fn renewed(
+    house: &Arc<House>,
+    visit: &Visit<'_>,
+    (case, ticket): (Case, Ticket),
+) -> Result<(Ruling, Arc<Snapshot>), Refusal> {
+    let (server, ticket) = or_refuse(still(house, visit).map(|()| case.server().cloned()), ticket)?;
+    let menus = match server {
+        Some(server) => vec![menu_of(house, visit.talk, &server, case.version().era()).await],
+        None => Vec::new(),
+    };
+    // Reading lists takes time, too.
+    let ((), ticket) = or_refuse(still(house, visit), ticket)?;
+    let snapshot = house.snapshot();
+    let (facts, ticket) = or_refuse(facts(house, visit, (&snapshot, ticket.id()), Stopwatch::start()), ticket)?;
+    let renewed = snapshot.catalog.renew(case, &menus, facts);
+    let (case, ticket) = or_refuse(renewed, ticket)?;
+    let ruling = snapshot.monitor.admit(case, ticket)?;
+    Ok((ruling, snapshot))
+}
 
-    fn still(&self) -> Result<(), Refusal> {
-        self.visit.talk.lives()?;
-        self.house.identity.still(&self.visit.talk.caller, clock::now_ms())
-    }
+/// Whether the caller's credential still holds, and its conversation lives.
+pub(crate) fn still(house: &House, visit: &Visit<'_>) -> Result<(), Refusal> {
+    visit.talk.lives()?;
+    house.identity.still(&visit.talk.caller, clock::now_ms())
 }
 
 /// What the client itself says of a card, or nobody.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_monitor::case::Kind;
+use bartizan_monitor::case::{Kind, Standing};
 use bartizan_monitor::catalog::{Definition, Offer};
 use bartizan_monitor::lock::{Lock, Pin};
 use bartizan_monitor::wire::json::Json;
@@ -35,6 +35,8 @@ pub struct Drift {
 struct Told {
     lock: Option<Arc<Lock>>,
     known: BTreeMap<Found, Drifted>,
+    /// What differed when it was last looked at.
+    now: Vec<Found>,
 }
 
 /// One definition that is not as it was reviewed.
@@ -89,6 +91,16 @@ impl Drift {
         }
     }
 
+    /// How a tool stood when its server's word was last heard; as it was reviewed, where nothing else is known.
+    #[must_use]
+    pub fn standing(&self, lock: &Lock, server: &str, tool: &str) -> Standing {
+        let was = lock.get(server, Kind::Tool, tool).map(|pin| pin.digest.to_string());
+        let is_it = |found: &&Found| found.kind == Kind::Tool.name() && found.name == tool && Some(&found.was) == was.as_ref();
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = told.get(server).and_then(|told| told.now.iter().find(is_it));
+        known.map_or(Standing::Pinned, |found| if found.is.is_some() { Standing::Changed } else { Standing::Removed })
+    }
+
     /// What was not known yet, and how grave it is; counts what differs now, known or not.
     fn fresh(&self, lock: &Arc<Lock>, server: &Arc<str>, offer: &Offer) -> Vec<(Found, Drifted)> {
         let found = compare(lock, server, offer);
@@ -97,11 +109,12 @@ impl Drift {
         let told = told.entry(server.clone()).or_default();
         if !told.lock.as_ref().is_some_and(|known| Arc::ptr_eq(known, lock)) {
             // What was reviewed changed: whatever still differs is news again.
-            *told = Told { lock: Some(lock.clone()), known: BTreeMap::new() };
+            *told = Told { lock: Some(lock.clone()), ..Told::default() };
         }
         let mut fresh = Vec::new();
-        let mut now = Vec::new();
+        let (mut now, mut differs) = (Vec::new(), Vec::new());
         for (found, pin, offered) in found {
+            let named = found.clone();
             let drifted = match told.known.get(&found) {
                 Some(drifted) => *drifted,
                 // Grading takes time that a server could use up: what comes after so many is taken for the gravest.
@@ -114,7 +127,9 @@ impl Drift {
                 }
             };
             now.push(drifted);
+            differs.push(named);
         }
+        told.now = differs;
         self.metrics.drifted(server, now);
         fresh
     }
@@ -178,8 +193,11 @@ mod tests {
         assert_eq!(fresh(&approved, &[("a", "1"), ("b", "1"), ("new", "1")]), []);
         let both = [("a".to_owned(), "drift.changed"), ("b".to_owned(), "drift.removed")];
         assert_eq!(fresh(&approved, &[("a", "2")]), both);
+        let stands = |tool: &str| drift.standing(&approved, "s", tool);
+        assert_eq!((stands("a"), stands("b"), stands("c")), (Standing::Changed, Standing::Removed, Standing::Pinned));
         // A server that alternates between two definitions is told about once for each.
         assert_eq!(fresh(&approved, &[("a", "1"), ("b", "1")]), []);
+        assert_eq!((stands("a"), stands("b")), (Standing::Pinned, Standing::Pinned));
         assert_eq!(fresh(&approved, &[("a", "2")]), []);
         assert_eq!(fresh(&approved, &[("a", "3"), ("b", "1")]), [("a".to_owned(), "drift.changed")]);
         let reviewed = lock(&offer(&[("a", "3"), ("b", "1")]));

@@ -12,6 +12,8 @@ pub mod drift;
 pub mod front;
 pub mod identity;
 pub mod journal;
+pub mod judges;
+pub mod kept;
 pub mod labels;
 pub mod leases;
 pub mod metrics;

@@ -34,7 +34,7 @@ use entry::State;
 use file::File;
 pub use file::{Shown, forget, list};
 pub use store::Store;
-use table::Table;
+use table::{Ended, Table};
 pub use turns::Turn;
 use turns::Turns;
 
@@ -111,7 +111,7 @@ impl Record {
             let Book { table, file } = &mut *book;
             let file = file.as_mut().map_err(|error| error.clone())?;
             // What was claimed and is not in the table any more was never claimed.
-            let entry = table.running(call).ok_or("the call is not remembered")?;
+            let entry = table.note(call).ok_or("the call is not remembered")?;
             file.append(&entry.begun())?
         };
         file.on_disk(line).await
@@ -149,11 +149,14 @@ impl Record {
         let mut book = self.book();
         let Book { table, file } = &mut *book;
         let state = state.filter(|_| left);
-        let Some(line) = table.end((key, call), state, clock::now_ms()) else { return };
+        let ended = table.end((key, call), state, clock::now_ms());
+        if matches!(ended, Ended::Unknown) {
+            return;
+        }
         self.running.fetch_sub(1, Ordering::AcqRel);
         // A call that never left may stand in the file as begun; that it ended has to stand there, too. One that cannot
         // be written down is ambiguous at the next start.
-        if let Ok(file) = file
+        if let (Ok(file), Ended::Told(line)) = (file, ended)
             && let Err(error) = file.append(&line)
         {
             tracing::error!(%error, "how a call ended is not written down");

@@ -4,10 +4,12 @@
 mod accept;
 mod door;
 mod guest;
+mod keep;
 mod lists;
 mod local;
 mod notes;
 mod once;
+mod opinions;
 mod place;
 mod rehearse;
 mod run;
@@ -45,6 +47,8 @@ use crate::drift::Drift;
 use crate::front::{self, Reply};
 use crate::identity::Identity;
 use crate::journal::Journal;
+use crate::judges::Judges;
+use crate::kept::Kept;
 use crate::labels::Read;
 use crate::metrics::{Call, Metrics};
 use crate::once::Store;
@@ -84,8 +88,12 @@ pub struct House {
     pub counts: Arc<Counts>,
     /// What waits for a person.
     pub consult: Consult,
+    /// Who is heard about content.
+    pub judges: Judges,
     /// What was done, so that it is not done twice.
     pub once: Store,
+    /// What of answers was not handed out.
+    pub kept: Kept,
     /// Who knows canaries.
     trap: Option<Arc<dyn Wires>>,
     /// What clients have read.
@@ -130,9 +138,12 @@ async fn live(
 ) -> Result<Option<Released>, Refusal> {
     let talk = visit.talk;
     let (parsed, ticket) = closing(arrival.map_err(|misread| misread.refusal), ticket)?; // 2
-    let (guest, ticket) = closing(house.enter(visit, &parsed).await, ticket)?; // 3
+    let (mut guest, ticket) = closing(house.enter(visit, &parsed).await, ticket)?; // 3
     let (unfolded, ticket) = closing(house.consult.unfold(|| consult::place(visit), parsed), ticket)?;
     let (parsed, brought) = unfolded;
+    if let Some(handle) = keep::handle(house, visit, &parsed) {
+        return keep::read(house, visit, (parsed, ticket), (handle, call)).await;
+    }
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
     let _turn = once::turn(house, talk, (&parsed, ticket.id()), &menus, &guest).await;
@@ -154,12 +165,15 @@ async fn live(
         Consulted::Go(admitted, snapshot) => (admitted, snapshot),
         Consulted::Asked(released) => return Ok(Some(released)),
     };
+    let (admitted, snapshot) = opinions::weigh(house, visit, (admitted, snapshot), guest.running.as_ref()).await?;
     let recorded = once::record(house, admitted).await?; // 7
     let begun = recorded.case().tool().map(|tool| Owner { server: tool.server.clone(), tool: Some(tool.pin.name.as_str().into()) });
     let labels = recorded.case().server().map(|server| said(&snapshot, Some(recorded.case()), server));
-    let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, guest).await? else { return Ok(None) }; // 8
-    let released = snapshot.monitor.release(answer)?; // 9
+    let origin = keep::origin(recorded.case());
+    let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, &mut guest).await? else { return Ok(None) }; // 8
+    let mut released = opinions::release(house, &snapshot, answer, guest.running.as_ref()).await?; // 9
     house.releases(&talk.caller, labels.unwrap_or_default().and(released.labels()));
+    keep::keep(house, visit, origin, &mut released).await?;
     task::learn(talk, begun, &released);
     Ok(Some(released))
 }
@@ -247,8 +261,11 @@ impl House {
         let trap = Trap::set(&settings, journal.clone(), hook.clone()).map(|trap| -> Arc<dyn Wires> { trap });
         let drift = Drift::new(journal.clone(), hook, metrics.clone());
         let once = Store::of(&settings, &journal);
+        let kept = Kept::open(&settings.places.state, &settings.limits);
         let read = Read::open(&settings.places.state, settings.effects.labels_kept);
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
+        let judges = Judges::of(&settings.judges);
+        settings.judges.iter().filter_map(|judge| judge.token.as_ref()).for_each(|token| keeper.holdings().learn(token));
         journal.cover_with(keeper.holdings().clone());
         Arc::new(Self {
             settings,
@@ -262,9 +279,11 @@ impl House {
             lists: lists::Lists::default(),
             counts,
             once,
+            kept,
             trap,
             places,
             consult,
+            judges,
             read,
             draining: CancellationToken::new(),
         })
@@ -307,7 +326,7 @@ async fn send(
     visit: &Visit<'_>,
     (snapshot, menus): (&Arc<Snapshot>, &[Menu]),
     recorded: Recorded,
-    mut guest: Guest,
+    guest: &mut Guest,
 ) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
     if let Some(own) = guest.own.take() {

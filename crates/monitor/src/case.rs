@@ -1,6 +1,7 @@
 //! All that a control may see: who calls what, where, when, and what came back.
 
 mod agreed;
+mod aside;
 mod beside;
 mod caller;
 mod canary;
@@ -9,9 +10,13 @@ mod labels;
 mod once;
 mod rehearsal;
 mod said;
+mod step;
 mod stops;
 mod texts;
+mod whole;
 pub use agreed::{Agreed, Agreement, Assurance, Scope};
+pub(crate) use aside::told;
+pub use aside::{Aside, Quarantined, READ_ON, Reading, Reads, Rest};
 pub use beside::is_transient;
 pub use caller::{Badge, Caller, Means, Reach, Strength};
 pub use canary::{Touch, Wires};
@@ -19,8 +24,10 @@ pub use cover::{Cover, Lent};
 pub use labels::Labels;
 pub use once::{Answered, BadKey, Before, Claim, Deed, Deeds, KEY, Moment, Once};
 pub use said::{Event, Kept, Read, Reply, ReplyForm};
+pub use step::{Mark, Step};
 pub use stops::{Stopped, Stops};
-pub use texts::{Part, Role, Texts};
+pub use texts::{Changed, Part, Role, Texts};
+pub use whole::{PART, Piece, Spot, Whole};
 
 use core::net::IpAddr;
 use std::fmt;
@@ -28,7 +35,6 @@ use std::sync::{Arc, OnceLock};
 
 pub use bartizan_meter::Tally;
 
-use crate::reason::Reason;
 use crate::wire::canonical::Digest;
 use crate::wire::envelope::Message;
 use crate::wire::json::{Edits, Json, View};
@@ -222,6 +228,7 @@ pub struct Case {
     pub(crate) digest: OnceLock<Digest>,
     pub(crate) mirror: crate::wire::mirror::Mirror,
     pub(crate) tries: Option<u64>,
+    pub(crate) reads: Option<Reads>,
 }
 
 impl Case {
@@ -273,10 +280,10 @@ impl Case {
         }
     }
 
-    /// The approved tool that is called, for `tools/call` only.
+    /// The approved tool that is called, for `tools/call` only: who reads on calls nothing.
     #[must_use]
     pub fn tool(&self) -> Option<&Item> {
-        self.item().filter(|_| self.method() == Some(Method::ToolsCall))
+        self.item().filter(|_| self.method() == Some(Method::ToolsCall) && self.reads.is_none())
     }
 
     /// What somebody agreed to earlier in this session and covers the call.
@@ -307,6 +314,7 @@ impl Case {
     #[must_use]
     pub fn effect(&self) -> Effect {
         match (self.item(), self.method()) {
+            (Some(_), _) if self.reads.is_some() => Effect::Read,
             (Some(_), Some(Method::TasksGet | Method::TasksResult | Method::TasksCancel)) | (None, _) => Effect::Read,
             (Some(item), _) => item.pin.effect,
         }
@@ -368,32 +376,4 @@ impl Case {
 #[must_use]
 pub fn digest_of(arguments: Option<&Json>) -> Digest {
     arguments.map_or_else(|| Digest::of_bytes(b"{}"), Digest::of_json)
-}
-
-/// What one control said of one case, for the record.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// The control.
-    pub control: &'static str,
-    /// What it said.
-    pub mark: Mark,
-    /// What it noted, without content: kinds, weights, keyed digests of what was removed.
-    pub note: Option<Box<str>>,
-    /// The operator's rules by which it said so, where there are such.
-    pub rules: Option<Json>,
-}
-
-/// A verdict without its details.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// No objection.
-    Pass,
-    /// No objection after an edit.
-    Mask,
-    /// A person must agree.
-    Hold(Reason),
-    /// No.
-    Deny(Reason),
-    /// Would have been a no, in observe mode.
-    Observed(Reason),
 }

@@ -3,18 +3,20 @@
 mod called;
 mod definition;
 mod effect;
+mod kept;
 mod renew;
 mod resources;
 mod shadow;
 pub use crate::wire::mirror::mirrored;
 pub use bartizan_format::uri::normal_form;
+pub use called::watched;
 pub use definition::{Definition, Offer, Rejected};
 pub use effect::{propose, reaches_out};
 pub use shadow::Shadows;
 
 use std::sync::{Arc, OnceLock};
 
-use called::is_task;
+use called::{is_task, with_own_name};
 use resources::{Found, Resources};
 
 use crate::case::{Caller, Case, Facts, Item, Kind, Standing, Target};
@@ -154,7 +156,18 @@ impl Catalog {
             Message::Request { method: Method::ToolsCall | Method::PromptsGet, params: Some(params), .. } => params.get("arguments"),
             Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => None,
         };
-        Ok(Case { caller: caller.clone(), facts, version, message, target, arguments, digest: OnceLock::new(), mirror, tries: None })
+        Ok(Case {
+            caller: caller.clone(),
+            facts,
+            version,
+            message,
+            target,
+            arguments,
+            digest: OnceLock::new(),
+            mirror,
+            tries: None,
+            reads: None,
+        })
     }
 
     /// The approved definitions of one kind that the servers still offer as reviewed, in order, with
@@ -235,6 +248,7 @@ impl Catalog {
             digest: OnceLock::new(),
             mirror: listening.mirror.clone(),
             tries: None,
+            reads: None,
         })
     }
 
@@ -322,12 +336,6 @@ impl Catalog {
     }
 }
 
-/// The resources that a `subscriptions/listen` names.
-pub fn watched(params: Option<&Json>) -> impl Iterator<Item = String> {
-    let uris = params.and_then(|params| params.view().at(&["notifications", "resourceSubscriptions"]));
-    uris.into_iter().flat_map(View::items).filter_map(View::as_str).map(std::borrow::Cow::into_owned)
-}
-
 /// The server and its definition that a reference means.
 type Claim<'m, 'c> = Option<(&'m Menu, &'c Arc<Pin>)>;
 
@@ -381,20 +389,6 @@ impl Reference {
             _ => None,
         }
     }
-}
-
-/// Puts the server's own name where the endpoint's name stood.
-fn with_own_name(method: Method, params: &Json, name: &str) -> Json {
-    let view = params.view();
-    let place = match method {
-        Method::ToolsCall | Method::PromptsGet => view.get("name"),
-        Method::Complete => view.at(&["ref", "name"]),
-        _ => None,
-    };
-    let Some(place) = place.filter(|place| place.as_str().as_deref() != Some(name)) else { return params.clone() };
-    let mut edits = Edits::of(params);
-    edits.replace(place, &Json::string(name));
-    edits.apply()
 }
 
 #[cfg(test)]

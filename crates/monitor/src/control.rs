@@ -5,7 +5,7 @@ pub use tools::{Listed, Tools};
 
 use std::ops::Range;
 
-use crate::case::{Assurance, Caller, Case, Event, Item, Labels, Reply, Scope};
+use crate::case::{Aside, Assurance, Caller, Case, Event, Item, Labels, Reply, Scope};
 use crate::reason::{Reason, Refusal};
 use crate::wire::json::{Json, Kind};
 
@@ -21,6 +21,8 @@ pub enum Verdict {
     Mask(Vec<Mask>),
     /// The same, with what the record says of it and what whoever hears it has seen by it.
     Edit(Edit),
+    /// The same, and this is kept instead of being handed out.
+    Keep(Edit, Aside),
     /// A person must agree.
     Hold(Hold),
     /// No.
@@ -106,6 +108,12 @@ pub trait Control: Send + Sync {
 
     /// Judges what came back.
     fn on_reply(&self, _case: &Case, _reply: &Reply) -> Judged {
+        Ok(Verdict::Pass)
+    }
+
+    /// Judges what the controls after this one made of structured content. It was judged as it came; an edit now is
+    /// not made.
+    fn on_changed(&self, _case: &Case, _reply: &Reply) -> Judged {
         Ok(Verdict::Pass)
     }
 

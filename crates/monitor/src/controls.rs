@@ -41,5 +41,6 @@ controls! {
     secrets,
     personal,
     injection,
+    paging,
     provenance,
 }

@@ -90,7 +90,7 @@ impl Ticket {
     }
 
     /// Closes the record of a call that ended well.
-    pub(crate) fn close(mut self, outcome: Outcome, trail: &[Step]) {
+    pub(crate) fn close(mut self, outcome: Outcome, trail: &[Step], beside: Option<(&'static str, Json)>) {
         let mut members = match outcome {
             Outcome::Answered { form, bytes } => {
                 let form = if form == ReplyForm::Result { "result" } else { "error" };
@@ -99,7 +99,7 @@ impl Ticket {
             Outcome::Sent => vec![("outcome", Json::string("sent"))],
         };
         members.extend(trail_member(trail));
-        members.extend(notes_member(trail));
+        members.extend(notes_member(trail).into_iter().chain(beside));
         self.write(members);
     }
 
@@ -133,10 +133,10 @@ impl Ticket {
     }
 
     /// Closes the record of a call whose reply was withheld: it had its effect.
-    pub(crate) fn withhold(mut self, refusal: &Refusal, trail: &[Step]) {
+    pub(crate) fn withhold(mut self, refusal: &Refusal, trail: &[Step], beside: Option<(&'static str, Json)>) {
         let mut members: Vec<_> = refused("withheld", refusal).into();
         members.extend(trail_member(trail));
-        members.extend(notes_member(trail));
+        members.extend(notes_member(trail).into_iter().chain(beside));
         self.write(members);
     }
 
@@ -238,11 +238,11 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     if let Some(agreement) = case.agreed() {
         members.shown("agreed", format_args!("{:016x}", agreement.call));
     }
-    if let Some(first) = case.replays() {
-        members.shown("replays", format_args!("{first:016x}"));
-    }
-    if let Some(call) = case.tries() {
-        members.shown("tries", format_args!("{call:016x}"));
+    let others = [("replays", case.replays()), ("tries", case.tries()), ("reads", case.reads().map(|reads| reads.first))];
+    for (key, call) in others {
+        if let Some(call) = call {
+            members.shown(key, format_args!("{call:016x}"));
+        }
     }
     if let Some(trace) = trace(case) {
         members.json("trace", &trace);

@@ -19,7 +19,7 @@ pub mod wire;
 
 /// Every reason that can be given, in the order of the decision.
 pub fn reasons() -> impl Iterator<Item = reason::Reason> {
-    let own = [wire::REASONS, reason::gateway::REASONS, catalog::REASONS];
+    let own = [wire::REASONS, reason::gateway::REASONS, reason::kept::REASONS, catalog::REASONS, stages::opinion::REASONS];
     let controls = controls::REGISTRY.iter().map(|entry| entry.reasons);
     let all: Vec<reason::Reason> = own.into_iter().chain(controls).flatten().copied().collect();
     // Some areas are the gateway's and a control's; a reader finds them in one place.

@@ -196,6 +196,8 @@ impl Refusal {
     }
 }
 
+pub mod kept;
+
 /// Reasons that the gateway gives for its own effects. Declared here because a reason is part of
 /// the decision's vocabulary, and the list must be complete in one place.
 pub mod gateway {

@@ -1,20 +1,23 @@
 //! The proofs. A call moves through these types and through no other door; each can only be made
 //! from the one before it, and only the monitor makes them.
 //!
-//! `Case → Admitted → Recorded → Answer → Released`, or `Case → Held → Admitted` when a person must
+//! `Case → Admitted → Recorded → Answer → Screened → Released`, or `Case → Held → Admitted` when a person must
 //! agree. No `Clone`, no `Default`, no public fields: a stage that was not earned does not compile.
 
 mod held;
 mod judge;
+pub mod opinion;
 pub use held::{Asking, Binding, Grant, Held, QUESTION, Word, party, question};
 pub use judge::{Mode, Monitor};
 
 use std::sync::Arc;
 
-use crate::case::{Case, Event, Kept, Labels, Reply, ReplyForm};
+use opinion::Judge;
+
+use crate::case::{Aside, Case, Event, Kept, Labels, Reply, ReplyForm};
 use crate::journal::{Outcome, Receipt, Ticket};
 use crate::reason::Refusal;
-use crate::reason::gateway::MONITOR_JOURNAL;
+use crate::reason::gateway::{MONITOR_FAULT, MONITOR_JOURNAL};
 use crate::wire::canonical::Digest;
 use crate::wire::envelope;
 use crate::wire::json::Json;
@@ -25,6 +28,8 @@ pub struct Admitted {
     case: Case,
     ticket: Ticket,
     decision: Json,
+    /// Who has to be heard first.
+    owed: Vec<Arc<Judge>>,
 }
 
 /// What the controls said together.
@@ -52,6 +57,7 @@ impl Admitted {
     /// Takes the receipt of this very decision; without it nothing is sent, and this is why.
     pub fn record(mut self, receipt: Result<Receipt, Refusal>) -> Result<Recorded, Refusal> {
         let refusal = match receipt {
+            _ if !self.owed.is_empty() => Refusal::new(MONITOR_FAULT, "its judges were not heard"),
             Ok(receipt) if receipt.is_for(&Digest::of_bytes(self.decision.bytes())) => {
                 self.ticket.decided();
                 return Ok(Recorded { case: self.case, ticket: self.ticket });
@@ -103,7 +109,7 @@ impl Recorded {
 
     /// A notification or an answer of the client went out; nothing comes back.
     pub fn sent(self) {
-        self.ticket.close(Outcome::Sent, &[]);
+        self.ticket.close(Outcome::Sent, &[], None);
     }
 
     /// Something the server says in the course of this call.
@@ -147,6 +153,7 @@ pub struct Released {
     body: Json,
     kind: ReleasedKind,
     labels: Labels,
+    asides: Vec<Aside>,
 }
 
 /// What a released body is.
@@ -175,5 +182,10 @@ impl Released {
     #[must_use]
     pub const fn labels(&self) -> Labels {
         self.labels
+    }
+
+    /// What of the answer was not handed out and is to be kept, once.
+    pub fn take_asides(&mut self) -> Vec<Aside> {
+        std::mem::take(&mut self.asides)
     }
 }

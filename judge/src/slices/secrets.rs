@@ -36,7 +36,7 @@ pub(super) fn secrets(row: &Value) -> Vec<Item> {
 }
 
 /// Whether a value can be read in a text: as it is, after up to three rounds of JSON unescaping, in base64.
-fn survives(masked: &str, secret: &str) -> bool {
+pub(super) fn survives(masked: &str, secret: &str) -> bool {
     let mut now = masked.to_owned();
     for _ in 0..4 {
         if now.contains(secret) || in_base64(&now, secret) {

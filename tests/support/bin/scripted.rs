@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bartizan_tests::json;
-use bartizan_tests::script::{Act, Era, Script};
+use bartizan_tests::script::{Act, Era, Script, long, text};
 use serde_json::{Value, json};
 
 fn main() {
@@ -189,6 +189,7 @@ impl Server {
                 Act::Line(text) => out.line(&received.filled(text)),
                 Act::Bytes(text) => out.bytes(&hexadecimal(text)),
                 Act::Repeat { line, times } => (0..*times).for_each(|_| out.line(&received.filled(line))),
+                Act::Long { line, times } => out.line(&received.answer("result", &text(&long(line, *times)))),
                 Act::Endless(bytes) => endless(*bytes, out),
                 Act::Say(text) => eprintln!("{text}"),
                 Act::Wait(millis) => std::thread::sleep(Duration::from_millis(*millis)),

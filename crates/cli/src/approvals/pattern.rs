@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bartizan_gateway::clock;
 use bartizan_gateway::consult::line::Line;
-use bartizan_monitor::wire::json::{Json, View};
+use bartizan_monitor::wire::json::Json;
 
-use super::{credential, lines_of, number, question, text};
+use super::{ask, credential, lines_of, number, question, text};
 use crate::exit::Exit;
 use crate::format::Format;
-use crate::paint::{visible, visible_text};
+use crate::paint::visible;
 
 /// What is agreed to in advance.
 #[derive(Debug, clap::Args)]
@@ -94,17 +94,6 @@ pub(super) fn allow(lines: &[Line], wish: &Allow) -> Result<Exit, Exit> {
             .map_err(|error| Exit::output(&error))?;
     }
     Ok(Exit::Done)
-}
-
-fn ask(line: &Line, question: &Json) -> Result<Json, Exit> {
-    let answer = line.ask(question).map_err(|error| Exit::environment(&format!("the gateway does not answer: {error}")))?;
-    match answer.view().get("error").and_then(View::as_str) {
-        Some(error) => {
-            eprintln!("bartizan: {}", visible_text(&error));
-            Err(Exit::Findings)
-        }
-        None => Ok(answer),
-    }
 }
 
 /// What is agreed to in advance, everywhere.

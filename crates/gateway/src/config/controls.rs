@@ -33,6 +33,8 @@ pub(super) struct Material<'i> {
     sources: Vec<Source>,
     /// Where the files are named.
     places: Vec<Range<usize>>,
+    /// Who is heard beside the controls.
+    pub(super) judges: Option<Json>,
 }
 
 fn entry(name: &str) -> Option<&'static Entry> {
@@ -66,8 +68,9 @@ impl<'i> Material<'i> {
         Self { sections, ..Self::default() }
     }
 
-    /// Takes what `dangerous` says of controls.
-    pub(super) fn weaken(&mut self, dangerous: &file::Dangerous, problems: &mut Problems) {
+    /// Takes what `dangerous` says of controls, and which servers may use the client's model.
+    pub(super) fn weaken(&mut self, dangerous: &file::Dangerous, sampling: BTreeSet<String>, problems: &mut Problems) {
+        self.allow_sampling(sampling);
         self.observe(&dangerous.observe, problems);
         self.allow_destructive(dangerous.destructive_calls.as_ref(), problems);
     }
@@ -83,7 +86,7 @@ impl<'i> Material<'i> {
     }
 
     /// Lets servers use the client's model.
-    pub(super) fn allow_sampling(&mut self, servers: BTreeSet<String>) {
+    fn allow_sampling(&mut self, servers: BTreeSet<String>) {
         if servers.is_empty() {
             return;
         }
@@ -197,7 +200,7 @@ impl<'i> Material<'i> {
             let mode = if self.mode(entry) == Mode::Observe { "observe" } else { "enforce" };
             (entry.name, Json::object([("mode", Json::string(mode)), ("table", written)]))
         };
-        REGISTRY.iter().map(table).collect()
+        REGISTRY.iter().map(table).chain(self.judges.clone().map(|judges| ("judges", judges))).collect()
     }
 
     /// The quotas, for those who show and keep them. What is wrong with them the control says.

@@ -16,7 +16,7 @@ use crate::clock;
 
 use super::listen;
 use super::problem::Problems;
-use super::{access, approvals, confine, issuers, stores};
+use super::{access, approvals, confine, issuers, opinions, stores};
 
 /// Everything but `[controls]`, which the controls read themselves.
 #[derive(Default, Deserialize)]
@@ -50,6 +50,8 @@ pub(super) struct File {
     pub(super) drift: Drift,
     /// Where events are posted to.
     pub(super) webhook: Option<Spanned<Webhook>>,
+    /// Who is heard about content, beside the controls.
+    pub(super) judges: BTreeMap<Spanned<String>, opinions::Written>,
     /// Values that nobody has a reason to send.
     pub(super) canaries: Option<Canaries>,
     /// Who may do what.
@@ -169,6 +171,12 @@ pub(super) struct Limits {
     pub(super) circuit_failures: Option<Spanned<usize>>,
     /// For how long at first.
     pub(super) circuit_pause: Option<Spanned<Length>>,
+    /// Bytes of long answers that are kept to be read on.
+    pub(super) kept_bytes: Option<Spanned<usize>>,
+    /// For how long.
+    pub(super) kept_for: Option<Spanned<Length>>,
+    /// How long what is quarantined waits for a person.
+    pub(super) quarantined_for: Option<Spanned<Length>>,
 }
 
 /// A Redis or Valkey server through which gateways share limits and stops.
@@ -259,6 +267,8 @@ pub(super) struct Dangerous {
     pub(super) destructive_calls: Option<Spanned<Confirm>>,
     /// Servers that are not confined; `*` is all of them.
     pub(super) unconfined: Vec<Spanned<String>>,
+    /// Judges without whose answer calls go on.
+    pub(super) judges_may_fail: Vec<Spanned<String>>,
     /// Issuers whose keys and introspection may be on private addresses and on this machine.
     pub(super) private_issuers: Vec<Spanned<String>>,
 }

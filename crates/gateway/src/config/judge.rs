@@ -95,6 +95,7 @@ pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
     let calls_per_principal = count(written.calls_per_principal, concurrent_calls.div_ceil(4), 1, 1_000_000);
     let calls_per_session = count(written.calls_per_session, calls_per_principal.div_ceil(2), 1, 1_000_000);
     let children_per_server = count(written.children_per_server, usual.children_per_server, 1, 100_000);
+    let kept_bytes = count(written.kept_bytes, usual.kept_bytes, 1024, 1 << 40);
     let queued_calls = count(written.queued_calls, usual.queued_calls, 0, 1_000_000);
     let mut rate =
         |value: Option<Spanned<usize>>, usual: u32| u32::try_from(count(value, usual as usize, 1, MOST as usize)).unwrap_or(MOST);
@@ -126,6 +127,9 @@ pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
         offence_pause: time(written.offence_pause, usual.offence_pause, problems),
         circuit_failures,
         circuit_pause: time(written.circuit_pause, usual.circuit_pause, problems),
+        kept_bytes,
+        kept_for: time(written.kept_for, usual.kept_for, problems),
+        quarantined_for: time(written.quarantined_for, usual.quarantined_for, problems),
     }
 }
 

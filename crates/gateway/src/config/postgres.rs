@@ -77,7 +77,7 @@ impl Surroundings<'_> {
         let Address { host, port, database, line, username, password } = self.address(url, problems)?;
         let password = match &written.password {
             None => password,
-            Some(text) => Some(self.password("PGPASSWORD", text, problems)?),
+            Some(text) => Some(self.password("PGPASSWORD", ("password", text), problems)?),
         };
         let Some(username) = written.username.map(Spanned::into_inner).or(username) else {
             problems.add(Some(at), "`postgres` has no `username`", "username = \"bartizan\"");

@@ -82,7 +82,7 @@ impl Surroundings<'_> {
         let (url, database) = self.redis_url(url, problems)?;
         let password = match &written.password {
             None => None,
-            Some(text) => Some(self.password("REDIS_PASSWORD", text, problems)?),
+            Some(text) => Some(self.password("REDIS_PASSWORD", ("password", text), problems)?),
         };
         let ca = match written.ca {
             None => Vec::new(),
@@ -97,11 +97,11 @@ impl Surroundings<'_> {
         Some(Redis { url, database, ca, username: written.username.map(Spanned::into_inner), password, prefix, on_loss })
     }
 
-    /// A password: a reference, such as to this variable.
-    pub(super) fn password(&self, usual: &str, text: &Spanned<String>, problems: &mut Problems) -> Option<Secret> {
+    /// A password or the like: a reference, such as to this variable.
+    pub(super) fn password(&self, usual: &str, (key, text): (&str, &Spanned<String>), problems: &mut Problems) -> Option<Secret> {
         if !text.get_ref().contains("${") {
             problems.blank(text.span());
-            let help = format!("write a reference: password = \"${{env:{usual}}}\"");
+            let help = format!("write a reference: {key} = \"${{env:{usual}}}\"");
             problems.add(Some(text.span()), "the configuration holds no secrets", &help);
             return None;
         }

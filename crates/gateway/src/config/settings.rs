@@ -17,6 +17,7 @@ use super::confine::Confine;
 use super::issuers::OAuth;
 use super::listen::{Clients, Listen};
 use super::notices::{Canaries, Webhook};
+use super::opinions::Judge;
 use super::places::Places;
 use super::postgres::Postgres;
 use super::redis::Redis;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub probe_every: Duration,
     /// Where events are posted to.
     pub webhook: Option<Arc<Webhook>>,
+    /// Who is heard about content, beside the controls.
+    pub judges: Vec<Arc<Judge>>,
     /// Whose access tokens are taken, beside the gateway's own.
     pub oauth: Option<Arc<OAuth>>,
     /// Where secrets are kept.
@@ -218,6 +221,12 @@ pub struct Limits {
     pub circuit_failures: u32,
     /// For how long at first; twice as long after every trial that fails, up to sixteen times.
     pub circuit_pause: Duration,
+    /// Bytes of long answers that are kept to be read on; one principal has a quarter of them.
+    pub kept_bytes: usize,
+    /// For how long.
+    pub kept_for: Duration,
+    /// How long what is quarantined waits for a person.
+    pub quarantined_for: Duration,
 }
 
 impl Default for Limits {
@@ -247,6 +256,9 @@ impl Default for Limits {
             offence_pause: Duration::from_secs(30),
             circuit_failures: 8,
             circuit_pause: Duration::from_secs(5),
+            kept_bytes: 128 * 1024 * 1024,
+            kept_for: Duration::from_secs(15 * 60),
+            quarantined_for: Duration::from_secs(7 * 86_400),
         }
     }
 }

@@ -607,6 +607,40 @@ scopes = ["a:read"]
 }
 
 #[test]
+fn judges_are_asked_safely_or_not_at_all() {
+    let bench = Bench::new();
+    let a = "[servers.a]\nurl = \"https://a.example/mcp\"\n";
+    let judge = |rest: &str| format!("{a}[judges.acme]\n{rest}");
+    let good = judge("url = \"https://j.example/\"\nresults = [\"a/*\"]\n");
+    let loaded = bench.load(&good).expect("good");
+    assert!(loaded.weakenings.is_empty());
+    let open = bench.load(&format!("{good}[dangerous]\njudges_may_fail = [\"acme\"]")).expect("asked for");
+    assert_eq!(open.weakenings.len(), 1);
+    let without = bench.load(a).expect("good");
+    let digests = [&loaded, &open, &without].map(|loaded| loaded.settings.policy_digest);
+    assert!(digests[0] != digests[1] && digests[0] != digests[2], "who is heard is part of what calls are judged by");
+    for (text, what) in [
+        (judge("results = [\"a/*\"]"), "has an address"),
+        (judge("url = \"https://j.example/\""), "judges nothing"),
+        (judge("url = \"https://j.example/\"\nresults = [\"b/*\"]"), "no server is called"),
+        (judge("url = \"https://j.example/\"\nresults = [\"a\"]"), "no server is called"),
+        (judge("url = \"https://j.example/\"\nresults = [\"a/\"]"), "is not of the form"),
+        (judge("url = \"http://j.example/\"\nresults = [\"a/*\"]"), "in clear text"),
+        (judge("url = \"https://u:hunter2@j.example/\"\nresults = [\"a/*\"]"), "looks like a credential"),
+        (judge("url = \"https://j.example/\"\nresults = [\"a/*\"]\ntoken = \"hunter2\""), "holds no secrets"),
+        (judge("url = \"https://j.example/\"\nresults = [\"a/*\"]\ntimeout = \"2m\""), "a minute is the most"),
+        (judge("url = \"https://j.example/\"\nresults = [\"a/*\"]\nconcurrent = 0"), "is not between"),
+        (judge("url = \"https://j.example/\"\nresults = [\"a/*\"]\non_failure = \"pass\""), "on_failure"),
+        (format!("{a}[dangerous]\njudges_may_fail = [\"acme\"]"), "no judge is called"),
+        (format!("{a}[judges.\"A b\"]\nurl = \"https://j.example/\"\nresults = [\"a/*\"]"), "cannot be a judge's name"),
+    ] {
+        let found = bench.problems(&text);
+        assert!(found.iter().any(|problem| problem.contains(what)), "{text}: {found:?}");
+        assert!(!format!("{:?}", bench.load(&text).expect_err("problems")).contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
 fn stores_that_cannot_be_opened_safely_are_problems() {
     let bench = Bench::new();
     let vault = |rest: &str| format!("[secrets.vault]\naddress = \"https://v.example\"\n{rest}");

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{self, Said, Side, Unheard, Who};
 use super::desk::{Card, Heard, fresh_id};
+use super::quarantine;
 use super::shown::Detail;
 use super::standing::{Standing, Wish};
 use crate::clock;
@@ -86,6 +87,12 @@ impl Post {
         Ok(Self { listener, path })
     }
 
+    /// What it is called in the state directory.
+    #[must_use]
+    pub fn name(&self) -> String {
+        called(&self.path)
+    }
+
     /// Answers for as long as the gateway runs.
     pub async fn serve(self, house: Arc<House>) {
         let askers = Arc::new(Semaphore::new(MAX_ASKERS));
@@ -149,6 +156,7 @@ async fn reply(house: &Arc<House>, question: View<'_>) -> Json {
         },
         "allow" => allow(house, question).await,
         "allowed" => Json::object([("allowed", Json::array(house.consult.patterns.list(now_ms).iter().map(Standing::json)))]),
+        "quarantine" => quarantine::heard(house, question).await.unwrap_or_else(|why| error(&why)),
         "withdraw" => withdraw(house, &text("id")),
         "grant" => decide(house, question, Side::Grant).await,
         "refuse" => decide(house, question, Side::Refuse).await,
@@ -249,6 +257,18 @@ fn withdraw(house: &Arc<House>, id: &str) -> Json {
 /// A gateway that runs.
 #[derive(Debug)]
 pub struct Line(PathBuf);
+
+fn called(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl Line {
+    /// What it is called in the state directory.
+    #[must_use]
+    pub fn name(&self) -> String {
+        called(&self.0)
+    }
+}
 
 /// The gateways over a state directory that run. What is left of others is removed.
 pub fn lines(state: &Path) -> io::Result<Vec<Line>> {

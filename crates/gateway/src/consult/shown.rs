@@ -157,8 +157,9 @@ pub fn dry_run(tried: &Tried, detail: Detail) -> String {
     format!("{head}{}", if said.is_empty() { "  nothing that is a text\n" } else { &said })
 }
 
-/// Texts of others, line by line.
-fn lines<'t>(texts: impl Iterator<Item = &'t str>, detail: Detail) -> String {
+/// Texts of others, line by line, in which nothing does anything or hides.
+#[must_use]
+pub fn lines<'t>(texts: impl Iterator<Item = &'t str>, detail: Detail) -> String {
     let (room, each) = match detail {
         Detail::Full => (usize::MAX, FULL_VALUE),
         Detail::Folded => (MAX_DRY_RUN, MAX_VALUE),

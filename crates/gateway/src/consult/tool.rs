@@ -11,9 +11,9 @@ use bartizan_monitor::wire::json::{Edits, Json};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::Era;
 
-use super::desk::{Card, Place, Resume};
+use super::desk::{Card, Resume};
 use super::put::{can_elicit, modern};
-use super::{Consult, shown};
+use super::{Consult, place_of, shown};
 use crate::clock;
 use crate::serve::House;
 use crate::session::Talk;
@@ -80,7 +80,7 @@ pub(super) fn preview(card: &Card, resume: &Resume) -> String {
 }
 
 /// Tells the client that a tool came or went.
-pub(super) fn announce(talk: &Talk) {
+pub(crate) fn announce(talk: &Talk) {
     let told = Json::object([("jsonrpc", Json::string("2.0")), ("method", Json::string(Method::ToolsChanged.name()))]);
     // A client that does not hear it has the name in the preview.
     talk.post(told.bytes().clone());
@@ -99,7 +99,7 @@ impl Consult {
                 can_elicit(settled.as_ref().map(Json::view))
             }
         };
-        let place = Place { principal: talk.caller.principal().clone(), session: talk.label.clone(), endpoint: talk.endpoint.name.clone() };
+        let place = place_of(talk);
         let tools = if can { Vec::new() } else { self.desk.tools(&place, clock::now_ms()) };
         tools.iter().map(|(name, tool)| definition(name, tool)).collect()
     }

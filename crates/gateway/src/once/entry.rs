@@ -34,13 +34,15 @@ pub(super) struct Entry {
     pub(super) who: Arc<str>,
     pub(super) target: Arc<str>,
     pub(super) state: State,
+    /// Whether the file of this process has its first line.
+    pub(super) noted: bool,
 }
 
 impl Entry {
     /// A call that begins.
     pub(super) fn of(deed: Deed) -> Self {
         let Deed { key, print, named, repeats: _, who, target, call, session, request, era, now_ms } = deed;
-        Self { key, print, call, at_ms: now_ms, named, era, session, request, who, target, state: State::Running }
+        Self { key, print, call, at_ms: now_ms, named, era, session, request, who, target, state: State::Running, noted: false }
     }
 
     fn head(&self, event: &str) -> [(&'static str, Json); 3] {
@@ -98,6 +100,7 @@ impl Entry {
             who: (&*text("who")?).into(),
             target: (&*text("target")?).into(),
             state: State::Running,
+            noted: true,
         })
     }
 }

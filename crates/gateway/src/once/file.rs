@@ -72,9 +72,10 @@ impl File {
         self.written
     }
 
-    /// Writes down all that is remembered, on disk.
-    fn write_all(&mut self, table: &Table) -> io::Result<()> {
-        for entry in table.iter().filter(|entry| entry.state != State::Elsewhere) {
+    /// Writes down all that is remembered, on disk. A call that is not written down yet may never be made.
+    pub(super) fn write_all(&mut self, table: &Table) -> io::Result<()> {
+        let claimed = |entry: &Entry| entry.state == State::Running && !entry.noted;
+        for entry in table.iter().filter(|entry| entry.state != State::Elsewhere && !claimed(entry)) {
             for line in [Some(entry.begun()), entry.ended()].into_iter().flatten() {
                 self.append(&line).map_err(io::Error::other)?;
             }

@@ -21,6 +21,17 @@ const MOST_BYTES: usize = if cfg!(test) { 1024 * 1024 } else { 16 * 1024 * 1024 
 /// Which entry: a key, and the call that it was made by.
 pub(super) type Which = (Digest, u64);
 
+/// What is to be written down of the end of a call.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It was over before.
+    Unknown,
+    /// Nothing: it did not happen, and nothing says that it was to.
+    Untold,
+    /// This line.
+    Told(Json),
+}
+
 /// The calls of one client.
 #[derive(Debug, Default)]
 struct Shelf {
@@ -153,9 +164,11 @@ impl Table {
         Some(entry)
     }
 
-    /// A call that runs here.
-    pub(super) fn running(&self, call: u64) -> Option<&Entry> {
-        self.entries.get(self.running.get(&call)?).filter(|entry| entry.call == call)
+    /// A call that runs here, and is written down now.
+    pub(super) fn note(&mut self, call: u64) -> Option<&Entry> {
+        let entry = self.entries.get_mut(self.running.get(&call)?).filter(|entry| entry.call == call)?;
+        entry.noted = true;
+        Some(entry)
     }
 
     /// Whether a call of this key runs.
@@ -163,10 +176,10 @@ impl Table {
         self.entries.get(key).is_some_and(|entry| matches!(entry.state, State::Running | State::Elsewhere))
     }
 
-    /// A call ended; nothing when it did not happen. Returns the line that says so.
-    pub(super) fn end(&mut self, which: Which, state: Option<State>, now_ms: u64) -> Option<Json> {
-        let entry = self.remove(which)?;
-        let Some(state) = state else { return Some(entry.undone()) };
+    /// A call ended: in this state, or without one when it did not happen.
+    pub(super) fn end(&mut self, which: Which, state: Option<State>, now_ms: u64) -> Ended {
+        let Some(entry) = self.remove(which) else { return Ended::Unknown };
+        let Some(state) = state else { return if entry.noted { Ended::Told(entry.undone()) } else { Ended::Untold } };
         let most = self.rules.result_bytes;
         let state = match state {
             State::Done(answer) => State::Done(answer.filter(|answer| answer.bytes().len() <= most)),
@@ -175,7 +188,7 @@ impl Table {
         let entry = Entry { state, at_ms: now_ms, ..entry };
         let line = entry.ended();
         self.insert(entry);
-        line
+        line.map_or(Ended::Untold, Ended::Told)
     }
 
     /// Forgets what is over.

@@ -167,6 +167,25 @@ async fn a_kill_makes_ambiguous_what_ran_and_nothing_else() {
     assert_eq!(files::list(&place.state().join("once"), ".jsonl").expect("list").len(), 1, "one file took over the others");
 }
 
+#[test]
+fn a_call_that_is_claimed_and_never_made_leaves_no_line_not_even_when_the_file_is_written_anew() {
+    let place = Place::new();
+    let record = place.open();
+    let written = |record: &Record| record.book().file.as_ref().map(|file| file.written()).expect("a file");
+    drop(claim(&record, deed(1)));
+    assert_eq!(written(&record), 0);
+    assert!(!record.is_busy(), "nobody waits for it");
+    let held = claim(&record, deed(2));
+    {
+        let mut book = record.book();
+        let Book { table, file } = &mut *book;
+        file.as_mut().expect("a file").write_all(table).expect("written");
+    }
+    place.killed(record);
+    drop(held);
+    assert!(claim(&place.open(), elsewhere(3)).1.expect("claimed").replay().is_none(), "nothing is ambiguous");
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_stops_what_changes_something() {
     let place = Place::new();

@@ -64,7 +64,7 @@ impl Holdings {
     }
 
     /// Learns a value. That takes a millisecond when it is new.
-    pub(super) fn learn(&self, secret: &Arc<Secret>) {
+    pub(crate) fn learn(&self, secret: &Arc<Secret>) {
         if !is_worth(secret.expose()) {
             return;
         }
@@ -87,14 +87,17 @@ impl Holdings {
 
     /// What one message is covered with. Without random numbers nothing can be told from what a server forged.
     pub fn cover(&self) -> Result<Cover, Refusal> {
-        let nonce = random().ok_or_else(|| Refusal::new(MONITOR_FAULT, "the system gives no random numbers"))?;
-        Ok(Cover::new(self.lent.load_full(), nonce))
+        // One question to the system for all of it: this is asked for every message.
+        let all: [u8; 44] = random().ok_or_else(|| Refusal::new(MONITOR_FAULT, "the system gives no random numbers"))?;
+        let byte = |at: usize| all.get(at).copied().unwrap_or_default();
+        let names = [12, 28].map(|from: usize| std::array::from_fn(|at| byte(from.saturating_add(at))));
+        Ok(Cover::new(self.lent.load_full(), std::array::from_fn(byte), names))
     }
 
     /// A text of our own in which nothing is left that is held, or looks like a secret.
     #[must_use]
     pub fn covered<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let cover = Cover::new(self.lent.load_full(), [0; 12]);
+        let cover = Cover::new(self.lent.load_full(), [0; 12], [[0; 16]; 2]);
         cover.secrets().mask(text, cover.key())
     }
 

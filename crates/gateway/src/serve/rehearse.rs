@@ -12,7 +12,7 @@ use bartizan_monitor::reason::gateway::{CONFIRM_PREVIEW, SERVE_DRAINING, UPSTREA
 use bartizan_monitor::stages::{Held, Released, Ruling};
 use bartizan_monitor::wire::UNSOLICITED;
 
-use super::{House, Visit, closing, ended, facts, identify, once, said};
+use super::{House, Visit, closing, ended, facts, identify, once, opinions, said};
 use crate::clock::Stopwatch;
 use crate::session::{Ear, Running};
 use crate::snapshot::Snapshot;
@@ -48,6 +48,7 @@ async fn made(house: &Arc<House>, visit: &Visit<'_>, snapshot: &Arc<Snapshot>, (
             return Err(held.refused(Refusal::new(CONFIRM_PREVIEW, why), None));
         }
     };
+    let (admitted, snapshot) = opinions::weigh(house, visit, (admitted, snapshot.clone()), running).await?;
     let recorded = once::record(house, admitted).await?;
     let server = recorded.case().server().and_then(|name| visit.talk.endpoint.server(name));
     let Some(server) = server else { return Err(recorded.failed(Refusal::new(UNSOLICITED, "no such server at this endpoint"))) };
@@ -57,7 +58,7 @@ async fn made(house: &Arc<House>, visit: &Visit<'_>, snapshot: &Arc<Snapshot>, (
     };
     let ear = Ear::for_request(house, visit.talk, visit.interim.clone());
     let enlisted = house.stops.enlist(recorded.case(), []);
-    let labels = recorded.case().server().map(|server| said(snapshot, Some(recorded.case()), server));
+    let labels = recorded.case().server().map(|server| said(&snapshot, Some(recorded.case()), server));
     // Nobody is asked before it has answered, so it has little time.
     let over = async {
         tokio::select! {
@@ -68,7 +69,7 @@ async fn made(house: &Arc<House>, visit: &Visit<'_>, snapshot: &Arc<Snapshot>, (
     };
     let answer = link.send(recorded, &ear as &dyn Listener, over).await?;
     ear.finish();
-    let released = snapshot.monitor.release(answer)?;
+    let released = opinions::release(house, &snapshot, answer, running).await?;
     let labels = labels.unwrap_or_default().and(released.labels());
     Ok((released, labels))
 }

@@ -105,14 +105,16 @@ fn keep_counts(house: &Arc<House>) -> JoinHandle<()> {
     })
 }
 
-/// Learns what other gateways did, and what people cleared; tells others where they remember together.
+/// Learns what other gateways did, and what people cleared, and removes what is kept too long; tells others where they remember together.
 async fn keep_record(house: &Arc<House>) -> Result<JoinHandle<()>, ServeError> {
     if let Err(error) = house.once.begin().await {
         house.journal.finish();
         return Err(ServeError::Store(error));
     }
     let house = house.clone();
-    Ok(tokio::spawn(async move { house.once.keep().await }))
+    Ok(tokio::spawn(async move {
+        tokio::join!(house.once.keep(), house.kept.tend());
+    }))
 }
 
 impl Record for Journal {
@@ -182,7 +184,10 @@ fn hear_approvals(house: &Arc<House>) -> JoinHandle<()> {
     let house = house.clone();
     tokio::spawn(async move {
         match Post::open(&house.settings.places.state) {
-            Ok(post) => post.serve(house).await,
+            Ok(post) => {
+                house.kept.quarantine.reached_by(&post.name());
+                post.serve(house).await;
+            }
             Err(error) => tracing::error!(%error, "`bartizan approvals` cannot reach this gateway"),
         }
     })

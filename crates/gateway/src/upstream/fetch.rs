@@ -121,6 +121,20 @@ impl Fetcher {
         }
     }
 
+    /// Posts a document to somebody who has to answer 200 with another. How long that may take is for the caller to say. The
+    /// error is for the operator, and quotes nothing of either.
+    pub async fn consult(&self, url: &Url, network: Network, bearer: Option<&str>, body: Bytes) -> Result<Bytes, String> {
+        let named = |what: String| format!("{url}: {what}");
+        let mut builder = request(url, Method::POST).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(bearer) = bearer {
+            let mut value = HeaderValue::try_from(bearer).map_err(|_| named("the token cannot be sent".to_owned()))?;
+            value.set_sensitive(true);
+            builder = builder.header(AUTHORIZATION, value);
+        }
+        let request = builder.body(Full::new(body)).map_err(|error| named(error.to_string()))?;
+        whole(self.client(network), request).await.map_err(named)
+    }
+
     const fn client(&self, network: Network) -> &Client {
         match network {
             Network::Any => &self.any,

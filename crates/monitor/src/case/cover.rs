@@ -10,6 +10,7 @@ use bartizan_detect::secrets::{Key, Secrets};
 pub struct Cover {
     lent: Arc<Lent>,
     nonce: [u8; 12],
+    names: [[u8; 16]; 2],
 }
 
 /// The key of placeholders, and what finds secrets, those that the gateway holds among them.
@@ -48,10 +49,10 @@ impl fmt::Debug for Cover {
 }
 
 impl Cover {
-    /// For one message. `nonce` is random, and used for nothing else.
+    /// For one message. `nonce` and `names` are random, and used for nothing else.
     #[must_use]
-    pub const fn new(lent: Arc<Lent>, nonce: [u8; 12]) -> Self {
-        Self { lent, nonce }
+    pub const fn new(lent: Arc<Lent>, nonce: [u8; 12], names: [[u8; 16]; 2]) -> Self {
+        Self { lent, nonce, names }
     }
 
     /// The key of placeholders.
@@ -75,6 +76,16 @@ impl Cover {
     /// A word that nobody could know before this message was judged.
     #[must_use]
     pub fn word(&self) -> String {
-        self.nonce.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.nonce)
     }
+
+    /// A name for the rest of this message's answer, and one for what is quarantined of it: nobody can guess either.
+    #[must_use]
+    pub fn handles(&self) -> [String; 2] {
+        self.names.map(|name| hex(&name))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

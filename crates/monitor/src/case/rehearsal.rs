@@ -61,6 +61,7 @@ impl Case {
             // Headers of the message that came say nothing of this one.
             mirror: Mirror::none(),
             tries: Some(self.facts.id),
+            reads: None,
         })
     }
 }

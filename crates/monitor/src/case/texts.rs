@@ -3,6 +3,9 @@
 //! Values come with their key (`"key":"value"`), because a key may say that its value is a secret; what is meant to be
 //! read stands alone. Numbers are no text.
 
+mod document;
+pub use document::Changed;
+
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -201,23 +204,23 @@ impl Texts {
     /// The parts that become others when stretches of [`Texts::all`] are replaced, and what they become. The stretches
     /// are in order, and none lies within another.
     #[must_use]
-    pub fn replaced(&self, changes: &[(Range<usize>, String)]) -> Vec<(&Part, String)> {
-        let mut out: Vec<(&Part, String, usize)> = Vec::new();
+    pub fn replaced(&self, changes: &[(Range<usize>, String)]) -> Vec<Changed<'_>> {
+        let text = |place: Range<usize>| self.text.get(place).unwrap_or_default();
+        let mut out: Vec<Changed<'_>> = Vec::new();
         for (place, with) in changes {
             for part in self.touched(place) {
                 let (from, to) = (place.start.max(part.at.start), place.end.min(part.at.end));
-                if out.last().is_none_or(|(last, ..)| *last != part) {
-                    out.push((part, String::new(), part.at.start));
+                if out.last().is_none_or(|last| last.part != part) {
+                    out.push(Changed::of(part, self.text(part)));
                 }
-                if let Some((_, text, done)) = out.last_mut() {
-                    text.push_str(self.text.get(*done..from).unwrap_or_default());
-                    text.push_str(with);
-                    *done = to;
+                if let Some(changed) = out.last_mut() {
+                    changed.put(text(changed.done..from), text(from..to), with);
+                    changed.done = to;
                 }
             }
         }
-        let rest = |part: &Part, done: usize| self.text.get(done..part.at.end).unwrap_or_default();
-        out.into_iter().map(|(part, text, done)| (part, text + rest(part, done))).collect()
+        out.iter_mut().for_each(|changed| changed.text.push_str(text(changed.done..changed.part.at.end)));
+        out
     }
 
     /// The parts that a stretch of [`Texts::all`] has something of.

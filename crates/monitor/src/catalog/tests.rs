@@ -121,3 +121,40 @@ fn tools_with_broken_schemas_or_headers_are_not_offered() {
     }
     assert_eq!((offer.all().count(), offer.rejected().len()), (0, 4));
 }
+
+#[test]
+fn reading_on_is_about_what_was_decided_then_and_has_the_arguments_of_the_call() {
+    use crate::case::{Labels, Reading, Reads};
+    let before = Pin::new(definition(Kind::Tool, "x"), Effect::Read);
+    let with = |pin: &Pin| {
+        let mut lock = Lock::default();
+        lock.put("a", pin.clone());
+        Catalog::new(Arc::new(lock), "__")
+    };
+    let find = |pin: &Pin, standing| with(pin).kept(&"a".into(), "x", (&before.reviewed(), standing)).map(|item| item.standing);
+    assert_eq!(find(&before, Standing::Pinned), Some(Standing::Pinned));
+    assert_eq!(find(&before, Standing::Changed), Some(Standing::Changed));
+    // The operator decided anew, and the definition is the same.
+    let mut after = before.clone();
+    after.contract.returns = Some(crate::lock::Returns::Private);
+    let written = Pin { effect: Effect::Write, ..before.clone() };
+    assert_eq!((find(&after, Standing::Pinned), find(&written, Standing::Pinned)), (None, None));
+    let case = judge(&with(&before), "x", Naming::Plain, &[menu("a", &["x"])]).expect("a case");
+    let arguments = Json::object([("path", Json::string("/srv/a"))]);
+    let reads = Reads { first: 1, what: Reading::All, released: true, labels: Labels::default(), arguments: Some(arguments.clone()) };
+    let item = case.item().expect("an item").clone();
+    let reading = Catalog::reading(call("bartizan_read_on"), case.caller(), case.facts().clone(), (item, reads));
+    assert_eq!(reading.arguments_json(), Some(&arguments), "policy looks at these");
+    assert!(reading.tool().is_none() && reading.arguments_digest() == crate::wire::canonical::Digest::of_json(&arguments));
+}
+
+#[test]
+fn our_tool_is_not_listed_where_a_tool_has_its_name_with_what_is_put_before_it() {
+    let mut lock = Lock::default();
+    for (server, name) in [("a", "bartizan_read_on"), ("bartizan", "read_on"), ("b", "read_on")] {
+        lock.put(server, Pin::new(definition(Kind::Tool, name), Effect::Read));
+    }
+    let catalog = Catalog::new(Arc::new(lock), "_");
+    let takes = |naming| ["a", "bartizan", "b"].map(|server| catalog.takes(server, naming));
+    assert_eq!((takes(Naming::Plain), takes(Naming::Prefixed)), ([true, false, false], [false, true, false]));
+}

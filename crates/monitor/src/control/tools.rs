@@ -25,6 +25,11 @@ impl<T> Tools<T> {
         Ok(all)
     }
 
+    /// Everything that was chosen.
+    pub fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.values().flat_map(BTreeMap::values)
+    }
+
     /// What was chosen for a definition of a server, or for what the server says on its own.
     #[must_use]
     pub fn get(&self, server: &str, name: Option<&str>) -> Option<&T> {
@@ -44,6 +49,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Tools<T> {
 pub struct Listed(Tools<()>);
 
 impl Listed {
+    /// Reads `server/name` and `server/*`.
+    pub fn of(keys: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        Tools::of(keys.into_iter().map(|key| (key, ()))).map(Self)
+    }
+
     /// Whether a definition of a server is among them.
     #[must_use]
     pub fn has(&self, server: &str, name: Option<&str>) -> bool {
@@ -53,7 +63,6 @@ impl Listed {
 
 impl<'de> Deserialize<'de> for Listed {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let keys = Vec::<String>::deserialize(from)?;
-        Tools::of(keys.into_iter().map(|key| (key, ()))).map(Self).map_err(D::Error::custom)
+        Self::of(Vec::<String>::deserialize(from)?).map_err(D::Error::custom)
     }
 }

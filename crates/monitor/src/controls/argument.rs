@@ -106,7 +106,7 @@ fn secrets(action: Action, case: &Case, texts: &Texts, (mut found, uri): (Vec<Se
         return Verdict::Pass;
     }
     let changes: Vec<(Range<usize>, String)> = found.iter().map(|secret| (secret.place.clone(), secret.placeholder(key))).collect();
-    let masks = texts.replaced(&changes).into_iter().map(|(part, text)| Mask::replace(part.span.clone(), Json::string(&text))).collect();
+    let masks = texts.replaced(&changes).into_iter().map(|changed| Mask::replace(changed.part.span.clone(), Json::string(&changed.text))).collect();
     Verdict::Edit(Edit { masks, note: found.iter().map(tag).collect::<Vec<_>>().join(" "), labels: Labels::default() })
 }
 

@@ -83,7 +83,7 @@ impl Control for Flow {
     fn on_call(&self, case: &Case) -> Judged {
         let labels = case.facts().labels;
         // What only takes back, or is answered with what was answered before, carries nothing out.
-        if !labels.untrusted || case.withdraws() || case.replays().is_some() {
+        if !labels.untrusted || case.withdraws() || case.replays().is_some() || case.reads().is_some() {
             return Ok(Verdict::Pass);
         }
         Ok(match (sends(case), labels.private, case.effect()) {

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use bartizan_detect::{Class as Found, Findings, Options, Weight, neutralise, scan_result, visible};
 
-use crate::case::{Case, Event, Labels, Part, Reply, Role, Texts};
+use crate::case::{Aside, Case, Event, Labels, Part, Quarantined, Reply, Role, Texts};
 use crate::control::{Control, Edit, Judged, Listed, Mask, Tools, Verdict};
 use crate::lock::Returns;
 use crate::reason::{Class, Refusal, reasons};
@@ -30,8 +30,8 @@ const NAME: &str = "io.github.bartizan-security/findings";
 reasons! {
     FOUND = "injection.found", Class::Denied,
         "The answer read like orders to a model and was withheld. Tell the user.",
-        "Something in the answer was found that hardly ever stands in honest texts, and `[controls.injection]` says `refuse` for this tool.",
-        "The record names the classes. Look at the answer where it comes from; use `neutralise` if the tool's content is expected to look like this.";
+        "Something in the answer was found that hardly ever stands in honest texts, and `[controls.injection]` says `refuse` for this tool; or `quarantine`, and it is no tool's result, which alone can be kept.",
+        "The record names the classes. Look at the answer where it comes from; use `neutralise` if the tool's content is expected to look like this, or `quarantine` to have a person look first.";
     KEY = "injection.key", Class::Denied,
         "The answer had text where it cannot be made harmless, and was withheld.",
         "The key of an object reads like orders to a model. Keys cannot be edited without changing what the answer means.",
@@ -78,6 +78,9 @@ pub enum Action {
     Inert,
     /// The answer is withheld if something was found at the stricter operating point; else as `neutralise`.
     Refuse,
+    /// A tool's texts in which something was found at the stricter operating point are kept until a person lets them go;
+    /// the others, and what a person let go, as `neutralise`. What is no tool's result is as `refuse`.
+    Quarantine,
 }
 
 /// Builds the control.
@@ -94,11 +97,22 @@ impl Control for Injection {
         let Some(server) = case.server() else { return Ok(Verdict::Pass) };
         let name = case.item().map(|item| item.pin.name.as_str());
         let untrusted = case.item().is_none_or(|item| item.pin.contract.returns() == Returns::Untrusted);
-        Ok(self.judge((server, name), untrusted, reply.texts(), reply.result()))
+        let usual = if untrusted { self.0.untrusted } else { self.0.known };
+        let action = match self.0.tools.get(server, name).copied().unwrap_or(usual) {
+            // A person looked at it.
+            Action::Quarantine if case.reads().is_some_and(|reads| reads.released) => Action::Neutralise,
+            Action::Quarantine if !case.keeps() || reply.result().is_none() => Action::Refuse,
+            action => action,
+        };
+        let [_, handle] = case.facts().cover.handles();
+        Ok(self.judge((server, name), (action, handle), reply.texts(), reply.result()))
     }
 
     fn on_event(&self, event: &Event) -> Judged {
-        Ok(self.judge((&event.server, None), true, event.texts(), event.params.as_ref()))
+        let action = self.0.tools.get(&event.server, None).copied().unwrap_or(self.0.untrusted);
+        // Nobody could ask for it later.
+        let action = if action == Action::Quarantine { Action::Refuse } else { action };
+        Ok(self.judge((&event.server, None), (action, String::new()), event.texts(), event.params.as_ref()))
     }
 }
 
@@ -109,12 +123,16 @@ struct Spotted<'t> {
 }
 
 impl Injection {
-    fn judge(&self, (server, name): (&str, Option<&str>), untrusted: bool, texts: &Texts, body: Option<&Json>) -> Verdict {
+    fn judge(
+        &self,
+        (server, name): (&str, Option<&str>),
+        (action, handle): (Action, String),
+        texts: &Texts,
+        body: Option<&Json>,
+    ) -> Verdict {
         if self.0.dangerous.off.has(server, name) {
             return Verdict::Pass;
         }
-        let usual = if untrusted { self.0.untrusted } else { self.0.known };
-        let action = self.0.tools.get(server, name).copied().unwrap_or(usual);
         let whole = |part: &Part| action == Action::Inert || part.role == Role::Page;
         let read = texts.parts().iter().filter(|part| !matches!(part.role, Role::Opaque | Role::Blob | Role::App));
         let spotted = read.map(|part| Spotted { part, findings: scan_result(texts.text(part), Options::default()) });
@@ -128,9 +146,14 @@ impl Injection {
         if spotted.iter().any(|spotted| spotted.part.role == Role::Key && spotted.findings.weight() == Some(Weight::Block)) {
             return Verdict::Deny(Refusal::new(KEY, note));
         }
-        let mut masks = Vec::new();
+        let (mut masks, mut taken) = (Vec::new(), Vec::new());
         for Spotted { part, findings } in spotted.iter().filter(|spotted| spotted.part.role != Role::Key) {
             let text = texts.text(part);
+            if action == Action::Quarantine && findings.weight() == Some(Weight::Block) {
+                taken.push(text.to_owned());
+                masks.push(Mask::replace(part.span.clone(), Json::string(&format!("[Bartizan: text {} was taken out]", taken.len()))));
+                continue;
+            }
             let mut harmless = if whole(part) { neutralise(text).into_owned() } else { made_inert(text, findings, action) };
             if part.role == Role::Prose && findings.weight() == Some(Weight::Block) && !texts.is_document(part) {
                 harmless = format!("{}\n{harmless}", warning(findings));
@@ -145,7 +168,13 @@ impl Injection {
         if let (Some(body), true) = (body, weight.is_some()) {
             masks.push(Mask::label(body, NAME, classes(&spotted)));
         }
-        Verdict::Edit(Edit { masks, note, labels: Labels { untrusted: block, ..Labels::default() } })
+        let labels = Labels { untrusted: block, ..Labels::default() };
+        if taken.is_empty() {
+            return Verdict::Edit(Edit { masks, note, labels });
+        }
+        let classes: Vec<&str> = all(&spotted, Weight::Block).into_iter().collect();
+        let aside = Aside::Quarantined(Quarantined { handle, texts: taken, classes: classes.join(", ") });
+        Verdict::Keep(Edit { masks, note: format!("quarantined {note}"), labels }, aside)
     }
 }
 

@@ -4,10 +4,13 @@
 //! nobody knows of and a model reads all the same. Source: the tool's `outputSchema` as it stands in the lock file (2025-06-18,
 //! server/tools: "servers MUST provide structured results that conform to this schema").
 //!
-//! Judged is what the server sent, before anything is left out or masked: what the controls after this one do keeps strings
-//! strings, and what the operator names in `project` is the operator's. Fields that a schema with declared fields is silent
+//! Judged is what the server sent, before anything is left out or masked, and once more what the controls after this one
+//! made of it, where they changed it: a masked value may be none of an `enum`, and `project` may leave out what is required.
+//! A client that looks would refuse that, and one that does not would believe it. Fields that a schema with declared fields is silent
 //! about are left out, here and in texts that are the same document: an open schema allows them, so a server that sends
 //! them is no liar, and nobody reviewed them. A tool that says it failed owes no structured content.
+
+use std::sync::Arc;
 
 use bartizan_schema::{Kept, Rules, Strays};
 use bytes::Bytes;
@@ -31,6 +34,10 @@ reasons! {
         "The tool's answer does not match its output schema and was withheld.",
         "The structured content breaks a rule of the reviewed output schema, or would without the fields that it does not declare.",
         "The journal names the place and the rule, never the value. Report it to the server's author, or list the tool in `controls.output.dangerous.unvalidated`.";
+    CHANGED = "output.changed", Class::Denied,
+        "The tool's answer does not match its output schema without what may not be seen, and was withheld.",
+        "The structured content obeyed the reviewed output schema until a control masked something in it, or `project` left something out.",
+        "The journal names the place and the rule, and the controls that changed the answer. Name the required fields in `project`, choose what is masked by tool, or list the tool in `controls.output.dangerous.unvalidated`.";
     UNDECLARED = "output.undeclared", Class::Denied,
         "The tool's answer has a field that its output schema does not declare, and was withheld.",
         "`[controls.output]` says `refuse` for fields that the reviewed output schema does not declare.",
@@ -93,14 +100,7 @@ pub struct Output {
 
 impl Control for Output {
     fn on_reply(&self, case: &Case, reply: &Reply) -> Judged {
-        let (Some(tool), Some(body)) = (case.item().filter(|item| item.pin.kind == Kind::Tool), reply.result()) else { return Ok(Verdict::Pass) };
-        let Some(result) = result_of(case, body.view()) else { return Ok(Verdict::Pass) };
-        let Some(schema) = tool.pin.definition.get("outputSchema") else { return Ok(Verdict::Pass) };
-        if self.config.dangerous.unvalidated.has(&tool.server, Some(&tool.pin.name)) {
-            return Ok(Verdict::Pass);
-        }
-        let rules = self.rules.get(tool.pin.digest, || Rules::compile(&schema.view().to_value()));
-        let rules = rules.ok_or_else(|| Fault("a call panicked while a schema was kept".to_owned()))?;
+        let Some(Promise { tool, rules, body, result }) = self.promise(case, reply)? else { return Ok(Verdict::Pass) };
         let judged = match (&*rules, result.get("structuredContent")) {
             (Err(why), _) => Err((UNCOMPILABLE, why.clone())),
             (Ok(_), None) => Err((MISSING, "no structuredContent".to_owned())),
@@ -112,11 +112,33 @@ impl Control for Output {
             Err((reason, place)) => Verdict::Deny(Refusal::new(reason, format!("{}/{}: {place}", tool.server, tool.pin.name))),
         })
     }
+
+    fn on_changed(&self, case: &Case, reply: &Reply) -> Judged {
+        let Some(Promise { tool, rules, result, .. }) = self.promise(case, reply)? else { return Ok(Verdict::Pass) };
+        let broken = match (&*rules, result.get("structuredContent")) {
+            (Ok(rules), Some(content)) => rules.broken(&content.to_value()).map(|broken| broken.to_string()),
+            // Where only observed is what is wrong, there may be no rules; what is gone is not what was promised.
+            (Ok(_), None) => Some(": gone".to_owned()),
+            (Err(_), _) => None,
+        };
+        let why = |place| Refusal::new(CHANGED, format!("{}/{}: structuredContent{place}", tool.server, tool.pin.name));
+        Ok(broken.map_or(Verdict::Pass, |place| Verdict::Deny(why(place))))
+    }
+}
+
+/// A result that owes structured content, and what it must obey.
+struct Promise<'a> {
+    tool: &'a Item,
+    rules: Arc<Result<Rules, String>>,
+    body: &'a Json,
+    result: View<'a>,
 }
 
 /// The result of a tool in an answer; none where it is not there yet, or the tool says that it failed.
 fn result_of<'v>(case: &Case, view: View<'v>) -> Option<View<'v>> {
     let result = match case.method() {
+        // What is read on has none: it would not have been kept.
+        Some(_) if case.reads().is_some() => None,
         Some(Method::ToolsCall | Method::TasksResult) => Some(view),
         // The modern era's tasks bring their result with them.
         Some(Method::TasksGet) => view.get("result"),
@@ -132,6 +154,20 @@ fn result_of<'v>(case: &Case, view: View<'v>) -> Option<View<'v>> {
 }
 
 impl Output {
+    /// What an answer promises; none where it promises nothing, or nobody looks.
+    fn promise<'a>(&self, case: &'a Case, reply: &'a Reply) -> Result<Option<Promise<'a>>, Fault> {
+        let tool = case.item().filter(|item| item.pin.kind == Kind::Tool);
+        let (Some(tool), Some(body)) = (tool, reply.result()) else { return Ok(None) };
+        let Some(result) = result_of(case, body.view()) else { return Ok(None) };
+        let Some(schema) = tool.pin.definition.get("outputSchema") else { return Ok(None) };
+        if self.config.dangerous.unvalidated.has(&tool.server, Some(&tool.pin.name)) {
+            return Ok(None);
+        }
+        let rules = self.rules.get(tool.pin.digest, || Rules::compile(&schema.view().to_value()));
+        let rules = rules.ok_or_else(|| Fault("a call panicked while a schema was kept".to_owned()))?;
+        Ok(Some(Promise { tool, rules, body, result }))
+    }
+
     /// What is left out of what the server sent, or what is wrong with it.
     fn edits(&self, tool: &Item, rules: &Rules, (body, result, content): (&Json, View<'_>, View<'_>)) -> Result<Vec<Mask>, (Reason, String)> {
         let (value, (server, name)) = (content.to_value(), (&*tool.server, Some(tool.pin.name.as_str())));

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use bartizan_detect::pii::{self, Data};
 
-use crate::case::{Case, Cover, Event, Labels, Part, Reply, Role, Texts};
+use crate::case::{Case, Changed, Cover, Event, Labels, Part, Reply, Role, Texts};
 use crate::control::{Control, Edit, Judged, Mask, Tools, Verdict};
 use crate::lock::Returns;
 use crate::reason::{Class, Refusal, reasons};
@@ -29,7 +29,7 @@ reasons! {
         "The record has the kinds. Use `mask` if the rest of the answer is needed.";
     KEY = "personal.key", Class::Denied,
         "The answer had personal data where it cannot be masked, and was withheld.",
-        "The key of an object is personal data that is to be masked. Keys cannot be edited without changing what the answer means.",
+        "The key of an object is personal data that is to be masked, or a text that is a JSON document would be none any more. Keys cannot be edited without changing what the answer means.",
         "Let the server answer in another form, or choose `off` for this kind and tool.";
 }
 
@@ -142,7 +142,10 @@ fn judge<'t>(choice: Choice, cover: &Cover, texts: impl Fn() -> &'t Texts) -> Ve
     }
     let changes: Vec<(Range<usize>, String)> =
         found.iter().map(|personal| (personal.place.clone(), personal.placeholder(texts.all(), cover.key()))).collect();
-    let changed = texts.replaced(&changes).into_iter().filter(|(part, _)| matters(part));
-    let masks = changed.map(|(part, text)| Mask::replace(part.span.clone(), Json::string(&text))).collect();
+    let changed: Vec<Changed<'_>> = texts.replaced(&changes).into_iter().filter(|changed| matters(changed.part)).collect();
+    if changed.iter().any(|changed| changed.is_broken_by(&changed.text)) {
+        return Verdict::Deny(Refusal::new(KEY, note));
+    }
+    let masks = changed.into_iter().map(|changed| Mask::replace(changed.part.span.clone(), Json::string(&changed.text))).collect();
     Verdict::Edit(Edit { masks, note, labels: Labels::default() })
 }

@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bartizan_detect::secrets::Secret;
 
-use crate::case::{Case, Cover, Event, Labels, Part, Reply, Role, Texts};
+use crate::case::{Case, Changed, Cover, Event, Labels, Reply, Role, Texts};
 use crate::control::{Control, Edit, Judged, Listed, Mask, Tools, Verdict};
 use crate::reason::{Class, Refusal, reasons};
 use crate::wire::json::Json;
@@ -30,7 +30,7 @@ reasons! {
         "The record has the kind and a keyed digest of each. Use `mask` if the rest of the answer is needed.";
     KEY = "secrets.key", Class::Denied,
         "The answer had a secret where it cannot be masked, and was withheld.",
-        "The key of an object is a secret, or a secret goes on over several texts; keys cannot be edited without changing what the answer means.",
+        "The key of an object is a secret, a secret goes on over several texts, or a text that is a JSON document would be none any more; keys cannot be edited without changing what the answer means.",
         "The record has the kind and a keyed digest. Let the server answer in another form.";
     OPAQUE = "secrets.opaque", Class::Denied,
         "The answer repeated a secret of the gateway and was withheld.",
@@ -114,17 +114,20 @@ impl Masking {
         if let Some(reason) = refused {
             return Verdict::Deny(Refusal::new(reason, note()));
         }
-        let mask = |(part, text): (&Part, String)| {
+        let mask = |Changed { part, text, .. }: &Changed<'_>| {
             let first = || changes.iter().find(|(place, _)| place.start < part.at.end && part.at.start < place.end);
-            let text = match part.role {
+            match part.role {
                 Role::Blob => STANDARD.encode(first().map_or("", |(_, with)| with)),
-                _ if off => text,
+                _ if off => text.clone(),
                 // What is left may show something new at an edge, in adversarial text.
-                _ => cover.secrets().mask(&text, cover.key()).into_owned(),
-            };
-            Mask::replace(part.span.clone(), Json::string(&text))
+                _ => cover.secrets().mask(text, cover.key()).into_owned(),
+            }
         };
-        let masks = texts.replaced(&changes).into_iter().map(mask).collect();
+        let changed: Vec<_> = texts.replaced(&changes).into_iter().map(|changed| (mask(&changed), changed)).collect();
+        if changed.iter().any(|(text, changed)| changed.is_broken_by(text)) {
+            return Verdict::Deny(Refusal::new(KEY, note()));
+        }
+        let masks = changed.into_iter().map(|(text, changed)| Mask::replace(changed.part.span.clone(), Json::string(&text))).collect();
         Verdict::Edit(Edit { masks, note: note(), labels: Labels::default() })
     }
 }

@@ -1,4 +1,4 @@
-//! Reply size: an answer may not flood the client's context.
+//! Reply size: how long an answer may be in all. How much of it is handed out at once is said by `paging`.
 //!
 //! Threat: a tool whose answer is so long that it pushes everything else, instructions included,
 //! out of the model's context, or costs a fortune to read.
@@ -21,13 +21,13 @@ reasons! {
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Bytes of JSON in one reply.
+    /// Bytes of JSON in one reply, whether or not it is handed out in parts.
     pub reply_bytes: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { reply_bytes: 4 * 1024 * 1024 }
+        Self { reply_bytes: 16 * 1024 * 1024 }
     }
 }
 

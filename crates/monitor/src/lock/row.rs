@@ -117,6 +117,24 @@ pub(super) fn write(f: &mut Formatter<'_>, server: &str, pin: &Pin) -> Written {
     writeln!(f, "definition = '''\n{}'''", pretty(&pin.definition))
 }
 
+/// A pin as it stands in the lock file.
+struct Shown<'p>(&'p Pin);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write(f, "", self.0)
+    }
+}
+
+impl Pin {
+    /// The digest of everything that was decided of it, the definition and what the operator wrote: another one means that
+    /// somebody has decided anew.
+    #[must_use]
+    pub fn reviewed(&self) -> Digest {
+        Digest::of_bytes(Shown(self).to_string().as_bytes())
+    }
+}
+
 fn write_contract(f: &mut Formatter<'_>, contract: &Contract) -> Written {
     let Contract { owner, environment, returns, egress, confirm, preview, once, limits, arguments, formats, project, binary, notes } =
         contract;

@@ -193,8 +193,8 @@ impl Held {
         } else if people < usize::from(approvers) {
             Refusal::new(CONFIRM_ASSURANCE, format!("{people} agreed; {approvers} different people are wanted"))
         } else {
-            let Admitted { case, ticket, decision } = self.admitted;
-            return Ok(Admitted { case, ticket, decision: with_word(&decision, &word, "yes") });
+            let decision = with_word(&self.admitted.decision, &word, "yes");
+            return Ok(Admitted { decision, ..self.admitted });
         };
         Err(self.refused(refusal, Some(&word)))
     }
@@ -217,7 +217,7 @@ impl Held {
     /// The message is answered with the question; the call itself ends here and is made by another message.
     #[must_use]
     pub fn asked(self, asking: Asking<'_>, word: &Word) -> Released {
-        let Admitted { case, ticket, decision } = self.admitted;
+        let Admitted { case, ticket, decision, .. } = self.admitted;
         let body = match asking {
             Asking::Input { text, state } => {
                 let request = Json::object([("method", Json::string("elicitation/create")), ("params", question(text))]);
@@ -236,7 +236,7 @@ impl Held {
             }
         };
         ticket.hold(&with_word(&decision, word, "asked"), self.hold.reason);
-        Released { body, kind: ReleasedKind::Reply(ReplyForm::Result), labels: Labels::default() }
+        Released { body, kind: ReleasedKind::Reply(ReplyForm::Result), labels: Labels::default(), asides: Vec::new() }
     }
 }
 

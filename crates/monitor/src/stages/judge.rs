@@ -1,17 +1,19 @@
 //! The monitor: asks every control, in order, and believes none of them blindly.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::case::{Caller, Case, Event, Item, Labels, Mark, Read, Reply, Step};
+use crate::case::{Aside, Caller, Case, Event, Item, Labels, Mark, Read, Reply, Step};
 use crate::control::{Control, Edit, Entry, Hold, Judged, Mask, Verdict};
 use crate::controls::REGISTRY;
-use crate::journal::{self, Outcome, Ticket};
+use crate::journal::{self, Ticket};
 use crate::reason::gateway::MONITOR_FAULT;
 use crate::reason::{Reason, Refusal};
 use crate::wire::canonical::Digest;
 use crate::wire::json::{Edits, Json};
 
+use super::opinion::{self, Judge, Screened};
 use super::{Admitted, Answer, Heard, Held, Released, ReleasedKind, Ruling};
 
 /// The trail of a judgement.
@@ -36,6 +38,7 @@ struct Seat {
 pub struct Monitor {
     seats: Vec<Seat>,
     policy: Digest,
+    judges: Arc<[Arc<Judge>]>,
 }
 
 impl std::fmt::Debug for Monitor {
@@ -55,7 +58,7 @@ impl Monitor {
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { Ok(Self { seats, policy }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { seats, policy, judges: Arc::default() }) } else { Err(errors) }
     }
 
     /// A monitor with every control at its default.
@@ -72,7 +75,13 @@ impl Monitor {
             mode: seat.mode,
             control: control.take_if(|_| seat.entry.name == name).map_or_else(|| seat.control.clone(), Arc::from),
         };
-        Self { seats: self.seats.iter().map(seat).collect(), policy }
+        Self { seats: self.seats.iter().map(seat).collect(), policy, judges: self.judges.clone() }
+    }
+
+    /// The same, and these are heard when the controls have agreed.
+    #[must_use]
+    pub fn hearing(self, judges: impl IntoIterator<Item = Judge>) -> Self {
+        Self { judges: judges.into_iter().map(Arc::new).collect(), ..self }
     }
 
     /// The digest of what the controls were built from.
@@ -90,7 +99,7 @@ impl Monitor {
     pub fn admit(&self, mut case: Case, ticket: Ticket) -> Result<Ruling, Refusal> {
         let mut trail = Trail::with_capacity(self.seats.len());
         let judge = |control: &dyn Control, case: &Case| control.on_call(case);
-        let asked = self.ask(&mut trail, &mut case, judge, |case, masks| {
+        let asked = ask(&self.seats, &mut trail, &mut case, judge, |_, case, masks| {
             if let Some(arguments) = case.arguments.as_ref().map(|arguments| edited(arguments, masks)) {
                 case.replace_arguments(arguments);
             }
@@ -98,7 +107,7 @@ impl Monitor {
         let decision = journal::decision(&case, self.policy, &trail, asked.is_ok());
         match asked {
             Ok(heard) => {
-                let admitted = Admitted { case, ticket, decision };
+                let admitted = Admitted { owed: opinion::of_call(&self.judges, &case), case, ticket, decision };
                 Ok(match heard.hold {
                     None => Ruling::Admitted(admitted),
                     Some(hold) => Ruling::Held(Held { admitted, hold, policy: self.policy }),
@@ -125,21 +134,31 @@ impl Monitor {
         self.seats.iter().any(|seat| seat.mode == Mode::Enforce && hides(seat))
     }
 
-    /// Asks every control whether the reply may come back. Each judges what those before it left.
+    /// Asks every control whether the reply may come back, where nobody else has to be heard.
     pub fn release(&self, answer: Answer) -> Result<Released, Refusal> {
+        self.screen(answer)?.released()
+    }
+
+    /// Asks every control whether the reply may come back. Each judges what those before it left; those before the last one
+    /// that changed structured content are asked about what became of that.
+    pub fn screen(&self, answer: Answer) -> Result<Screened, Refusal> {
         let Answer { case, ticket, mut reply } = answer;
-        let mut trail = Trail::new();
+        let (mut trail, mut changed) = (Trail::new(), 0);
         let judge = |control: &dyn Control, reply: &Reply| control.on_reply(&case, reply);
-        let asked = self.ask(&mut trail, &mut reply, judge, |reply, masks| *reply = Reply::new(reply.form, edited(&reply.body, masks)));
+        let asked = ask(&self.seats, &mut trail, &mut reply, judge, |seat, reply, masks| {
+            if restructures(&reply.body, &masks) {
+                changed = seat;
+            }
+            *reply = Reply::new(reply.form, edited(&reply.body, masks));
+        });
+        let before = self.seats.get(..changed).unwrap_or_default();
+        let again = |control: &dyn Control, reply: &Reply| control.on_changed(&case, reply);
+        let asked = asked.and_then(|heard| ask(before, &mut trail, &mut reply, again, |_, _, _| ()).map(|_| heard));
         trail.retain(|step| step.mark != Mark::Pass);
         match asked {
-            Ok(heard) => {
-                let Reply { form, body, .. } = reply;
-                ticket.close(Outcome::Answered { form, bytes: body.bytes().len() }, &trail);
-                Ok(Released { body, kind: ReleasedKind::Reply(form), labels: heard.labels })
-            }
+            Ok(heard) => Ok(Screened::new(&self.judges, (case, ticket), (reply, trail, heard))),
             Err(refusal) => {
-                ticket.withhold(&refusal, &trail);
+                ticket.withhold(&refusal, &trail, None);
                 Err(refusal)
             }
         }
@@ -149,68 +168,70 @@ impl Monitor {
     pub fn relay(&self, heard: Heard) -> Result<(Event, Released), Refusal> {
         let Heard { mut event } = heard;
         let judge = |control: &dyn Control, event: &Event| control.on_event(event);
-        let asked = self.ask(&mut Trail::new(), &mut event, judge, |event, masks| {
+        let asked = ask(&self.seats, &mut Trail::new(), &mut event, judge, |_, event, masks| {
             event.params = event.params.as_ref().map(|params| edited(params, masks));
             event.read = Read::default();
         })?;
         let body = event.params.clone().unwrap_or_else(Json::null);
-        let released = Released { body, kind: ReleasedKind::Event(event.method), labels: asked.labels };
+        let released = Released { body, kind: ReleasedKind::Event(event.method), labels: asked.labels, asides: Vec::new() };
         Ok((event, released))
     }
 
     /// Whether a caller sees an approved definition. A control that cannot decide hides it.
     #[must_use]
     pub fn lists(&self, caller: &Caller, item: &Item) -> bool {
-        self.ask(&mut Trail::new(), &mut (), |control, ()| control.on_list(caller, item), |(), _| ()).is_ok()
+        ask(&self.seats, &mut Trail::new(), &mut (), |control, ()| control.on_list(caller, item), |_, (), _| ()).is_ok()
     }
 
     /// Whether a caller may watch a resource as part of a longer listening, which has a record of its
     /// own. Whatever somebody would have to agree to is not watched.
     pub fn permits(&self, watch: &Case) -> Result<(), Reason> {
-        let asked = self.ask(&mut Trail::new(), &mut (), |control, ()| control.on_call(watch), |(), _| ());
+        let asked = ask(&self.seats, &mut Trail::new(), &mut (), |control, ()| control.on_call(watch), |_, (), _| ());
         asked.map_err(|refusal| refusal.reason)?.hold.map_or(Ok(()), |hold| Err(hold.reason))
     }
+}
 
-    /// Asks in order; the first denial ends it, holds wait for the end, and what one control edits the next one judges.
-    fn ask<S>(
-        &self,
-        trail: &mut Trail,
-        subject: &mut S,
-        judge: impl Fn(&dyn Control, &S) -> Judged,
-        edit: impl Fn(&mut S, Vec<Mask>),
-    ) -> Result<Consent, Refusal> {
-        let mut consent = Consent::default();
-        for seat in &self.seats {
-            // A control that panics has not agreed. Its state is only its own counters.
-            let judged = catch_unwind(AssertUnwindSafe(|| judge(&*seat.control, subject)));
-            let verdict = match judged {
-                Ok(Ok(verdict)) => verdict,
-                Ok(Err(fault)) => Verdict::Deny(Refusal::new(MONITOR_FAULT, format!("{}: {fault}", seat.entry.name))),
-                Err(_) => Verdict::Deny(Refusal::new(MONITOR_FAULT, format!("{}: panicked", seat.entry.name))),
-            };
-            let mark = seat.weigh(verdict, &mut consent);
-            if !consent.masks.is_empty() {
-                edit(subject, std::mem::take(&mut consent.masks));
-            }
-            let (note, rules) = (consent.note.take(), consent.rules.take());
-            let rules = rules.or_else(|| mark.as_ref().err()?.rules.as_deref().cloned());
-            trail.push(Step {
-                control: seat.entry.name,
-                mark: mark.as_ref().map_or_else(|refusal| Mark::Deny(refusal.reason), |mark| *mark),
-                note,
-                rules,
-            });
-            mark?;
+/// Asks in order; the first denial ends it, holds wait for the end, and what one control edits the next one judges.
+fn ask<S>(
+    seats: &[Seat],
+    trail: &mut Trail,
+    subject: &mut S,
+    judge: impl Fn(&dyn Control, &S) -> Judged,
+    mut edit: impl FnMut(usize, &mut S, Vec<Mask>),
+) -> Result<Consent, Refusal> {
+    let mut consent = Consent::default();
+    for (place, seat) in seats.iter().enumerate() {
+        // A control that panics has not agreed. Its state is only its own counters.
+        let judged = catch_unwind(AssertUnwindSafe(|| judge(&*seat.control, subject)));
+        let verdict = match judged {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(fault)) => Verdict::Deny(Refusal::new(MONITOR_FAULT, format!("{}: {fault}", seat.entry.name))),
+            Err(_) => Verdict::Deny(Refusal::new(MONITOR_FAULT, format!("{}: panicked", seat.entry.name))),
+        };
+        let mark = seat.weigh(verdict, &mut consent);
+        if !consent.masks.is_empty() {
+            edit(place, subject, std::mem::take(&mut consent.masks));
         }
-        Ok(consent)
+        let (note, rules) = (consent.note.take(), consent.rules.take());
+        let rules = rules.or_else(|| mark.as_ref().err()?.rules.as_deref().cloned());
+        trail.push(Step {
+            control: seat.entry.name,
+            mark: mark.as_ref().map_or_else(|refusal| Mark::Deny(refusal.reason), |mark| *mark),
+            note,
+            rules,
+        });
+        mark?;
     }
+    Ok(consent)
 }
 
 /// What the controls asked for without objecting.
 #[derive(Default)]
-struct Consent {
+pub(super) struct Consent {
     hold: Option<Hold>,
-    labels: Labels,
+    pub(super) labels: Labels,
+    /// What is kept.
+    pub(super) asides: Vec<Aside>,
     /// Of the last control.
     masks: Vec<Mask>,
     note: Option<Box<str>>,
@@ -245,6 +266,12 @@ impl Seat {
                 consent.note = (!note.is_empty()).then(|| note.into());
                 Ok(Mark::Mask)
             }
+            // What is only looked on at is handed out.
+            (Mode::Observe, Verdict::Keep(edit, _)) => self.weigh(Verdict::Edit(edit), consent),
+            (Mode::Enforce, Verdict::Keep(edit, aside)) => {
+                consent.asides.push(aside);
+                self.weigh(Verdict::Edit(edit), consent)
+            }
             (Mode::Enforce, Verdict::Hold(hold)) => {
                 consent.hold = Some(consent.hold.map_or(hold, |before| before.and(hold)));
                 Ok(Mark::Hold(hold.reason))
@@ -254,7 +281,18 @@ impl Seat {
     }
 }
 
-fn edited(body: &Json, masks: Vec<Mask>) -> Json {
+/// Whether changes are ones of structured content, of a task's, too. Members of ours are never in it.
+fn restructures(body: &Json, masks: &[Mask]) -> bool {
+    if masks.iter().all(|mask| mask.member.is_some()) {
+        return false;
+    }
+    let view = body.view();
+    let places = [view.get("structuredContent"), view.at(&["result", "structuredContent"])].into_iter().flatten();
+    let touches = |place: &Range<usize>, at: &Range<usize>| at.start < place.end && place.start < at.end;
+    places.map(|content| body.span(content)).any(|place| masks.iter().any(|mask| mask.member.is_none() && touches(&place, &mask.at)))
+}
+
+pub(super) fn edited(body: &Json, masks: Vec<Mask>) -> Json {
     let mut edits = Edits::of(body);
     for Mask { at, member, with } in masks {
         match member {

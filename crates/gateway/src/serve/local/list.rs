@@ -10,6 +10,7 @@ use bartizan_monitor::wire::json::{Json, View};
 use bartizan_monitor::wire::version::Era;
 
 use super::super::House;
+use super::super::keep;
 use super::super::lists::Choice;
 use super::Made;
 use crate::session::Talk;
@@ -43,8 +44,12 @@ pub(super) fn list(
     };
     let end = start.saturating_add(PAGE);
     let next = (visible.items.len() > end).then_some(end);
-    // What completes calls that wait stands on the last page.
-    let own = if kind == Kind::Tool && next.is_none() { house.consult.tools(talk, (era, params)) } else { Vec::new() };
+    // What completes calls that wait, and what reads on, stands on the last page.
+    let own = if kind == Kind::Tool && next.is_none() {
+        house.consult.tools(talk, (era, params)).into_iter().chain(keep::tool(house, snapshot, talk)).collect()
+    } else {
+        Vec::new()
+    };
     let page = || page((kind, era), visible.items.iter().skip(start).take(PAGE).chain(&own), next);
     Ok(if own.is_empty() { Made::Before(house.lists.page(&talk.caller, &visible, (start, era), page)) } else { Made::New(page()) })
 }

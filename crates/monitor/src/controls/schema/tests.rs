@@ -45,6 +45,7 @@ fn case(schema: &str, arguments: Option<&str>, mirror: Mirror) -> Case {
         digest: std::sync::OnceLock::new(),
         mirror,
         tries: None,
+        reads: None,
     }
 }
 

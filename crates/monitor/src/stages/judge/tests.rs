@@ -47,6 +47,7 @@ fn case() -> Case {
         digest: Default::default(),
         mirror: Mirror::none(),
         tries: None,
+        reads: None,
     }
 }
 
@@ -96,7 +97,7 @@ fn what_was_made_before_is_judged_like_what_was_made_now() {
     let plain = list("plain");
     let hidden = list("a\u{1b}b");
     let key = Kept::new(json(r#"{"tools":[{"a\u001b":1}]}"#));
-    let long = list(&"x".repeat(5 << 20));
+    let long = list(&"x".repeat(17 << 20));
     let leaks = Kept::new(content(TOKEN));
     let tool = || case().target;
     // Every time, and in any order: what a control said of one answer is not what it says of the next.
