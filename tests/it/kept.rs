@@ -303,8 +303,9 @@ fn texts_that_read_like_orders_wait_for_a_person_and_for_nobody_else() {
     assert_eq!((mode(&file.path()), mode(&stage.state().join("quarantine"))), (0o600, 0o700));
     assert!(!std::fs::read_to_string(file.path()).expect("readable").contains(SECRET));
     // No client lets it go, however it tries: not with its credential, not over the protocol.
+    let digest = shown.trim_end().rsplit(' ').next().expect("a digest").to_owned();
     let release = |token: &str| {
-        let mut command = stage.bartizan(&["quarantine", "release", &given, "--yes"]);
+        let mut command = stage.bartizan(&["quarantine", "release", &given, "--shown", &digest]);
         command.env("BARTIZAN_AS", token).output().expect("bartizan")
     };
     for token in [ann.as_str(), bob.as_str(), "bzt_x_y"] {
@@ -312,6 +313,12 @@ fn texts_that_read_like_orders_wait_for_a_person_and_for_nobody_else() {
     }
     for arguments in [json!({"handle": given, "release": true}), json!({"handle": given, "to": "release"})] {
         assert_eq!(reason(&modern(&visitor, READ_ON, &arguments)), Some("kept.waits"));
+    }
+    // A word is about what was looked at.
+    for guess in [&[][..], &["--shown", "sha256:00"], &["--shown", ""]] {
+        let words = [&["quarantine", "release", given.as_str()], guess].concat();
+        let said = stage.bartizan(&words).env("BARTIZAN_AS", &approver).output().expect("bartizan");
+        assert_eq!(said.status.code(), Some(2), "{guess:?}");
     }
     assert!(release(&approver).status.success());
     let answer = read(&visitor);
@@ -344,12 +351,14 @@ fn a_long_text_that_was_let_go_is_read_in_parts_and_survives_a_restart() {
     let given = answer.pointer(TAKEN).and_then(Value::as_str).expect("a handle").to_owned();
     terminate(gateway.pid());
     gateway.end();
-    let none = stage.output(&["quarantine", "release", &given, "--yes"]);
+    let shown: Value = serde_json::from_str(&stage.done(&["quarantine", "show", &given, "--format", "json"])).expect("JSON");
+    let digest = shown["quarantined"]["shown"].as_str().expect("a digest").to_owned();
+    let none = stage.output(&["quarantine", "release", &given, "--shown", &digest]);
     assert_eq!(none.status.code(), Some(1), "nobody could write it down");
     let gateway = stage.serve();
     let visitor = served(&gateway, &token);
     assert_eq!(reason(&modern(&visitor, READ_ON, &json!({"handle": given}))), Some("kept.waits"));
-    let done: Value = serde_json::from_str(&stage.done(&["quarantine", "release", &given, "--yes", "--format", "json"])).expect("JSON");
+    let done: Value = serde_json::from_str(&stage.done(&["quarantine", "release", &given, "--shown", &digest, "--format", "json"])).expect("JSON");
     assert_eq!(done["assurance"], "local");
     let mut answers = vec![modern(&visitor, READ_ON, &json!({"handle": given}))];
     while let Some(next) = answers.last().and_then(handle) {

@@ -48,8 +48,14 @@ enum What {
         format: Format,
     },
     /// Let the client read them. They stay marked as data of that server.
-    #[command(after_help = "Examples:\n  bartizan quarantine release 3f9a\n  BARTIZAN_AS=$TOKEN bartizan quarantine release 3f9a --yes")]
-    Release(Decision),
+    #[command(after_help = "Examples:\n  bartizan quarantine release 3f9a\n  BARTIZAN_AS=$TOKEN bartizan quarantine release 3f9a --shown sha256:...")]
+    Release {
+        #[command(flatten)]
+        decision: Decision,
+        /// Do not show it and ask again: the digest that `bartizan quarantine show` printed below what it showed.
+        #[arg(long, value_name = "DIGEST")]
+        shown: Option<String>,
+    },
     /// Throw them away.
     #[command(after_help = "Example:\n  bartizan quarantine drop 3f9a")]
     Drop(Decision),
@@ -59,9 +65,6 @@ enum What {
 struct Decision {
     /// Its handle, or how it begins.
     handle: String,
-    /// Do not ask again after showing it.
-    #[arg(long)]
-    yes: bool,
     /// A token for answering (`bartizan token issue --approver`) of whoever decides. `-` reads it from standard input.
     #[arg(long = "as", value_name = "TOKEN", env = "BARTIZAN_AS", hide_env_values = true)]
     by: Option<String>,
@@ -79,8 +82,8 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs) -> Exit {
     let done = match &args.what {
         What::List { format } => list(&state, *format),
         What::Show { handle, full, format } => show(&state, handle, (if *full { Detail::Full } else { Detail::Folded }, *format)),
-        What::Release(decision) => decide(&state, "release", decision),
-        What::Drop(decision) => decide(&state, "drop", decision),
+        What::Release { decision, shown } => release(&state, decision, shown.as_deref()),
+        What::Drop(decision) => find(&state, &decision.handle).and_then(|item| decide(&state, "drop", (&item, decision))),
     };
     done.unwrap_or_else(|exit| exit)
 }
@@ -152,38 +155,58 @@ fn inert(item: &Item, detail: Detail) -> String {
 
 fn show(state: &Path, handle: &str, (detail, format): (Detail, Format)) -> Result<Exit, Exit> {
     let item = find(state, handle)?;
-    let inert = inert(&item, detail);
+    let (whole, texts) = (inert(&item, Detail::Full), inert(&item, detail));
     let mut out = io::stdout().lock();
     let printed = match format {
-        Format::Json => writeln!(out, "{}", json!({ "quarantined": brief(&item), "text": inert })),
-        Format::Text => write!(out, "{}\n{}", row(&item), lines_of(&inert)),
+        Format::Json => writeln!(out, "{}", json!({ "quarantined": brief(&item), "text": texts })),
+        Format::Text => {
+            let end = if whole == texts {
+                format!("This lets {} read it: bartizan quarantine release {} --shown {}", item.principal, item.handle, item.shown())
+            } else {
+                "It is longer than that: --full shows all of it.".to_owned()
+            };
+            writeln!(out, "{}\n{}{}", row(&item), lines_of(&texts), visible(&end))
+        }
     };
     printed.map_or_else(|error| Err(Exit::output(&error)), |()| Ok(Exit::Done))
 }
 
-fn decide(state: &Path, what: &str, decision: &Decision) -> Result<Exit, Exit> {
-    let Decision { handle, yes, by, format } = decision;
-    let item = find(state, handle)?;
-    if what == "release" && !yes {
-        if !io::stdin().is_terminal() {
-            return Err(Exit::usage("nobody is there to be asked: look with `bartizan quarantine show`, then say --yes"));
+/// Somebody has looked at it, here or before.
+fn release(state: &Path, decision: &Decision, shown: Option<&str>) -> Result<Exit, Exit> {
+    let item = find(state, &decision.handle)?;
+    match shown {
+        Some(shown) if shown != item.shown().to_string() => {
+            return Err(Exit::usage("that is not the digest of these texts: look with `bartizan quarantine show --full`"));
         }
-        // The word is about all of it, so all of it is shown.
-        eprint!("{}\n{}Let {} read this? [y]es, [n]o: ", row(&item), lines_of(&inert(&item, Detail::Full)), visible(&item.principal));
-        let mut said = String::new();
-        io::stdin().lock().read_line(&mut said).map_err(|error| Exit::environment(&error))?;
-        if !matches!(said.trim(), "y" | "yes") {
-            eprintln!("Not released. It stays; `bartizan quarantine drop` throws it away.");
-            return Ok(Exit::Findings);
+        Some(_) => {}
+        None if !io::stdin().is_terminal() => {
+            return Err(Exit::usage(
+                "nobody is there to be asked: look with `bartizan quarantine show --full`, then say --shown and the digest below it",
+            ));
+        }
+        None => {
+            // The word is about all of it, so all of it is shown.
+            eprint!("{}\n{}Let {} read this? [y]es, [n]o: ", row(&item), lines_of(&inert(&item, Detail::Full)), visible(&item.principal));
+            let mut said = String::new();
+            io::stdin().lock().read_line(&mut said).map_err(|error| Exit::environment(&error))?;
+            if !matches!(said.trim(), "y" | "yes") {
+                eprintln!("Not released. It stays; `bartizan quarantine drop` throws it away.");
+                return Ok(Exit::Findings);
+            }
         }
     }
+    decide(state, "release", (&item, decision))
+}
+
+fn decide(state: &Path, what: &str, (item, decision): (&Item, &Decision)) -> Result<Exit, Exit> {
+    let Decision { by, format, .. } = decision;
     let token = credential(by.as_deref())?;
     let lines = line::lines(state).map_err(|error| Exit::environment(&error))?;
     // The one that wrote it, while it runs: its policy says whose word counts.
     let own = lines.iter().find(|line| item.gateway.as_ref() == Some(&line.name()));
     let (by, assurance) = match (own.or(lines.first()), what) {
-        (Some(line), _) => over(line, what, (&item, &token))?,
-        (None, "drop") => alone(state, &item)?,
+        (Some(line), _) => over(line, what, (item, &token))?,
+        (None, "drop") => alone(state, item)?,
         (None, _) => {
             eprintln!(
                 "bartizan: no gateway runs over this state directory, so nobody could write down who releases it. Nothing was released."

@@ -1,8 +1,8 @@
 //! External judges of content: asked over HTTP when every control has agreed, one request for each call and direction.
 //!
 //! What they are sent and who is asked the monitor says (`bartizan_monitor::stages::opinion`), and so does what follows
-//! from what they answer. Whatever is no answer, for whatever cause, is *nothing*: too late, too long, too many at once, a
-//! redirect, another status than 200, JSON that is not exactly what was agreed on.
+//! from what they answer. Whatever is no answer, for whatever cause, is *nothing*: too late, too long, a redirect, another
+//! status than 200, JSON that is not exactly what was agreed on. Too many questions at once are *unasked*.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,11 +100,13 @@ impl Seat {
         if before >= self.judge.concurrent.saturating_mul(WAITING) {
             return crowded();
         }
+        // The turn and the answer together.
+        let begun = Stopwatch::start();
         let Ok(Ok(_room)) = tokio::time::timeout(self.judge.timeout, self.room.acquire()).await else { return crowded() };
         let token = self.judge.token.as_deref().map(|token| format!("Bearer {}", token.expose()));
         let token = token.map(zeroize::Zeroizing::new);
         let asked = self.fetcher.consult(&self.judge.url, Network::Any, token.as_ref().map(|token| token.as_str()), body);
-        match tokio::time::timeout(self.judge.timeout, asked).await {
+        match tokio::time::timeout(self.judge.timeout.saturating_sub(begun.elapsed()), asked).await {
             Ok(answered) => answered.and_then(said).unwrap_or_else(Said::Nothing),
             Err(_) => Said::Nothing(format!("no answer within {:?}", self.judge.timeout)),
         }

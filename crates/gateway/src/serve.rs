@@ -142,7 +142,7 @@ async fn live(
     let (unfolded, ticket) = closing(house.consult.unfold(|| consult::place(visit), parsed), ticket)?;
     let (parsed, brought) = unfolded;
     if let Some(handle) = keep::handle(house, visit, &parsed) {
-        return keep::read(house, visit, (parsed, ticket), (handle, call)).await;
+        return keep::read(house, visit, (parsed, ticket), (handle, call), guest.running.as_ref()).await;
     }
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;

@@ -16,6 +16,17 @@ fn places_are_exact() {
 }
 
 #[test]
+fn backslashes_before_a_closing_quote_stay_in_every_layer() {
+    for slashes in 0..6 {
+        let slashes = "\\".repeat(slashes);
+        let text = format!(r#"{{\"password{slashes}\": {slashes}\"hunter44xyz{slashes}\"}}"#);
+        let masked = mask(&text, &key());
+        assert!(!masked.contains("hunter44"), "{masked}");
+        assert!(masked.ends_with(&format!("]{slashes}\"}}")), "{masked}");
+    }
+}
+
+#[test]
 fn encodings_hide_nothing() {
     use base64::Engine as _;
     let wrapped = |before: &str| base64::engine::general_purpose::STANDARD.encode(format!("{before}{TOKEN} and so on"));

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::consult::{self, desk::Place};
 use crate::kept::{self, Found, HANDLE, Origin, Source};
 use crate::metrics::Call;
-use crate::session::Talk;
+use crate::session::{Running, Talk};
 use crate::snapshot::Snapshot;
 
 /// The handle that a message reads on with; none where it calls a server's tool.
@@ -112,6 +112,7 @@ pub(super) async fn read(
     visit: &Visit<'_>,
     (parsed, ticket): (Parsed, Ticket),
     (handle, call): (String, &mut Call<'_>),
+    running: Option<&Running>,
 ) -> Result<Option<Released>, Refusal> {
     let (talk, place, era) = (visit.talk, place(visit.talk), parsed.version().era());
     let ((), ticket) = closing(house.identity.still_since(&talk.caller, visit.arrived, clock::now_ms()), ticket)?;
@@ -145,7 +146,7 @@ pub(super) async fn read(
     };
     let next = Source::of(recorded.case()).map(|source| source.read_from(origin.quarantined));
     let answer = recorded.answered(Outcome::Result(complete(body, era)));
-    let mut released = opinions::release(house, &snapshot, answer, None).await?;
+    let mut released = opinions::release(house, &snapshot, answer, running).await?;
     house.releases(&talk.caller, labels.and(released.labels()));
     keep(house, visit, next, &mut released).await?;
     if is_last {
