@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: builds every target of `fuzz/` on the stable compiler and runs each for a while.
+//! `cargo xtask fuzz [--seed N] [SECONDS] [TARGET ...]`: builds every target of `fuzz/` on the stable compiler and runs each
+//! for a while, with other inputs every time unless a seed is given.
 //!
 //! libFuzzer needs a counter at every branch and nothing else; the stable compiler can put them there
 //! when LLVM is asked directly. That saves a second toolchain, and with it a second set of bugs.
@@ -27,11 +28,13 @@ const DEFAULT_SECONDS: u64 = 10;
 const LONGEST_INPUT: &str = "-max_len=8192";
 
 pub(crate) fn main(args: &[String]) -> Result<()> {
+    // libFuzzer takes 0 for a number of its own choice.
+    let (seed, args) = match args {
+        [option, seed, rest @ ..] if option == "--seed" => (seed.parse::<u32>().context("--seed")?, rest),
+        _ => (0, args),
+    };
     let (seconds, wanted) = match args.split_first() {
-        Some((first, rest)) => match first.parse::<u64>() {
-            Ok(seconds) => (seconds, rest),
-            Err(_) => (DEFAULT_SECONDS, args),
-        },
+        Some((first, rest)) => first.parse::<u64>().map_or((DEFAULT_SECONDS, args), |seconds| (seconds, rest)),
         None => (DEFAULT_SECONDS, args),
     };
     let all = targets()?;
@@ -48,7 +51,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         for _ in 0..cores {
             scope.spawn(|| {
                 while let Some(target) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match fuzz(&built.join(target), target, seconds) {
+                    match fuzz(&built.join(target), target, (seconds, seed)) {
                         Ok(said) => println!("fuzz {target:<12} {said}"),
                         Err(e) => {
                             println!("fuzz {target:<12} FAILED: {e:#}");
@@ -118,7 +121,7 @@ fn host() -> Result<String> {
 }
 
 /// Runs one target; answers one line about it.
-fn fuzz(program: &Path, name: &str, seconds: u64) -> Result<String> {
+fn fuzz(program: &Path, name: &str, (seconds, seed): (u64, u32)) -> Result<String> {
     let corpus = tempfile::tempdir()?;
     // Crashes outlive the run: they are what somebody needs next.
     let crashes = root().join("target/fuzz/crashes").join(name);
@@ -126,6 +129,7 @@ fn fuzz(program: &Path, name: &str, seconds: u64) -> Result<String> {
     let mut command = Command::new(program);
     command
         .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-seed={seed}"))
         .arg(format!("-artifact_prefix={}/", text(&crashes)?))
         .args(["-print_final_stats=1", "-timeout=5", "-rss_limit_mb=2048", LONGEST_INPUT])
         .arg(corpus.path())

@@ -142,7 +142,7 @@ async fn live(
     let (unfolded, ticket) = closing(house.consult.unfold(|| consult::place(visit), parsed), ticket)?;
     let (parsed, brought) = unfolded;
     if let Some(handle) = keep::handle(house, visit, &parsed) {
-        return keep::read(house, visit, (parsed, ticket), (handle, call), guest.running.as_ref()).await;
+        return Box::pin(keep::read(house, visit, (parsed, ticket), (handle, call), guest.running.as_ref())).await;
     }
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
@@ -338,7 +338,7 @@ async fn send(
     }
     let Some(name) = recorded.case().server().cloned() else {
         let enlisted = house.stops.enlist(recorded.case(), local::heard(talk, recorded.case()));
-        return local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted)).await;
+        return Box::pin(local::answer(house, visit, (snapshot, menus), recorded, ended(guest.running.as_ref(), &enlisted))).await;
     };
     let link = match (&guest.ask, talk.endpoint.server(&name)) {
         (Some(ask), _) => ask.link().ok_or_else(|| Refusal::new(UNSOLICITED, "the server that asked is gone")),

@@ -213,7 +213,8 @@ impl Talk {
                 if self.is_stopped(house, server) {
                     return Err(Refusal::new(SERVE_SUSPENDED, format!("{} is not opened", server.name())));
                 }
-                Link::open(server, &hello, listener, &self.holder(house)).await
+                // Boxed: the calls that find a way open do not carry what opening one needs.
+                Box::pin(Link::open(server, &hello, listener, &self.holder(house))).await
             }
         };
         cell.get_or_try_init(open).await.cloned()

@@ -373,12 +373,11 @@ fn progress_token(params: &Json) -> Option<Json> {
 /// The arguments that HTTP headers must mirror, as the pinned definition says.
 fn declared_headers(recorded: &Recorded) -> Vec<(String, String)> {
     let (Target::Item(item), Some(arguments)) = (recorded.case().target(), recorded.case().arguments()) else { return Vec::new() };
-    let declared = bartizan_monitor::catalog::mirrored(&item.pin.definition).unwrap_or_default();
     let value = |property: &str| {
         arguments
             .get(property)
             .filter(|value| !value.is_null())
             .map(|value| value.as_str().map_or_else(|| value.text().to_owned(), std::borrow::Cow::into_owned))
     };
-    declared.into_iter().filter_map(|(header, property)| Some((header, value(&property)?))).collect()
+    item.pin.mirrored.iter().filter_map(|(header, property)| Some((header.clone(), value(property)?))).collect()
 }

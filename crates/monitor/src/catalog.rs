@@ -7,7 +7,6 @@ mod kept;
 mod renew;
 mod resources;
 mod shadow;
-pub use crate::wire::mirror::mirrored;
 pub use bartizan_format::uri::normal_form;
 pub use called::watched;
 pub use definition::{Definition, Offer, Rejected};

@@ -21,6 +21,7 @@ use crate::case::{Effect, Kind};
 use crate::catalog::{Definition, reaches_out};
 use crate::wire::canonical::Digest;
 use crate::wire::json::Json;
+use crate::wire::mirror::mirrored;
 use artefact::Artefact;
 
 /// The version of the format.
@@ -51,6 +52,10 @@ pub struct Pin {
     pub previous: Vec<Version>,
     /// Whether the definition shows that data can leave through it.
     pub reaches_out: bool,
+    /// What the definition promises of structured content.
+    pub promised: Option<Json>,
+    /// The arguments that HTTP headers mirror: header name and property name.
+    pub mirrored: Vec<(String, String)>,
 }
 
 /// An approved version of a definition that another has replaced.
@@ -69,8 +74,19 @@ impl Pin {
     #[must_use]
     pub fn new(definition: Definition, effect: Effect) -> Self {
         let Definition { kind, name, json, digest } = definition;
-        let reaches_out = reaches_out(json.view());
-        Self { kind, name, effect, contract: Contract::default(), digest, definition: json, previous: Vec::new(), reaches_out }
+        Self {
+            reaches_out: reaches_out(json.view()),
+            promised: json.get("outputSchema"),
+            // One that breaks the rules is not called: the control `schema` says so.
+            mirrored: mirrored(&json).unwrap_or_default(),
+            kind,
+            name,
+            effect,
+            contract: Contract::default(),
+            digest,
+            definition: json,
+            previous: Vec::new(),
+        }
     }
 
     /// The pin after another definition was approved in its place: what the operator wrote stays, and
@@ -97,8 +113,9 @@ impl Pin {
     /// them, as after an update: a server that does not know an argument may pass over it, and do the thing.
     #[must_use]
     pub fn preview(&self) -> Option<&Json> {
+        let preview = self.contract.preview.as_ref()?;
         let declared = self.definition.view().at(&["inputSchema", "properties"])?;
-        self.contract.preview.as_ref().filter(|preview| preview.view().members().all(|(key, _)| declared.get(&key).is_some()))
+        preview.view().members().all(|(key, _)| declared.get(&key).is_some()).then_some(preview)
     }
 
     /// When a person is asked. `never` is no answer for what destroys.

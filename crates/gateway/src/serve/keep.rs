@@ -57,9 +57,14 @@ fn place(talk: &Talk) -> Place {
 
 /// Keeps what was not handed out. Where it cannot be kept, the answer is refused: nobody is promised what is lost.
 pub(super) async fn keep(house: &House, visit: &Visit<'_>, source: Option<Source>, released: &mut Released) -> Result<(), Refusal> {
-    let (asides, labels, now_ms) = (released.take_asides(), released.labels(), clock::now_ms());
+    let asides = released.take_asides();
     let Some(source) = source.filter(|_| !asides.is_empty()) else { return Ok(()) };
-    let (place, origin) = (place(visit.talk), source.origin(labels));
+    // Boxed: the answers that are handed out whole do not carry what this needs.
+    Box::pin(put(house, visit, (source.origin(released.labels()), asides))).await
+}
+
+async fn put(house: &House, visit: &Visit<'_>, (origin, asides): (Origin, Vec<Aside>)) -> Result<(), Refusal> {
+    let (place, now_ms) = (place(visit.talk), clock::now_ms());
     let had = house.kept.has(&place, now_ms);
     for aside in asides {
         let kept = match aside {

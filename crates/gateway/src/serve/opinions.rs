@@ -23,6 +23,16 @@ pub(super) async fn weigh(
     running: Option<&Running>,
 ) -> Result<(Admitted, Arc<Snapshot>), Refusal> {
     let Some(brief) = admitted.brief() else { return Ok((admitted, snapshot)) };
+    // Boxed: the calls that nobody is heard about do not carry what this needs.
+    Box::pin(weighed(house, visit, (admitted, snapshot), (brief, running))).await
+}
+
+async fn weighed(
+    house: &Arc<House>,
+    visit: &Visit<'_>,
+    (admitted, snapshot): (Admitted, Arc<Snapshot>),
+    (brief, running): (Brief, Option<&Running>),
+) -> Result<(Admitted, Arc<Snapshot>), Refusal> {
     // It was counted when it was admitted, and asking is what it costs, whatever comes of it.
     admitted.case().facts().tally.keep();
     let enlisted = house.stops.enlist(admitted.case(), []);
@@ -59,7 +69,7 @@ pub(super) async fn release(
     let screened = snapshot.monitor.screen(answer)?;
     let Some(brief) = screened.brief() else { return screened.released() };
     let enlisted = house.stops.enlist(screened.case(), []);
-    let heard = hear(house, &brief, (running, &enlisted)).await;
+    let heard = Box::pin(hear(house, &brief, (running, &enlisted))).await;
     drop(enlisted);
     match heard {
         Ok(opinions) => screened.weighed(&brief, &opinions),

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bartizan_detect::secrets::{Key, Secrets};
 
+use crate::wire::canonical::hex;
+
 /// What one message is covered with: the same key and known values as every other, and a number of its own.
 #[derive(Clone, Default)]
 pub struct Cover {
@@ -86,6 +88,3 @@ impl Cover {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

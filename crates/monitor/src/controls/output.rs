@@ -158,8 +158,8 @@ impl Output {
     fn promise<'a>(&self, case: &'a Case, reply: &'a Reply) -> Result<Option<Promise<'a>>, Fault> {
         let tool = case.item().filter(|item| item.pin.kind == Kind::Tool);
         let (Some(tool), Some(body)) = (tool, reply.result()) else { return Ok(None) };
+        let Some(schema) = &tool.pin.promised else { return Ok(None) };
         let Some(result) = result_of(case, body.view()) else { return Ok(None) };
-        let Some(schema) = tool.pin.definition.get("outputSchema") else { return Ok(None) };
         if self.config.dangerous.unvalidated.has(&tool.server, Some(&tool.pin.name)) {
             return Ok(None);
         }

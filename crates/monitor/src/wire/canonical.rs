@@ -49,16 +49,33 @@ impl Digest {
     }
 }
 
+/// Bytes as hexadecimal digits. They stand in every record, so a byte is looked up and not formatted.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const PAIRS: [[u8; 2]; 256] = {
+        let (digits, mut pairs, mut byte) = (b"0123456789abcdef", [[0; 2]; 256], 0);
+        while byte < 256 {
+            #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+            {
+                pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+            }
+            byte += 1;
+        }
+        pairs
+    };
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        let [high, low] = PAIRS.get(usize::from(*byte)).copied().unwrap_or([b'0'; 2]);
+        text.push(char::from(high));
+        text.push(char::from(low));
+    }
+    text
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Digests stand in every record, so they are written at once and not digit by digit.
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
-        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        for (slot, nibble) in text.iter_mut().skip(7).zip(nibbles) {
-            *slot = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str("sha256:")?;
+        f.write_str(&hex(&self.0))
     }
 }
 
