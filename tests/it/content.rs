@@ -1,9 +1,12 @@
 //! What may come back: secrets that are planted everywhere come out nowhere, and honest content as it was.
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 
 use bartizan_tests::gateway::Stage;
 use bartizan_tests::json::text;
+use bartizan_tests::process::PATIENCE;
 use bartizan_tests::script::{Act, Script, text as text_of};
 use serde_json::{Value, json};
 
@@ -52,6 +55,45 @@ fn line(message: &Value) -> Act {
     Act::Line(message.to_string().replace("\"$TOKEN\"", "$TOKEN"))
 }
 
+/// What an operator sees of the same calls: the metrics of a gateway that serves them, and every command that prints what happened.
+fn elsewhere(stage: &Stage, metrics: SocketAddr) -> String {
+    let token = stage.token("ann", &[]).text;
+    let gateway = stage.serve();
+    let mut visitor = gateway.visitor(&token).at("/mcp/files").initialize();
+    for (tool, arguments) in
+        [("all", json!({})), ("fails", json!({})), ("keyed", json!({})), ("all", json!({"path": HELD})), (HELD, json!({})), (LOOKS, json!({}))]
+    {
+        // Two of the names are none.
+        let _ = visitor.request("tools/call", &json!({"name": tool, "arguments": arguments}));
+    }
+    let mut stream = TcpStream::connect(metrics).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: {metrics}\r\nConnection: close\r\n\r\n").as_bytes()).expect("sent");
+    let mut seen = String::new();
+    stream.read_to_string(&mut seen).expect("text");
+    assert!(seen.contains("bartizan_calls_total{server=\"files\""), "{seen}");
+    seen.push_str(&gateway.said.text());
+    drop(gateway);
+    for words in [
+        vec!["log"],
+        vec!["log", "--format", "json"],
+        vec!["audit", "export"],
+        vec!["labels", "list"],
+        vec!["quarantine", "list"],
+        vec!["approvals", "list"],
+        vec!["secrets", "list"],
+        vec!["explain", "--all"],
+        vec!["explain", "secrets.key"],
+    ] {
+        let output = stage.output(&words);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(words[0] != "log" || said.contains("secrets.key"), "the test looks at nothing: {said}");
+        seen.push_str(&said);
+        seen.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    seen
+}
+
 #[test]
 fn secrets_planted_everywhere_come_out_nowhere() {
     let planted = planted();
@@ -82,6 +124,8 @@ fn secrets_planted_everywhere_come_out_nowhere() {
     let stage = Stage::new(
         "[controls.provenance]\nresults = \"on\"\n[controls.binary.dangerous]\noff = [\"files/*\"]\n[servers.files.env]\nKEY = \"${file:key}\"",
     );
+    let metrics = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    stage.configure(&format!("[metrics]\nlisten = \"{metrics}\""));
     std::fs::write(stage.path("key"), HELD).expect("writable");
     stage.server("files", &script);
     stage.approve_all("files", &script);
@@ -98,6 +142,7 @@ fn secrets_planted_everywhere_come_out_nowhere() {
     client.call("all", &json!({"path": HELD}));
     let mut seen = client.so_far().iter().map(Value::to_string).collect::<String>();
     assert!(client.leave().success());
+    seen.push_str(&elsewhere(&stage, metrics));
     stage.verify();
     let answers: String = client.transcript().lines().filter(|line| line.contains("<--")).collect();
     assert!(answers.contains("elicitation/create") && answers.contains("notifications/message"), "{answers}");

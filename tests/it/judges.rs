@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bartizan_tests::gateway::Stage;
 use bartizan_tests::json::reason;
 use bartizan_tests::process::eventually;
-use bartizan_tests::script::{Act, Script, text};
+use bartizan_tests::script::{Act, Script, long, text};
 use bartizan_tests::standin::{Says, StandIn};
 use serde_json::{Value, json};
 
@@ -283,6 +283,246 @@ fn a_call_leaves_by_what_holds_when_its_judges_have_answered() {
     assert!(look["result"]["isError"].is_null(), "what is permitted still leaves: {look}");
     assert_eq!(reason(&asks), Some("judge.changed"), "nobody agreed to what wants somebody now: {asks}");
     assert_eq!(stage.reached("files").iter().filter(|method| *method == "tools/call").count(), 1);
+    drop(client);
+    stage.verify();
+}
+
+/// What results of a stage are shown to a judge: the texts, in order.
+fn shown(judge: &StandIn, direction: &str) -> Vec<Value> {
+    let read = |asked: &bartizan_tests::standin::Asked| serde_json::from_str(&asked.body).expect("JSON");
+    judge.asked().iter().map(read).filter(|body: &Value| body["direction"] == direction).collect()
+}
+
+/// A stage whose tool `long` answers with 40 lines, which come in parts.
+fn parted(judge: &StandIn, config: &str) -> Stage {
+    let lines = long("the quick brown fox jumps over the lazy dog", 40);
+    let script = Script { tools: vec![tool("long")], ..Script::default() }.on("tools/call long", vec![Act::Answer(text(&lines))]);
+    let url = judge.address;
+    staged(
+        script,
+        &format!(
+            "[judges.acme]\nurl = \"http://{url}/\"\n{config}arguments = [\"files/*\"]\nresults = [\"files/*\"]\n[controls.paging.tools]\n\"files/*\" = 700\n"
+        ),
+    )
+}
+
+fn handle(answer: &Value) -> Option<String> {
+    answer.pointer("/result/_meta/io.github.bartizan-security~1kept/handle")?.as_str().map(str::to_owned)
+}
+
+#[test]
+fn each_part_of_a_long_answer_is_shown_to_its_judge_and_one_that_it_refuses_is_withheld() {
+    let strict = Arc::new(AtomicUsize::new(1));
+    let judge = {
+        let strict = strict.clone();
+        StandIn::start(move |asked| match asked.body.contains("000020 the quick") && strict.load(Ordering::SeqCst) > 0 {
+            true => Says::Json(200, json!({"version": 1, "verdict": "refuse", "classes": ["foxes"]})),
+            false => pass(),
+        })
+    };
+    let stage = parted(&judge, "");
+    let mut client = stage.run("files");
+    client.initialize();
+    let mut answers = vec![client.call("long", &json!({}))];
+    let mut next = handle(&answers[0]).expect("a handle");
+    let refused = loop {
+        let answer = client.call("bartizan_read_on", &json!({"handle": next}));
+        match handle(&answer) {
+            Some(handle) => next = handle,
+            None => break answer,
+        }
+        answers.push(answer);
+    };
+    assert_eq!(reason(&refused), Some("judge.refused"), "{refused}");
+    assert!(!refused.to_string().contains("quick") && !format!("{answers:?}").contains("000020"), "{refused}");
+    let record = stage.journal().last_closed().expect("a record");
+    assert_eq!((&record["outcome"], &record["judges"][0]["said"]), (&json!("withheld"), &json!("refuse")), "{record}");
+    assert!(record["reads"].is_string(), "{record}");
+    // Asked again it is judged again, and what follows is read when the judge has nothing against it.
+    assert_eq!(reason(&client.call("bartizan_read_on", &json!({"handle": next}))), Some("judge.refused"));
+    strict.store(0, Ordering::SeqCst);
+    let before = answers.len();
+    while let Some(answer) = Some(next.clone()).filter(|_| answers.len() < 100).map(|next| client.call("bartizan_read_on", &json!({"handle": next}))) {
+        let more = handle(&answer);
+        answers.push(answer);
+        match more {
+            Some(handle) => next = handle,
+            None => break,
+        }
+    }
+    assert!(answers.len() > before + 1, "{}", answers.len());
+    let results = shown(&judge, "result");
+    assert_eq!(results.len(), answers.len() + 2, "every part, and the refused one three times");
+    let said = answers.iter().map(|answer| answer["result"]["content"][0]["text"].as_str().expect("a text")).collect::<String>();
+    assert_eq!(said, long("the quick brown fox jumps over the lazy dog", 40));
+    for (answer, body) in answers.iter().take(before).zip(&results) {
+        assert_eq!(body["content"]["content"][0]["text"], answer["result"]["content"][0]["text"]);
+        assert_eq!((&body["server"], &body["tool"]), (&json!("files"), &json!("long")));
+        assert!(handle(answer).is_none_or(|handle| !body.to_string().contains(&handle)), "a handle is for the client alone: {body}");
+    }
+    assert_eq!(shown(&judge, "arguments").len(), 1, "reading on sends nothing");
+    assert_eq!(stage.reached("files").iter().filter(|method| *method == "tools/call").count(), 1);
+    drop(client);
+    stage.verify();
+}
+
+#[test]
+fn cancelling_ends_the_judging_of_a_part() {
+    let slow = Arc::new(AtomicUsize::new(0));
+    let judge = {
+        let slow = slow.clone();
+        StandIn::start(move |_| if slow.load(Ordering::SeqCst) > 0 { Says::Nothing } else { pass() })
+    };
+    let stage = parted(&judge, "timeout = \"40s\"\nconcurrent = 1\n");
+    let mut client = stage.run("files");
+    client.initialize();
+    let next = handle(&client.call("long", &json!({}))).expect("a handle");
+    let before = judge.asked().len();
+    slow.store(1, Ordering::SeqCst);
+    let id = client.ask("tools/call", &json!({"name": "bartizan_read_on", "arguments": {"handle": next}}));
+    eventually("it is asked about the part", || judge.asked().len() > before);
+    client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}).to_string());
+    let closed = || stage.journal().of("closed").filter(|line| line["reason"] == "upstream.cancelled").count();
+    eventually("it is over long before the judge answers", || closed() == 1);
+    // Its place is free again, and the part is still there.
+    slow.store(0, Ordering::SeqCst);
+    assert_eq!(reason(&client.call("bartizan_read_on", &json!({"handle": next}))), None);
+    drop(client);
+    stage.verify();
+}
+
+#[test]
+fn prompts_and_resources_are_judged() {
+    let judge = StandIn::start(|asked| match asked.body.contains("wicked") {
+        true => Says::Json(200, json!({"version": 1, "verdict": "refuse"})),
+        false => pass(),
+    });
+    let message = |text: &str| json!({"messages": [{"role": "user", "content": {"type": "text", "text": text}}]});
+    let contents = |uri: &str, text: &str| json!({"contents": [{"uri": uri, "text": text}]});
+    let script = Script {
+        prompts: vec![json!({"name": "kind"}), json!({"name": "cruel"}), json!({"name": "said", "arguments": [{"name": "topic"}]})],
+        resources: vec![json!({"uri": "file:///kind", "name": "a"}), json!({"uri": "file:///cruel", "name": "b"})],
+        templates: vec![json!({"uriTemplate": "note:///{name}", "name": "notes"})],
+        hello: [("capabilities".to_owned(), json!({"tools": {}, "prompts": {}, "resources": {"subscribe": true}, "completions": {}}))].into(),
+        ..Script::default()
+    };
+    let script = script
+        .on("prompts/get kind", vec![Act::Answer(message("good"))])
+        .on("prompts/get cruel", vec![Act::Answer(message("wicked"))])
+        .on("resources/read file:///kind", vec![Act::Answer(contents("file:///kind", "good"))])
+        .on("resources/read file:///cruel", vec![Act::Answer(contents("file:///cruel", "wicked"))])
+        .on("resources/read note:///one", vec![Act::Answer(contents("note:///one", "wicked"))]);
+    let url = judge.address;
+    let stage = staged(script, &format!("[judges.acme]\nurl = \"http://{url}/\"\narguments = [\"files/*\"]\nresults = [\"files/*\"]\n"));
+    let mut client = stage.run("files");
+    client.initialize();
+    for (method, params, expected) in [
+        ("prompts/get", json!({"name": "kind"}), None),
+        ("prompts/get", json!({"name": "cruel"}), Some("judge.refused")),
+        ("resources/read", json!({"uri": "file:///kind"}), None),
+        ("resources/read", json!({"uri": "file:///cruel"}), Some("judge.refused")),
+        ("resources/read", json!({"uri": "note:///one"}), Some("judge.refused")),
+    ] {
+        let before = shown(&judge, "result").len();
+        let answer = client.request(method, &params);
+        assert_eq!(reason(&answer), expected, "{method} {params}: {answer}");
+        assert_eq!(answer.get("result").is_some(), expected.is_none(), "{answer}");
+        assert!(!answer.to_string().contains("wicked"), "{answer}");
+        let bodies = shown(&judge, "result");
+        assert_eq!(bodies.len(), before + 1, "{method} {params}");
+        assert_eq!(bodies[before]["server"], "files");
+    }
+    // What a client fills in goes to the server: in a prompt's arguments, in a URI, in what is to be completed.
+    let reference = json!({"ref": {"type": "ref/prompt", "name": "said"}, "argument": {"name": "topic", "value": "wicked"}});
+    for (method, params) in [
+        ("prompts/get", json!({"name": "said", "arguments": {"topic": "wicked"}})),
+        ("resources/read", json!({"uri": "note:///wicked"})),
+        ("resources/subscribe", json!({"uri": "note:///wicked"})),
+        ("completion/complete", reference),
+    ] {
+        let before = (stage.reached("files").len(), shown(&judge, "arguments").len());
+        let answer = client.request(method, &params);
+        assert_eq!(reason(&answer), Some("judge.refused"), "{method} {params}: {answer}");
+        assert_eq!((stage.reached("files").len(), shown(&judge, "arguments").len()), (before.0, before.1 + 1), "{method} {params}: it left");
+    }
+    drop(client);
+    stage.verify();
+}
+
+#[test]
+fn a_crowded_judge_refuses_what_it_is_asked_too_much_even_where_it_may_fail() {
+    let gate = Arc::new(AtomicUsize::new(0));
+    let judge = {
+        let gate = gate.clone();
+        StandIn::start(move |_| {
+            while gate.load(Ordering::SeqCst) == 0 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            pass()
+        })
+    };
+    let url = judge.address;
+    let config = "timeout = \"20s\"\nconcurrent = 2\narguments = [\"files/look\"]\n[dangerous]\njudges_may_fail = [\"acme\"]\n";
+    let stage = stage(&["look", "free"], &format!("[judges.acme]\nurl = \"http://{url}/\"\n{config}"));
+    let mut client = stage.run("files");
+    client.initialize();
+    let ask = |client: &mut bartizan_tests::client::Client| client.ask("tools/call", &json!({"name": "look", "arguments": {}}));
+    let waiting: Vec<Value> = (0..8).map(|_| ask(&mut client)).collect();
+    eventually("two are asked about, the others wait", || judge.asked().len() == 2);
+    // Messages of one client are taken up in turn: what comes behind a whole answer finds all before it in their places.
+    assert!(client.call("free", &json!({}))["result"]["isError"].is_null());
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let id = ask(&mut client);
+        let answer = client.answer(&id);
+        assert_eq!(reason(&answer), Some("judge.unavailable"), "{answer}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "at once: {:?}", begun.elapsed());
+        let record = stage.journal().last_closed().expect("a record");
+        assert_eq!(record["judges"][0]["said"], "unasked", "{record}");
+    }
+    gate.store(1, Ordering::SeqCst);
+    for id in &waiting {
+        let answer = client.answer(id);
+        assert!(answer["result"]["isError"].is_null(), "{answer}");
+    }
+    assert_eq!((judge.asked().len(), stage.reached("files").iter().filter(|method| *method == "tools/call").count()), (8, 9));
+    drop(client);
+    stage.verify();
+}
+
+#[test]
+fn waiting_for_a_turn_and_for_an_answer_take_one_timeout_together() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let judge = {
+        let asked = asked.clone();
+        StandIn::start(move |_| {
+            if asked.fetch_add(1, Ordering::SeqCst) > 0 {
+                return Says::Nothing;
+            }
+            std::thread::sleep(Duration::from_secs(2));
+            pass()
+        })
+    };
+    let url = judge.address;
+    let stage =
+        stage(&["look"], &format!("[judges.acme]\nurl = \"http://{url}/\"\ntimeout = \"3s\"\nconcurrent = 1\narguments = [\"files/*\"]\n"));
+    let mut client = stage.run("files");
+    client.initialize();
+    let ids: Vec<Value> = (0..3).map(|_| client.ask("tools/call", &json!({"name": "look", "arguments": {}}))).collect();
+    let reasons: Vec<Option<String>> = ids.iter().map(|id| reason(&client.answer(id)).map(str::to_owned)).collect();
+    assert_eq!(reasons.iter().filter(|reason| reason.is_none()).count(), 1, "{reasons:?}");
+    assert_eq!(reasons.iter().flatten().filter(|reason| *reason == "judge.unavailable").count(), 2, "{reasons:?}");
+    let journal = stage.journal();
+    let mut said: Vec<(String, u64)> = journal
+        .of("closed")
+        .map(|line| journal.whole(line))
+        .filter(|record| record["judges"].is_array())
+        .map(|record| (record["judges"][0]["said"].to_string(), record["judges"][0]["took_ms"].as_u64().expect("a number")))
+        .collect();
+    said.sort();
+    // One had its turn and no answer, one had no turn: nobody waited longer than the timeout.
+    assert_eq!(said.iter().map(|(said, _)| said.as_str()).collect::<Vec<_>>(), ["\"nothing\"", "\"pass\"", "\"unasked\""], "{said:?}");
+    assert!(said.iter().all(|(_, took)| (1_900..4_500).contains(took)), "{said:?}");
     drop(client);
     stage.verify();
 }

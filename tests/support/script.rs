@@ -48,8 +48,26 @@ pub enum Act {
         /// How many.
         times: usize,
     },
+    /// Answers the request with a result that is too long to stand in a script: `$N` in the unit is the number of its turn.
+    Large {
+        /// How the result begins.
+        begin: String,
+        /// What follows so many times.
+        unit: String,
+        /// How often.
+        times: usize,
+        /// How the result ends.
+        end: String,
+    },
     /// Writes so many bytes without a line end.
     Endless(u64),
+    /// Writes a text again and again until nobody listens any more.
+    Forever {
+        /// The text, as [`Act::Line`] has it.
+        text: String,
+        /// How long it waits in between.
+        millis: u64,
+    },
     /// Writes to standard error.
     Say(String),
     /// Waits for so many milliseconds.

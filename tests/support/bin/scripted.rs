@@ -48,6 +48,8 @@ trait Out {
     fn close(&mut self);
     /// Waits until the other side is gone; at once where that cannot be seen.
     fn await_end(&mut self);
+    /// Whether the other side was there when something was written last.
+    fn is_heard(&self) -> bool;
 }
 
 /// A message as far as the server reads one.
@@ -190,7 +192,19 @@ impl Server {
                 Act::Bytes(text) => out.bytes(&hexadecimal(text)),
                 Act::Repeat { line, times } => (0..*times).for_each(|_| out.line(&received.filled(line))),
                 Act::Long { line, times } => out.line(&received.answer("result", &text(&long(line, *times)))),
+                Act::Large { begin, unit, times, end } => {
+                    let units: String = (0..*times).map(|number| unit.replace("$N", &number.to_string())).collect();
+                    let id = received.id().unwrap_or(&Value::Null);
+                    out.line(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{begin}{units}{end}}}"#));
+                }
                 Act::Endless(bytes) => endless(*bytes, out),
+                Act::Forever { text, millis } => {
+                    let text = received.filled(text);
+                    while out.is_heard() {
+                        out.bytes(text.as_bytes());
+                        std::thread::sleep(Duration::from_millis(*millis));
+                    }
+                }
                 Act::Say(text) => eprintln!("{text}"),
                 Act::Wait(millis) => std::thread::sleep(Duration::from_millis(*millis)),
                 Act::Until(name) => self.wait_for(name),
@@ -270,6 +284,11 @@ impl Out for Pipe {
     }
 
     fn await_end(&mut self) {}
+
+    fn is_heard(&self) -> bool {
+        // Who is not heard any more ends.
+        true
+    }
 }
 
 fn converse(server: &Arc<Server>) {
@@ -306,6 +325,7 @@ struct Line {
     begun: bool,
     /// Whether the answer is said as JSON, which ends it.
     whole: bool,
+    hung_up: bool,
 }
 
 impl Line {
@@ -321,7 +341,7 @@ impl Line {
 
     fn write(&mut self, bytes: &[u8]) {
         // The gateway may have hung up, which is its right.
-        let _ = self.stream.write_all(bytes);
+        self.hung_up |= self.stream.write_all(bytes).is_err();
     }
 }
 
@@ -353,6 +373,10 @@ impl Out for Line {
         let mut rest = [0; 1024];
         while self.stream.read(&mut rest).is_ok_and(|length| length > 0) {}
     }
+
+    fn is_heard(&self) -> bool {
+        !self.hung_up
+    }
 }
 
 fn serve(server: &Arc<Server>) {
@@ -368,13 +392,13 @@ fn connection(server: &Arc<Server>, stream: TcpStream) {
     let mut input = BufReader::new(stream.try_clone().expect("a second handle"));
     while let Some((head, body)) = request(&mut input) {
         server.append("log", &json!({"pid": std::process::id(), "head": head, "line": body}).to_string());
-        let mut line = Line { stream: stream.try_clone().expect("a second handle"), session: false, begun: false, whole: true };
+        let mut line = Line { stream: stream.try_clone().expect("a second handle"), session: false, begun: false, whole: true, hung_up: false };
         let received = if head.starts_with("POST") { json::read(&body) } else { json!({"method": head.split(' ').next()}) };
         let received = Received { message: received };
         line.session = received.method() == "initialize";
         match server.acts(&received) {
             Some(acts) => {
-                line.whole = matches!(acts.as_slice(), [Act::Answer(_) | Act::Error(_)]);
+                line.whole = matches!(acts.as_slice(), [Act::Answer(_) | Act::Error(_) | Act::Large { .. }]);
                 server.perform(&acts, &received, &mut line);
                 if !line.whole {
                     // A stream ends with its connection.

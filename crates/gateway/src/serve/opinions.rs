@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::stages::opinion::{Brief, CHANGED, Opinion};
 use bartizan_monitor::stages::{Admitted, Answer, Released, Ruling};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{House, Visit, ended};
 use crate::clock::Stopwatch;
@@ -59,6 +60,9 @@ async fn weighed(
     Ok((admitted, snapshot))
 }
 
+/// What is longer takes milliseconds or more to look through: others are served by another thread meanwhile.
+const LONG: usize = 128 * 1024;
+
 /// Asks every control, and then whoever has to be heard, whether the answer may come back.
 pub(super) async fn release(
     house: &Arc<House>,
@@ -66,7 +70,10 @@ pub(super) async fn release(
     answer: Answer,
     running: Option<&Running>,
 ) -> Result<Released, Refusal> {
-    let screened = snapshot.monitor.screen(answer)?;
+    let screened = match answer.length() > LONG && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+        true => tokio::task::block_in_place(|| snapshot.monitor.screen(answer)),
+        false => snapshot.monitor.screen(answer),
+    }?;
     let Some(brief) = screened.brief() else { return screened.released() };
     let enlisted = house.stops.enlist(screened.case(), []);
     let heard = Box::pin(hear(house, &brief, (running, &enlisted))).await;

@@ -285,9 +285,11 @@ impl Pipe {
     ) -> Result<Outcome, Refusal> {
         let mut stream = Stream::new(response, self.server.message_bytes);
         loop {
+            // Once for each stream: more of it says nothing, and would push what the client has not heard yet out of what is kept for it.
+            let mut is_primed = false;
             while let Some(event) = stream.next(&self.server).await? {
                 if event.data.is_empty() {
-                    if let Some(hearing) = hearing.filter(|_| event.id.is_some()) {
+                    if let Some(hearing) = hearing.filter(|_| event.id.is_some() && !std::mem::replace(&mut is_primed, true)) {
                         hearing.ear.pulse(Pulse::Primed { retry_ms: event.retry_ms });
                     }
                     continue;

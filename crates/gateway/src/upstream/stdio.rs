@@ -316,6 +316,8 @@ impl Reader {
     async fn read<R: AsyncRead + Unpin>(&self, mut stdout: BufReader<R>) -> Refusal {
         let most = self.server.message_bytes;
         loop {
+            // Thousands of lines may be there at once: others have their turn in between.
+            tokio::task::consume_budget().await;
             let mut line = Vec::new();
             let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
             match (&mut stdout).take(limit).read_until(b'\n', &mut line).await {

@@ -1,16 +1,21 @@
 //! The texts of a body, walked once for all controls that read them: one string, and where each part of it stands.
 //!
 //! Values come with their key (`"key":"value"`), because a key may say that its value is a secret; what is meant to be
-//! read stands alone. Numbers are no text.
+//! read stands alone. Numbers are no text. A server chooses how long keys are and how many values stand in a list under one: as
+//! often as that makes the texts no longer than about twice the body they are repeated, and then values stand alone.
 
 mod document;
 pub use document::Changed;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::wire::json::{Json, Kind, View};
+use crate::wire::json::{Begun, Json, Kind, Step, View};
+
+/// So many bytes of repeated keys are nothing, however short the body is.
+const REPEATED: usize = 16 * 1024;
 
 /// All texts of a body.
 #[derive(Debug, Clone, Default)]
@@ -84,8 +89,8 @@ impl Place {
     }
 
     /// The same for an object that says more of itself.
-    fn of(self, view: View<'_>) -> Self {
-        let says = |member: &str| view.get(member).and_then(View::as_str).unwrap_or_default().to_ascii_lowercase();
+    fn of(self, object: Begun<'_>) -> Self {
+        let says = |member: &str| object.get(member).and_then(View::as_str).unwrap_or_default().to_ascii_lowercase();
         match self {
             Self::Resource(_) if ["text/html", "application/xhtml", "image/svg"].iter().any(|page| says("mimeType").starts_with(page)) => {
                 Self::Resource(if says("uri").starts_with("ui:") { Role::App } else { Role::Page })
@@ -100,6 +105,20 @@ impl Place {
             Self::Top | Self::Messages | Self::Blocks(_) | Self::Resource(_) | Self::Meta => Role::Value,
         }
     }
+}
+
+/// An object or a list that began.
+struct Open<'a> {
+    /// The key that it stands under; none for what stands in a list.
+    key: Option<Cow<'a, str>>,
+    place: Place,
+    /// The part that is its key, if there is one.
+    part: Range<usize>,
+}
+
+/// The place of what stands next in what is open.
+fn below(open: &[Open<'_>], key: Option<&str>, top: Place) -> Place {
+    open.last().map_or(top, |around| key.map_or(around.place, |key| around.place.member(key)))
 }
 
 impl Texts {
@@ -129,30 +148,48 @@ impl Texts {
     }
 
     fn walked(body: &Json, place: Place) -> Self {
-        let mut texts = Self { text: String::with_capacity(body.bytes().len().saturating_add(64)), parts: Vec::with_capacity(8) };
-        texts.walk(body, (body.view(), ""), place);
+        let length = body.bytes().len();
+        let mut texts = Self { text: String::with_capacity(length.saturating_add(64)), parts: Vec::with_capacity(8) };
+        let (mut open, mut key): (Vec<Open<'_>>, Option<Cow<'_, str>>) = (Vec::new(), None);
+        let mut repeats = length.saturating_add(REPEATED);
+        for step in body.view().steps() {
+            match step {
+                Step::Key(name) => key = Some(name),
+                Step::Enter(begun) => {
+                    let (place, part) = (below(&open, key.as_deref(), place), texts.parts.len());
+                    // The end is set when it is there.
+                    key.iter().for_each(|key| texts.name(key, begun.at()..begun.at()));
+                    let place = if begun.kind() == Kind::Object { place.of(begun) } else { place };
+                    open.push(Open { key: key.take(), place, part: part..texts.parts.len() });
+                }
+                Step::Leave(end) => {
+                    let own = open.pop().and_then(|open| texts.parts.get_mut(open.part));
+                    own.into_iter().flatten().for_each(|part| part.span.end = end);
+                }
+                Step::Leaf(view) => {
+                    let role = below(&open, key.as_deref(), place).role();
+                    match (key.take(), view.kind()) {
+                        (Some(key), Kind::String) => texts.string(body, (view, &key), role),
+                        (Some(key), _) => texts.name(&key, body.span(view)),
+                        (None, Kind::String) => {
+                            let list = open.iter().rev().find_map(|around| around.key.as_deref());
+                            let list = list.filter(|key| key.len() <= repeats).unwrap_or_default();
+                            repeats = repeats.saturating_sub(list.len());
+                            texts.string(body, (view, list), role);
+                        }
+                        // The key of their list stands before all of them.
+                        (None, _) => {}
+                    }
+                }
+            }
+        }
         texts
     }
 
-    fn walk(&mut self, body: &Json, (view, key): (View<'_>, &str), place: Place) {
-        match view.kind() {
-            Kind::Object => {
-                let place = place.of(view);
-                view.members().for_each(|(key, value)| {
-                    if matches!(value.kind(), Kind::Object | Kind::Array) {
-                        self.push(&key, body.span(value), Role::Key);
-                        self.text.push('\n');
-                    }
-                    self.walk(body, (value, &key), place.member(&key));
-                });
-            }
-            Kind::Array => view.items().for_each(|value| self.walk(body, (value, key), place)),
-            Kind::String => self.string(body, (view, key), place.role()),
-            Kind::Number | Kind::Bool | Kind::Null => {
-                self.push(key, body.span(view), Role::Key);
-                self.text.push('\n');
-            }
-        }
+    /// The key of what is no string.
+    fn name(&mut self, key: &str, span: Range<usize>) {
+        self.push(key, span, Role::Key);
+        self.text.push('\n');
     }
 
     fn string(&mut self, body: &Json, (view, key): (View<'_>, &str), role: Role) {
@@ -265,6 +302,48 @@ mod tests {
             texts(r#"{"code":1,"message":"m","data":{"message":"n"}}"#, Texts::of_error),
             [("m".to_owned(), Role::Prose), ("n".to_owned(), Role::Value)]
         );
+    }
+
+    #[test]
+    fn the_key_of_a_list_is_not_repeated_without_measure() {
+        let (key, items) = ("k".repeat(100_000), 10_000);
+        for item in ["1", r#""a""#, r#"["a"]"#, "[]", r#"{"a":"b"}"#] {
+            for key in [key.clone(), format!("\\u0041{key}")] {
+                let list = vec![item; items].join(",");
+                let body = Json::parse(Bytes::from(format!(r#"{{"structuredContent":{{"{key}":[{list}]}}}}"#))).expect("json");
+                let texts = Texts::of(&body);
+                assert!(texts.all().len() < 3 * body.bytes().len() + REPEATED, "{item}: {}", texts.all().len());
+                let strings = texts.parts().iter().filter(|part| part.role == Role::Value).count();
+                assert_eq!(strings, if item.contains('"') { items } else { 0 }, "{item}");
+            }
+        }
+        // What lists are usually like is as it was.
+        let body = Json::parse(Bytes::from(format!(r#"{{"password":[{}]}}"#, vec![r#""hunter22""#; 1000].join(",")))).expect("json");
+        assert_eq!(Texts::of(&body).all().matches(r#""password":"hunter22""#).count(), 1000);
+    }
+
+    #[test]
+    fn depth_costs_nothing() {
+        let depth = crate::wire::json::MAX_DEPTH - 2;
+        let of = |depth: usize| {
+            let inner = vec!["1"; 2 << 20].join(",");
+            Json::parse(Bytes::from(format!(r#"{{"a":{}{inner}{}}}"#, "[".repeat(depth), "]".repeat(depth)))).expect("json")
+        };
+        let took = |body: &Json| {
+            let begun = cpu_us();
+            drop(Texts::of(body));
+            cpu_us() - begun
+        };
+        let (flat, deep) = (took(&of(1)), took(&of(depth)));
+        println!("4 MiB: {:.0} ms flat, {:.0} ms at depth {depth}", flat / 1000.0, deep / 1000.0);
+        assert!(deep < 10.0 * flat + 100_000.0, "{flat} {deep}");
+    }
+
+    /// How long this thread was on a processor.
+    #[expect(clippy::disallowed_methods, reason = "a measurement")]
+    fn cpu_us() -> f64 {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+        text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).expect("a number") / 1000.0
     }
 
     #[test]

@@ -163,9 +163,9 @@ impl Part<'_> {
 fn parts(body: View<'_>) -> Vec<Part<'_>> {
     let mut found = Vec::new();
     for top in [Some(body), body.get("result")].into_iter().flatten() {
-        top.get("content").into_iter().for_each(|content| blocks(content, &mut found));
+        top.get("content").into_iter().for_each(|content| blocks(content, 1, &mut found));
         let messages = top.get("messages").into_iter().flat_map(View::items).filter_map(|message| message.get("content"));
-        messages.for_each(|content| blocks(content, &mut found));
+        messages.for_each(|content| blocks(content, 1, &mut found));
         found.extend(top.get("contents").into_iter().flat_map(several).filter_map(resource));
     }
     found
@@ -180,16 +180,21 @@ fn resource(holder: View<'_>) -> Option<Part<'_>> {
     holder.get("blob").map(|bytes| Part { holder, bytes, shape: Shape::Resource })
 }
 
-fn blocks<'v>(content: View<'v>, found: &mut Vec<Part<'v>>) {
+/// How deeply content stands in content: a message has blocks, and one of them what a tool returned.
+const DEEPEST: usize = 4;
+
+fn blocks<'v>(content: View<'v>, depth: usize, found: &mut Vec<Part<'v>>) {
     for holder in several(content) {
         let is_text = holder.get("type").and_then(View::as_str).is_some_and(|kind| kind == "text");
-        if let Some(bytes) = holder.get("data").filter(|_| !is_text) {
+        // What stands too deeply for anybody to look for it there is not looked through: it does not come back.
+        let data = if depth > DEEPEST { Some(holder) } else { holder.get("data").filter(|_| !is_text) };
+        if let Some(bytes) = data {
             // All of it is replaced, so nothing inside is looked for.
             found.push(Part { holder, bytes, shape: Shape::Block });
             continue;
         }
         found.extend(holder.get("resource").and_then(resource));
         // What a tool returned, in a question to a model.
-        holder.get("content").into_iter().for_each(|inner| blocks(inner, found));
+        holder.get("content").into_iter().for_each(|inner| blocks(inner, depth.saturating_add(1), found));
     }
 }

@@ -19,7 +19,7 @@ use crate::case::{Aside, Case, Event, Labels, Part, Quarantined, Reply, Role, Te
 use crate::control::{Control, Edit, Judged, Listed, Mask, Tools, Verdict};
 use crate::lock::Returns;
 use crate::reason::{Class, Refusal, reasons};
-use crate::wire::json::Json;
+use crate::wire::json::{Json, View};
 
 /// The threat, in one sentence.
 pub const THREAT: &str = "An order to the model in what was only meant to inform it.";
@@ -105,14 +105,16 @@ impl Control for Injection {
             action => action,
         };
         let [_, handle] = case.facts().cover.handles();
-        Ok(self.judge((server, name), (action, handle), reply.texts(), reply.result()))
+        let whole = Classes::of_whole(case, reply);
+        Ok(self.judge((server, name), (action, handle), reply.texts(), (reply.result(), whole)))
     }
 
     fn on_event(&self, event: &Event) -> Judged {
         let action = self.0.tools.get(&event.server, None).copied().unwrap_or(self.0.untrusted);
         // Nobody could ask for it later.
         let action = if action == Action::Quarantine { Action::Refuse } else { action };
-        Ok(self.judge((&event.server, None), (action, String::new()), event.texts(), event.params.as_ref()))
+        let said = (event.params.as_ref(), Classes::default());
+        Ok(self.judge((&event.server, None), (action, String::new()), event.texts(), said))
     }
 }
 
@@ -128,7 +130,7 @@ impl Injection {
         (server, name): (&str, Option<&str>),
         (action, handle): (Action, String),
         texts: &Texts,
-        body: Option<&Json>,
+        (body, whole_has): (Option<&Json>, Classes),
     ) -> Verdict {
         if self.0.dangerous.off.has(server, name) {
             return Verdict::Pass;
@@ -166,7 +168,7 @@ impl Injection {
             return Verdict::Pass;
         }
         if let (Some(body), true) = (body, weight.is_some()) {
-            masks.push(Mask::label(body, NAME, classes(&spotted)));
+            masks.push(Mask::label(body, NAME, whole_has.and(&spotted).json()));
         }
         let labels = Labels { untrusted: block, ..Labels::default() };
         if taken.is_empty() {
@@ -211,9 +213,34 @@ fn all(spotted: &[Spotted<'_>], weight: Weight) -> BTreeSet<&'static str> {
     spotted.iter().flat_map(|spotted| names(&spotted.findings, weight)).collect()
 }
 
-fn classes(spotted: &[Spotted<'_>]) -> Json {
-    let list = |weight: Weight| Json::array(all(spotted, weight).into_iter().map(Json::string));
-    Json::object([("block", list(Weight::Block)), ("warn", list(Weight::Warn))])
+/// The names of what was found, by weight.
+#[derive(Default)]
+struct Classes {
+    block: BTreeSet<&'static str>,
+    warn: BTreeSet<&'static str>,
+}
+
+impl Classes {
+    /// What was found in the whole answer of which a part is read, as it is said in what was kept of it: the part alone may have less.
+    fn of_whole(case: &Case, reply: &Reply) -> Self {
+        let said = reply.result().filter(|_| case.reads_on()).and_then(|body| body.view().at(&["_meta", NAME]));
+        let named = |weight: Weight| {
+            let list = said.and_then(|said| said.get(weight.name())).into_iter().flat_map(View::items);
+            list.filter_map(|item| Found::ALL.iter().map(|class| class.name()).find(|name| item.as_str().as_deref() == Some(name))).collect()
+        };
+        Self { block: named(Weight::Block), warn: named(Weight::Warn) }
+    }
+
+    fn and(mut self, spotted: &[Spotted<'_>]) -> Self {
+        self.block.extend(all(spotted, Weight::Block));
+        self.warn.extend(all(spotted, Weight::Warn));
+        self
+    }
+
+    fn json(self) -> Json {
+        let list = |names: BTreeSet<&str>| Json::array(names.into_iter().map(Json::string));
+        Json::object([(Weight::Block.name(), list(self.block)), (Weight::Warn.name(), list(self.warn))])
+    }
 }
 
 fn note(spotted: &[Spotted<'_>]) -> String {

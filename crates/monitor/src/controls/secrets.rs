@@ -115,7 +115,8 @@ impl Masking {
             return Verdict::Deny(Refusal::new(reason, note()));
         }
         let mask = |Changed { part, text, .. }: &Changed<'_>| {
-            let first = || changes.iter().find(|(place, _)| place.start < part.at.end && part.at.start < place.end);
+            let from = changes.partition_point(|(place, _)| place.end <= part.at.start);
+            let first = || changes.get(from).filter(|(place, _)| place.start < part.at.end);
             match part.role {
                 Role::Blob => STANDARD.encode(first().map_or("", |(_, with)| with)),
                 _ if off => text.clone(),

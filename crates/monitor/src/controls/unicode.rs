@@ -16,7 +16,7 @@ use bartizan_detect::names::is_unseen;
 use crate::case::{Case, Event, Reply};
 use crate::control::{Control, Judged, Mask, Verdict};
 use crate::reason::{Class, Refusal, reasons};
-use crate::wire::json::{Json, Kind, View};
+use crate::wire::json::{Json, Kind, Step};
 
 /// The threat, in one sentence.
 pub const THREAT: &str = "Escape sequences that deceive the person while the model reads on.";
@@ -57,11 +57,10 @@ fn judge(body: &Json) -> Verdict {
     if is_plain(body.bytes()) {
         return Verdict::Pass;
     }
-    let mut masks = Vec::new();
-    match find(body, body.view(), &mut masks) {
+    match find(body) {
         Err(key) => Verdict::Deny(Refusal::new(KEY, format!("the key {key:?}"))),
-        Ok(()) if masks.is_empty() => Verdict::Pass,
-        Ok(()) => Verdict::Mask(masks),
+        Ok(masks) if masks.is_empty() => Verdict::Pass,
+        Ok(masks) => Verdict::Mask(masks),
     }
 }
 
@@ -83,28 +82,23 @@ const fn may_hide(byte: u8) -> bool {
     matches!(byte, b'\\' | 0x7f | 0xc2 | 0xcd | 0xd8 | 0xe1..=0xe3 | 0xee | 0xef | 0xf0 | 0xf3 | 0xf4)
 }
 
-/// Collects what is to be masked; the error is a key that hides something.
-fn find(body: &Json, view: View<'_>, masks: &mut Vec<Mask>) -> Result<(), String> {
-    match view.kind() {
-        Kind::Object => view.members().try_for_each(|(key, value)| {
-            if key.bytes().any(|byte| byte < 0x20 || may_hide(byte)) && is_deceptive(&key) {
-                return Err(key.into_owned());
-            }
-            find(body, value, masks)
-        }),
-        Kind::Array => view.items().try_for_each(|value| find(body, value, masks)),
-        Kind::String => {
-            if view.text().bytes().any(may_hide) {
+/// What is to be masked; the error is a key that hides something.
+fn find(body: &Json) -> Result<Vec<Mask>, String> {
+    let mut masks = Vec::new();
+    for step in body.view().steps() {
+        match step {
+            Step::Key(key) if key.bytes().any(|byte| byte < 0x20 || may_hide(byte)) && is_deceptive(&key) => return Err(key.into_owned()),
+            Step::Leaf(view) if view.kind() == Kind::String && view.text().bytes().any(may_hide) => {
                 let text = view.as_str().unwrap_or_default();
                 if text.chars().any(hides) {
                     let shown: String = text.chars().map(picture).collect();
                     masks.push(Mask::replace(body.span(view), Json::string(&shown)));
                 }
             }
-            Ok(())
+            Step::Enter(_) | Step::Key(_) | Step::Leaf(_) | Step::Leave(_) => {}
         }
-        Kind::Number | Kind::Bool | Kind::Null => Ok(()),
     }
+    Ok(masks)
 }
 
 /// Whether a key has something that does not show.

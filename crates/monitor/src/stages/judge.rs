@@ -47,6 +47,14 @@ impl std::fmt::Debug for Monitor {
     }
 }
 
+impl Answer {
+    /// How many bytes the server sent.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.reply.body.bytes().len()
+    }
+}
+
 impl Monitor {
     /// Seats every control of the registry, in its order. `make` builds one and says its mode;
     /// `policy` is the digest of everything that the controls were built from.

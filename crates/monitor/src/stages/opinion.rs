@@ -45,9 +45,9 @@ pub const NAME: &str = "io.github.bartizan-security/judges";
 pub struct Judge {
     /// Its name.
     pub name: Arc<str>,
-    /// The tools whose arguments it judges.
+    /// The tools, prompts and templates of resources for which it judges what clients send.
     pub arguments: Listed,
-    /// The tools whose results it judges.
+    /// The tools, prompts, resources and templates whose answers it judges.
     pub results: Listed,
     /// Whether a call goes on when it cannot be heard.
     pub without: Without,
@@ -187,11 +187,17 @@ fn covered(content: &Json, texts: &Texts, cover: &Cover) -> Result<Json, &'stati
     Ok(edited(content, masks.collect()))
 }
 
-/// Who judges what a client sends for a tool: its arguments, and what a task of it waited for. Nothing is sent where
-/// something kept is read.
+/// Who judges what a client sends: the arguments of a tool or a prompt and what a task waited for, what is to be completed,
+/// and the part of a URI that the client fills in. Nothing is sent where something kept is read.
 pub(super) fn of_call(judges: &[Arc<Judge>], case: &Case) -> Vec<Arc<Judge>> {
-    let sends = matches!(case.method(), Some(Method::ToolsCall | Method::TasksUpdate)) && case.reads().is_none();
-    owed(judges, case.item().filter(|item| sends && item.pin.kind == Kind::Tool), |judge| &judge.arguments)
+    let sends = |kind: Kind| match case.method() {
+        Some(Method::ToolsCall | Method::TasksUpdate) => kind == Kind::Tool,
+        Some(Method::PromptsGet) => kind == Kind::Prompt,
+        Some(Method::Complete) => matches!(kind, Kind::Prompt | Kind::Template),
+        Some(Method::ResourcesRead | Method::Subscribe) => kind == Kind::Template,
+        _ => false,
+    };
+    owed(judges, case.item().filter(|item| case.reads().is_none() && sends(item.pin.kind)), |judge| &judge.arguments)
 }
 
 /// Who judges what comes back, in whatever message that comes: from tools, prompts and resources.

@@ -4,12 +4,13 @@
 //! keep all their digits instead of being rounded to the nearest double, so that two different
 //! arguments never share a digest.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::json::{Json, Kind, View};
+use super::json::{Json, Kind, Step};
 
 /// A SHA-256 digest, shown as `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,46 +89,72 @@ impl fmt::Debug for Digest {
 /// The canonical text of a value.
 #[must_use]
 pub fn text(json: &Json) -> String {
-    let mut out = String::with_capacity(json.bytes().len());
-    write(json.view(), &mut out);
+    let (mut out, mut open) = (String::with_capacity(json.bytes().len()), Vec::<Open<'_>>::new());
+    for step in json.view().steps() {
+        match step {
+            Step::Key(key) => {
+                if let Some(Open::Object { members, .. }) = open.last_mut() {
+                    members.push((key.clone(), out.len()));
+                }
+                write_string(&key, &mut out);
+                out.push(':');
+                continue;
+            }
+            Step::Enter(begun) => {
+                let is_object = begun.kind() == Kind::Object;
+                out.push(if is_object { '{' } else { '[' });
+                open.push(if is_object { Open::Object { from: out.len(), members: Vec::new() } } else { Open::Array });
+                continue;
+            }
+            Step::Leaf(view) => match view.kind() {
+                Kind::String => write_string(&view.as_str().unwrap_or_default(), &mut out),
+                Kind::Number => write_number(view.text(), &mut out),
+                Kind::Object | Kind::Array | Kind::Bool | Kind::Null => out.push_str(view.text()),
+            },
+            Step::Leave(_) => {
+                // A comma stands behind every value, so one behind the last, too.
+                if out.ends_with(',') {
+                    out.pop();
+                }
+                match open.pop() {
+                    Some(Open::Object { from, members }) => {
+                        sort(&mut out, from, &members);
+                        out.push('}');
+                    }
+                    Some(Open::Array) | None => out.push(']'),
+                }
+            }
+        }
+        if !open.is_empty() {
+            out.push(',');
+        }
+    }
     out
 }
 
-fn write(view: View<'_>, out: &mut String) {
-    match view.kind() {
-        Kind::Object => write_object(view, out),
-        Kind::Array => write_array(view, out),
-        Kind::String => write_string(&view.as_str().unwrap_or_default(), out),
-        Kind::Number => write_number(view.text(), out),
-        Kind::Bool | Kind::Null => out.push_str(view.text()),
-    }
+/// What began.
+enum Open<'a> {
+    Array,
+    /// Where its first member stands, and each member's key and beginning.
+    Object {
+        from: usize,
+        members: Vec<(Cow<'a, str>, usize)>,
+    },
 }
 
-fn write_array(view: View<'_>, out: &mut String) {
-    out.push('[');
-    for (index, item) in view.items().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write(item, out);
+/// Puts the members that stand at the end of a text into their order (RFC 8785 section 3.2.3: by UTF-16 code units).
+fn sort(out: &mut String, from: usize, members: &[(Cow<'_, str>, usize)]) {
+    let before = |(a, _): &(Cow<'_, str>, usize), (b, _): &(Cow<'_, str>, usize)| a.encode_utf16().cmp(b.encode_utf16());
+    if members.is_sorted_by(|a, b| before(a, b).is_le()) {
+        return;
     }
-    out.push(']');
-}
-
-fn write_object(view: View<'_>, out: &mut String) {
-    let mut members: Vec<_> = view.members().collect();
-    // RFC 8785 section 3.2.3: by UTF-16 code units.
-    members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-    out.push('{');
-    for (index, (key, value)) in members.into_iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write_string(&key, out);
-        out.push(':');
-        write(value, out);
-    }
-    out.push('}');
+    let ends = members.iter().skip(1).map(|(_, next)| next.saturating_sub(1)).chain([out.len()]);
+    let mut sorted: Vec<_> = members.iter().zip(ends).collect();
+    sorted.sort_by(|(a, _), (b, _)| before(a, b));
+    let texts: Vec<&str> = sorted.iter().map(|((_, start), end)| out.get(*start..*end).unwrap_or_default()).collect();
+    let ordered = texts.join(",");
+    out.truncate(from);
+    out.push_str(&ordered);
 }
 
 fn write_string(text: &str, out: &mut String) {
@@ -166,6 +193,24 @@ mod tests {
         assert_eq!(canonical(r#"{"b":1.0,"a":"\u0041"}"#), canonical(r#"{ "a" : "A", "b" : 1 }"#));
         assert_ne!(canonical("9007199254740993"), canonical("9007199254740992"));
         assert_eq!(canonical("-0"), "0");
+    }
+
+    #[test]
+    fn members_are_sorted_at_every_depth_and_commas_stand_between_values_only() {
+        for (source, expected) in [
+            ("[]", "[]"),
+            ("{}", "{}"),
+            (r#"[ [], {}, [1 ,[ ]] ]"#, "[[],{},[1,[]]]"),
+            (r#"{"b":{},"a":[]}"#, r#"{"a":[],"b":{}}"#),
+            (r#"{"b":{"d":[{"z":1,"y":","}],"c":","},"a":{"f":"}","e":[",",","]},"":0}"#, r#"{"":0,"a":{"e":[",",","],"f":"}"},"b":{"c":",","d":[{"y":",","z":1}]}}"#),
+            ("{\"\u{ff41}\":1,\"\u{1d11e}\":2,\"b\":3}", "{\"b\":3,\"\u{1d11e}\":2,\"\u{ff41}\":1}"),
+            (r#"{"\u0062":1,"a":2}"#, r#"{"a":2,"b":1}"#),
+        ] {
+            assert_eq!(canonical(source), expected, "{source}");
+        }
+        let depth = crate::wire::json::MAX_DEPTH - 1;
+        let nested = format!("{}1{}", r#"{"b":"#.repeat(depth), r#","a":2}"#.repeat(depth));
+        assert_eq!(canonical(&nested), format!("{}1{}", r#"{"a":2,"b":"#.repeat(depth), "}".repeat(depth)));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod walk;
 pub use build::Members;
 pub use edit::Edits;
 pub use pointer::{Pointer, project};
+pub use walk::{Begun, Step};
 
 /// How deeply arrays and objects may nest.
 pub const MAX_DEPTH: usize = 128;
@@ -250,6 +251,11 @@ impl<'a> View<'a> {
     pub fn items(self) -> impl Iterator<Item = Self> {
         let mut walk = walk::Walk::inside(self.0, b'[');
         std::iter::from_fn(move || walk.next_value().map(View))
+    }
+
+    /// All that is in it, in order and to any depth, each byte looked at once.
+    pub fn steps(self) -> impl Iterator<Item = Step<'a>> {
+        walk::Steps::of(self.0)
     }
 
     /// The member of an object with exactly this key.

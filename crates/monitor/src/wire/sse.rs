@@ -55,8 +55,18 @@ impl Decoder {
             self.after_cr = rest.first() == Some(&b'\r');
             bytes = rest.get(1..).unwrap_or_default();
             events.extend(self.end_line());
+            if self.is_between() {
+                // Blank lines mean nothing here, and there may be millions.
+                let blank = bytes.iter().take_while(|byte| **byte == b'\n').count();
+                bytes = bytes.get(if self.after_cr { 0 } else { blank }..).unwrap_or_default();
+            }
         }
         Ok(events)
+    }
+
+    /// Whether nothing of an event has come yet.
+    fn is_between(&self) -> bool {
+        self.line.is_empty() && !self.has_data && self.event == Event::default() && !self.first
     }
 
     fn hold(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {

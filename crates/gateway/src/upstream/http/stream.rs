@@ -36,6 +36,8 @@ impl Stream {
     /// The next event; none when the server hung up.
     pub(super) async fn next(&mut self, server: &Server) -> Result<Option<Event>, Refusal> {
         loop {
+            // A server that says something all the time must not keep whoever waits from looking at the clock.
+            tokio::task::consume_budget().await;
             if let Some(event) = self.ready.pop_front() {
                 if event.id.is_some() {
                     self.last.clone_from(&event.id);
@@ -52,6 +54,9 @@ impl Stream {
                 let events =
                     self.decoder.push(data).map_err(|error| Refusal::new(UPSTREAM_TOO_LARGE, format!("{}: {error}", server.name())))?;
                 self.ready.extend(events);
+            }
+            if self.ready.is_empty() {
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -1,4 +1,8 @@
-//! The walker for bytes that the scanner has passed.
+//! The walkers for bytes that the scanner has passed.
+
+use std::borrow::Cow;
+
+use super::{Kind, View, scan};
 
 /// Walks the members or items of a value that the scanner has passed. Never fails; on bytes that
 /// were not passed it ends early.
@@ -117,4 +121,109 @@ const fn repeated(byte: u8) -> u64 {
 /// Marks the bytes of a word that are zero with their highest bits; above the first, others may be marked, too.
 const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(repeated(0x01)) & !word & repeated(0x80)
+}
+
+/// What comes next in a value.
+pub enum Step<'a> {
+    /// An object or an array begins.
+    Enter(Begun<'a>),
+    /// The key of the member that follows, unescaped.
+    Key(Cow<'a, str>),
+    /// A value that has nothing inside.
+    Leaf(View<'a>),
+    /// What began last ends before this offset.
+    Leave(usize),
+}
+
+/// An object or an array whose end was not looked for.
+#[derive(Clone, Copy)]
+pub struct Begun<'a> {
+    rest: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Begun<'a> {
+    /// Which of the two.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        View(self.rest).kind()
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub const fn at(self) -> usize {
+        self.at
+    }
+
+    /// The member of an object with exactly this key. This one passes over what stands before it.
+    #[must_use]
+    pub fn get(self, key: &str) -> Option<View<'a>> {
+        // A walk ends where its object does, whatever stands behind that.
+        View(self.rest).get(key)
+    }
+}
+
+/// A value from its beginning to its end. [`View::members`] passes over a value to find its end before it can be looked into,
+/// so that going down that way costs its length for each level; here every byte is looked at once.
+pub(super) struct Steps<'a> {
+    walk: Walk<'a>,
+    open: Vec<Frame>,
+}
+
+/// What stands next in something that began.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    Item,
+    Key,
+    Value,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) const fn of(bytes: &'a [u8]) -> Self {
+        Self { walk: Walk { bytes, at: 0 }, open: Vec::new() }
+    }
+
+    /// A value was taken.
+    fn taken(&mut self) {
+        if let Some(frame) = self.open.last_mut().filter(|frame| **frame == Frame::Value) {
+            *frame = Frame::Key;
+        }
+    }
+
+    fn enter(&mut self, inside: Frame) -> Step<'a> {
+        self.taken();
+        self.open.push(inside);
+        let at = self.walk.at;
+        self.walk.at = at.saturating_add(1);
+        Step::Enter(Begun { rest: self.walk.bytes.get(at..).unwrap_or_default(), at })
+    }
+}
+
+impl<'a> Iterator for Steps<'a> {
+    type Item = Step<'a>;
+
+    fn next(&mut self) -> Option<Step<'a>> {
+        self.walk.blank();
+        Some(match (self.walk.bytes.get(self.walk.at)?, self.open.last()) {
+            (b']' | b'}', _) => {
+                self.open.pop();
+                self.walk.at = self.walk.at.saturating_add(1);
+                Step::Leave(self.walk.at)
+            }
+            (b'"', Some(Frame::Key)) => {
+                let key = self.walk.next_key()?;
+                if let Some(frame) = self.open.last_mut() {
+                    *frame = Frame::Value;
+                }
+                Step::Key(scan::unescape(key))
+            }
+            (b'{', _) => self.enter(Frame::Key),
+            (b'[', _) => self.enter(Frame::Item),
+            _ => {
+                let leaf = self.walk.next_value()?;
+                self.taken();
+                Step::Leaf(View(leaf))
+            }
+        })
+    }
 }
