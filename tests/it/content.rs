@@ -60,9 +60,14 @@ fn elsewhere(stage: &Stage, metrics: SocketAddr) -> String {
     let token = stage.token("ann", &[]).text;
     let gateway = stage.serve();
     let mut visitor = gateway.visitor(&token).at("/mcp/files").initialize();
-    for (tool, arguments) in
-        [("all", json!({})), ("fails", json!({})), ("keyed", json!({})), ("all", json!({"path": HELD})), (HELD, json!({})), (LOOKS, json!({}))]
-    {
+    for (tool, arguments) in [
+        ("all", json!({})),
+        ("fails", json!({})),
+        ("keyed", json!({})),
+        ("all", json!({"path": HELD})),
+        (HELD, json!({})),
+        (LOOKS, json!({})),
+    ] {
         // Two of the names are none.
         let _ = visitor.request("tools/call", &json!({"name": tool, "arguments": arguments}));
     }

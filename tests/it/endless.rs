@@ -92,7 +92,9 @@ fn watch(stage: &Stage, rows: &[(&'static str, Act)]) {
         let answer = { wire }.response().expect("a response").json();
         let (took, memory) = (begun.elapsed(), peak_memory(gateway.pid()));
         println!("{name}: {:?} after {took:?}, others waited {longest:?} at most, peak {} MiB", reason(&answer), memory >> 20);
-        assert!(reason(&answer).is_some_and(|reason| reason.starts_with("upstream.")), "{name}: {answer}");
+        // Whoever does not read for a while, as here, is cut off behind what was kept for it, and may resume.
+        let was_cut = answer.get("method").is_some();
+        assert!(was_cut || reason(&answer).is_some_and(|reason| reason.starts_with("upstream.")), "{name}: {answer}");
         assert!(took < OVER, "{name}: {took:?}");
         assert!(longest < OTHERS, "{name}: {longest:?}");
         assert!(memory < MEMORY, "{name}: {} MiB", memory >> 20);

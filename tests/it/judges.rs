@@ -342,7 +342,9 @@ fn each_part_of_a_long_answer_is_shown_to_its_judge_and_one_that_it_refuses_is_w
     assert_eq!(reason(&client.call("bartizan_read_on", &json!({"handle": next}))), Some("judge.refused"));
     strict.store(0, Ordering::SeqCst);
     let before = answers.len();
-    while let Some(answer) = Some(next.clone()).filter(|_| answers.len() < 100).map(|next| client.call("bartizan_read_on", &json!({"handle": next}))) {
+    while let Some(answer) =
+        Some(next.clone()).filter(|_| answers.len() < 100).map(|next| client.call("bartizan_read_on", &json!({"handle": next})))
+    {
         let more = handle(&answer);
         answers.push(answer);
         match more {
@@ -403,7 +405,8 @@ fn prompts_and_resources_are_judged() {
         prompts: vec![json!({"name": "kind"}), json!({"name": "cruel"}), json!({"name": "said", "arguments": [{"name": "topic"}]})],
         resources: vec![json!({"uri": "file:///kind", "name": "a"}), json!({"uri": "file:///cruel", "name": "b"})],
         templates: vec![json!({"uriTemplate": "note:///{name}", "name": "notes"})],
-        hello: [("capabilities".to_owned(), json!({"tools": {}, "prompts": {}, "resources": {"subscribe": true}, "completions": {}}))].into(),
+        hello: [("capabilities".to_owned(), json!({"tools": {}, "prompts": {}, "resources": {"subscribe": true}, "completions": {}}))]
+            .into(),
         ..Script::default()
     };
     let script = script
@@ -443,7 +446,11 @@ fn prompts_and_resources_are_judged() {
         let before = (stage.reached("files").len(), shown(&judge, "arguments").len());
         let answer = client.request(method, &params);
         assert_eq!(reason(&answer), Some("judge.refused"), "{method} {params}: {answer}");
-        assert_eq!((stage.reached("files").len(), shown(&judge, "arguments").len()), (before.0, before.1 + 1), "{method} {params}: it left");
+        assert_eq!(
+            (stage.reached("files").len(), shown(&judge, "arguments").len()),
+            (before.0, before.1 + 1),
+            "{method} {params}: it left"
+        );
     }
     drop(client);
     stage.verify();

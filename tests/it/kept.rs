@@ -381,7 +381,8 @@ fn a_long_text_that_was_let_go_is_read_in_parts_and_survives_a_restart() {
     let gateway = stage.serve();
     let visitor = served(&gateway, &token);
     assert_eq!(reason(&modern(&visitor, READ_ON, &json!({"handle": given}))), Some("kept.waits"));
-    let done: Value = serde_json::from_str(&stage.done(&["quarantine", "release", &given, "--shown", &digest, "--format", "json"])).expect("JSON");
+    let done: Value =
+        serde_json::from_str(&stage.done(&["quarantine", "release", &given, "--shown", &digest, "--format", "json"])).expect("JSON");
     assert_eq!(done["assurance"], "local");
     let mut answers = vec![modern(&visitor, READ_ON, &json!({"handle": given}))];
     while let Some(next) = answers.last().and_then(handle) {

@@ -157,7 +157,7 @@ fn build(full: bool) -> Result<Outcome> {
     if full {
         run(cargo().args(["build", "--locked", "-p", "bartizan"]))?;
     }
-    done(run(cargo().args(["test", "--no-run", "--locked", "--workspace"])))
+    done(run(cargo().args(["build", "--locked", "--workspace", "--all-targets"])))
 }
 
 /// nextest where it is installed: one process per test, and a summary to read. Otherwise what Cargo has.

@@ -48,7 +48,9 @@ enum What {
         format: Format,
     },
     /// Let the client read them. They stay marked as data of that server.
-    #[command(after_help = "Examples:\n  bartizan quarantine release 3f9a\n  BARTIZAN_AS=$TOKEN bartizan quarantine release 3f9a --shown sha256:...")]
+    #[command(
+        after_help = "Examples:\n  bartizan quarantine release 3f9a\n  BARTIZAN_AS=$TOKEN bartizan quarantine release 3f9a --shown sha256:..."
+    )]
     Release {
         #[command(flatten)]
         decision: Decision,

@@ -392,7 +392,8 @@ fn connection(server: &Arc<Server>, stream: TcpStream) {
     let mut input = BufReader::new(stream.try_clone().expect("a second handle"));
     while let Some((head, body)) = request(&mut input) {
         server.append("log", &json!({"pid": std::process::id(), "head": head, "line": body}).to_string());
-        let mut line = Line { stream: stream.try_clone().expect("a second handle"), session: false, begun: false, whole: true, hung_up: false };
+        let mut line =
+            Line { stream: stream.try_clone().expect("a second handle"), session: false, begun: false, whole: true, hung_up: false };
         let received = if head.starts_with("POST") { json::read(&body) } else { json!({"method": head.split(' ').next()}) };
         let received = Received { message: received };
         line.session = received.method() == "initialize";

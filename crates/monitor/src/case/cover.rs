@@ -87,4 +87,3 @@ impl Cover {
         self.names.map(|name| hex(&name))
     }
 }
-

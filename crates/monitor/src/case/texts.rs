@@ -323,30 +323,6 @@ mod tests {
     }
 
     #[test]
-    fn depth_costs_nothing() {
-        let depth = crate::wire::json::MAX_DEPTH - 2;
-        let of = |depth: usize| {
-            let inner = vec!["1"; 2 << 20].join(",");
-            Json::parse(Bytes::from(format!(r#"{{"a":{}{inner}{}}}"#, "[".repeat(depth), "]".repeat(depth)))).expect("json")
-        };
-        let took = |body: &Json| {
-            let begun = cpu_us();
-            drop(Texts::of(body));
-            cpu_us() - begun
-        };
-        let (flat, deep) = (took(&of(1)), took(&of(depth)));
-        println!("4 MiB: {:.0} ms flat, {:.0} ms at depth {depth}", flat / 1000.0, deep / 1000.0);
-        assert!(deep < 10.0 * flat + 100_000.0, "{flat} {deep}");
-    }
-
-    /// How long this thread was on a processor.
-    #[expect(clippy::disallowed_methods, reason = "a measurement")]
-    fn cpu_us() -> f64 {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-        text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).expect("a number") / 1000.0
-    }
-
-    #[test]
     fn every_string_and_every_key_is_there_once_and_in_its_place() {
         let body = Json::parse(Bytes::from_static(br#"{"a":{"k\u0031":["x","y"]},"b":[[{"c":1}]],"d":""}"#)).expect("json");
         let texts = Texts::of(&body);
