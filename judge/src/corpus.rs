@@ -1,5 +1,6 @@
 //! Reading corpora: JSON Lines, gzipped or not. The text in them is adversarial, and never printed.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
@@ -21,6 +22,16 @@ pub(crate) fn read(dir: &Path, name: &str) -> Result<Vec<Value>> {
     let lines = BufReader::new(reader).lines();
     let rows = lines.enumerate().map(|(i, line)| serde_json::from_str(&line?).with_context(|| format!("{name}, line {}", i + 1)));
     rows.collect()
+}
+
+/// The corpora of a directory, by name.
+pub(crate) fn names(dir: &Path) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".gz").unwrap_or(&name).strip_suffix(".jsonl").map(str::to_owned));
+    }
+    Ok(names)
 }
 
 /// A string member, or nothing.

@@ -5,6 +5,7 @@ mod corpus;
 mod floor;
 mod live;
 mod page;
+mod phrases;
 mod report;
 mod slices;
 mod speed;
@@ -88,6 +89,7 @@ fn run() -> Result<()> {
     }
     if let Some(path) = &wish.check {
         floor::check(path, &tallies)?;
+        println!("{} phrases of the vocabulary were looked for in the corpora, and none is from there", phrases::check(&wish.corpora)?);
     }
     wish.page.as_deref().map_or(Ok(()), |page| page::check(page, &text))
 }

@@ -441,7 +441,9 @@ fn prompts_and_resources_are_judged() {
         ("prompts/get", json!({"name": "said", "arguments": {"topic": "wicked"}})),
         ("resources/read", json!({"uri": "note:///wicked"})),
         ("resources/subscribe", json!({"uri": "note:///wicked"})),
+        ("resources/unsubscribe", json!({"uri": "note:///wicked"})),
         ("completion/complete", reference),
+        ("completion/complete", json!({"ref": {"type": "ref/resource", "uri": "file:///kind"}, "argument": {"name": "x", "value": "wicked"}})),
     ] {
         let before = (stage.reached("files").len(), shown(&judge, "arguments").len());
         let answer = client.request(method, &params);
@@ -512,7 +514,7 @@ fn waiting_for_a_turn_and_for_an_answer_take_one_timeout_together() {
     };
     let url = judge.address;
     let stage =
-        stage(&["look"], &format!("[judges.acme]\nurl = \"http://{url}/\"\ntimeout = \"3s\"\nconcurrent = 1\narguments = [\"files/*\"]\n"));
+        stage(&["look"], &format!("[judges.acme]\nurl = \"http://{url}/\"\ntimeout = \"3s\"\nconcurrent = 1\narguments = [\"files/*\"]\n[dangerous]\njudges_may_fail = [\"acme\"]\n"));
     let mut client = stage.run("files");
     client.initialize();
     let ids: Vec<Value> = (0..3).map(|_| client.ask("tools/call", &json!({"name": "look", "arguments": {}}))).collect();
@@ -527,8 +529,9 @@ fn waiting_for_a_turn_and_for_an_answer_take_one_timeout_together() {
         .map(|record| (record["judges"][0]["said"].to_string(), record["judges"][0]["took_ms"].as_u64().expect("a number")))
         .collect();
     said.sort();
-    // One had its turn and no answer, one had no turn: nobody waited longer than the timeout.
-    assert_eq!(said.iter().map(|(said, _)| said.as_str()).collect::<Vec<_>>(), ["\"nothing\"", "\"pass\"", "\"unasked\""], "{said:?}");
+    // One had its turn late and no answer in what was left, one had no turn: nobody waited longer than the timeout, and neither passes
+    // where the judge may fail, because whoever sends calls can bring that about.
+    assert_eq!(said.iter().map(|(said, _)| said.as_str()).collect::<Vec<_>>(), ["\"pass\"", "\"unasked\"", "\"unasked\""], "{said:?}");
     assert!(said.iter().all(|(_, took)| (1_900..4_500).contains(took)), "{said:?}");
     drop(client);
     stage.verify();

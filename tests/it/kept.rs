@@ -374,8 +374,8 @@ fn a_long_text_that_was_let_go_is_read_in_parts_and_survives_a_restart() {
     let given = answer.pointer(TAKEN).and_then(Value::as_str).expect("a handle").to_owned();
     terminate(gateway.pid());
     gateway.end();
-    let shown: Value = serde_json::from_str(&stage.done(&["quarantine", "show", &given, "--format", "json"])).expect("JSON");
-    let digest = shown["quarantined"]["shown"].as_str().expect("a digest").to_owned();
+    let shown: Value = serde_json::from_str(&stage.done(&["quarantine", "show", &given, "--full", "--format", "json"])).expect("JSON");
+    let digest = shown["shown"].as_str().expect("a digest").to_owned();
     let none = stage.output(&["quarantine", "release", &given, "--shown", &digest]);
     assert_eq!(none.status.code(), Some(1), "nobody could write it down");
     let gateway = stage.serve();

@@ -98,7 +98,7 @@ fn brief(item: &Item) -> serde_json::Value {
     let Item { handle, state, by, at_ms, until_ms, principal, session, server, tool, call, classes, texts, .. } = item;
     json!({
         "handle": handle, "state": state, "by": by, "at_ms": at_ms, "until_ms": until_ms, "principal": principal, "session": session,
-        "server": server, "tool": tool, "call": call, "classes": classes, "texts": texts.len(), "shown": item.shown().to_string(),
+        "server": server, "tool": tool, "call": call, "classes": classes, "texts": texts.len(),
     })
 }
 
@@ -160,7 +160,11 @@ fn show(state: &Path, handle: &str, (detail, format): (Detail, Format)) -> Resul
     let (whole, texts) = (inert(&item, Detail::Full), inert(&item, detail));
     let mut out = io::stdout().lock();
     let printed = match format {
-        Format::Json => writeln!(out, "{}", json!({ "quarantined": brief(&item), "text": texts })),
+        // Only who has been shown all of it has its digest.
+        Format::Json => {
+            let shown = (whole == texts).then(|| item.shown().to_string());
+            writeln!(out, "{}", json!({ "quarantined": brief(&item), "text": texts, "shown": shown }))
+        }
         Format::Text => {
             let end = if whole == texts {
                 format!("This lets {} read it: bartizan quarantine release {} --shown {}", item.principal, item.handle, item.shown())

@@ -253,14 +253,15 @@ fn hop(bytes: &[u8], from: usize) -> Option<usize> {
     word.eq_ignore_ascii_case(b"value").then(|| from.saturating_add(gap).saturating_add(5))
 }
 
-/// Backslashes before the quote stay where they are: how many there are says, in each layer of JSON around this, whether
-/// the quote ends its text.
+/// An odd number of backslashes before the quote stays where it is: it says, in each layer of JSON around this, whether the
+/// quote ends its text. An even number is the value's own.
 fn quoted(bytes: &[u8], start: usize, quote: u8) -> Option<(usize, usize)> {
     let rest = bytes.get(start..)?;
     let length = rest.iter().take(LONGEST).position(|byte| *byte == quote || *byte == b'\n')?;
     let value = rest.get(..length)?;
     let slashes = value.iter().rev().take_while(|byte| **byte == b'\\').count();
-    Some((start, start.saturating_add(length).saturating_sub(slashes)))
+    let kept = if slashes % 2 == 1 { slashes } else { 0 };
+    Some((start, start.saturating_add(length).saturating_sub(kept)))
 }
 
 fn bare(bytes: &[u8], start: usize) -> Option<((usize, usize), Dress)> {

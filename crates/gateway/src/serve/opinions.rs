@@ -71,7 +71,11 @@ pub(super) async fn release(
     running: Option<&Running>,
 ) -> Result<Released, Refusal> {
     let screened = match answer.length() > LONG && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-        true => tokio::task::block_in_place(|| snapshot.monitor.screen(answer)),
+        true => {
+            // It is never closed.
+            let _turn = house.places.long_answers.acquire().await;
+            tokio::task::block_in_place(|| snapshot.monitor.screen(answer))
+        }
         false => snapshot.monitor.screen(answer),
     }?;
     let Some(brief) = screened.brief() else { return screened.released() };

@@ -8,6 +8,7 @@ use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::{SERVE_BUSY, SERVE_SHARE};
 use bartizan_monitor::wire::envelope::Id;
 use bartizan_monitor::wire::method::Method;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -27,7 +28,12 @@ pub struct Places {
     queue: Arc<Shares<Principal>>,
     patience: Duration,
     inside: TaskTracker,
+    /// Long answers that are looked through at the same time: each takes several times its length meanwhile.
+    pub(super) long_answers: Semaphore,
 }
+
+/// So many at once.
+const LONG_ANSWERS: usize = 2;
 
 /// A message's place in the house.
 #[derive(Debug)]
@@ -49,6 +55,7 @@ impl Places {
             queue: Shares::new(limits.queued_calls, limits.queued_calls.div_ceil(4)),
             patience: limits.queue_wait,
             inside: TaskTracker::new(),
+            long_answers: Semaphore::new(LONG_ANSWERS),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Values come with their key (`"key":"value"`), because a key may say that its value is a secret; what is meant to be
 //! read stands alone. Numbers are no text. A server chooses how long keys are and how many values stand in a list under one: as
-//! often as that makes the texts no longer than about twice the body they are repeated, and then values stand alone.
+//! often as that makes the texts no longer than about twice the body long keys are repeated, and then only their ends are.
 
 mod document;
 pub use document::Changed;
@@ -14,8 +14,12 @@ use bytes::Bytes;
 
 use crate::wire::json::{Begun, Json, Kind, Step, View};
 
-/// So many bytes of repeated keys are nothing, however short the body is.
+/// So many bytes of long keys are repeated, and as many as the body has: more would be a way to fill memory.
 const REPEATED: usize = 16 * 1024;
+/// A key of so many bytes is repeated for every value: no list of others can use that up.
+const SHORT: usize = 64;
+/// With its quotes. A shorter value is no secret whatever its key is (`bartizan_detect::secrets`).
+const NAMELESS: usize = 8;
 
 /// All texts of a body.
 #[derive(Debug, Clone, Default)]
@@ -116,6 +120,18 @@ struct Open<'a> {
     part: Range<usize>,
 }
 
+/// The key of a list as it is repeated for one of its values: whole, or the end of it.
+fn again<'k>(key: &'k str, repeats: &mut usize) -> &'k str {
+    if key.len() <= SHORT {
+        return key;
+    }
+    if let Some(left) = repeats.checked_sub(key.len()) {
+        *repeats = left;
+        return key;
+    }
+    key.get(key.ceil_char_boundary(key.len().saturating_sub(SHORT))..).unwrap_or_default()
+}
+
 /// The place of what stands next in what is open.
 fn below(open: &[Open<'_>], key: Option<&str>, top: Place) -> Place {
     open.last().map_or(top, |around| key.map_or(around.place, |key| around.place.member(key)))
@@ -172,9 +188,8 @@ impl Texts {
                         (Some(key), Kind::String) => texts.string(body, (view, &key), role),
                         (Some(key), _) => texts.name(&key, body.span(view)),
                         (None, Kind::String) => {
-                            let list = open.iter().rev().find_map(|around| around.key.as_deref());
-                            let list = list.filter(|key| key.len() <= repeats).unwrap_or_default();
-                            repeats = repeats.saturating_sub(list.len());
+                            let list = open.iter().rev().find_map(|around| around.key.as_deref()).unwrap_or_default();
+                            let list = if view.text().len() < NAMELESS { "" } else { again(list, &mut repeats) };
                             texts.string(body, (view, list), role);
                         }
                         // The key of their list stands before all of them.
@@ -320,6 +335,18 @@ mod tests {
         // What lists are usually like is as it was.
         let body = Json::parse(Bytes::from(format!(r#"{{"password":[{}]}}"#, vec![r#""hunter22""#; 1000].join(",")))).expect("json");
         assert_eq!(Texts::of(&body).all().matches(r#""password":"hunter22""#).count(), 1000);
+    }
+
+    #[test]
+    fn no_list_takes_the_key_from_the_values_of_another() {
+        let many = |item: &str, times: usize| vec![item; times].join(",");
+        let long = "identifiers_that_somebody_has_chosen_to_be_longer_than_all_others".repeat(2);
+        for (key, items) in [("identifiers", many(r#""7""#, 2500)), ("identifiers", many(r#""12345678""#, 5000)), (&*long, many(r#""12345678""#, 5000))] {
+            let text = format!(r#"{{"structuredContent":{{"{key}":[{items}],"database_password":["hunter44xyz"]}}}}"#);
+            let body = Json::parse(Bytes::from(text)).expect("json");
+            let texts = Texts::of(&body);
+            assert!(texts.all().contains(r#""database_password":"hunter44xyz""#), "{key}");
+        }
     }
 
     #[test]

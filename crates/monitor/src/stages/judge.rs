@@ -192,10 +192,12 @@ impl Monitor {
     }
 
     /// Whether a caller may watch a resource as part of a longer listening, which has a record of its
-    /// own. Whatever somebody would have to agree to is not watched.
+    /// own. Whatever somebody would have to agree to, or an external judge to be heard about, is not watched.
     pub fn permits(&self, watch: &Case) -> Result<(), Reason> {
         let asked = ask(&self.seats, &mut Trail::new(), &mut (), |control, ()| control.on_call(watch), |_, (), _| ());
-        asked.map_err(|refusal| refusal.reason)?.hold.map_or(Ok(()), |hold| Err(hold.reason))
+        asked.map_err(|refusal| refusal.reason)?.hold.map_or(Ok(()), |hold| Err(hold.reason))?;
+        // A judge would have to be heard about each, and a listening waits for none.
+        if opinion::of_call(&self.judges, watch).is_empty() { Ok(()) } else { Err(opinion::UNHEARD) }
     }
 }
 

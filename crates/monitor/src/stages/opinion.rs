@@ -193,11 +193,18 @@ pub(super) fn of_call(judges: &[Arc<Judge>], case: &Case) -> Vec<Arc<Judge>> {
     let sends = |kind: Kind| match case.method() {
         Some(Method::ToolsCall | Method::TasksUpdate) => kind == Kind::Tool,
         Some(Method::PromptsGet) => kind == Kind::Prompt,
-        Some(Method::Complete) => matches!(kind, Kind::Prompt | Kind::Template),
-        Some(Method::ResourcesRead | Method::Subscribe) => kind == Kind::Template,
+        // Whatever it is completed for: what the client has typed is sent.
+        Some(Method::Complete) => true,
+        Some(Method::ResourcesRead) => kind == Kind::Template || says_more(case),
+        Some(Method::Subscribe | Method::Unsubscribe) => kind == Kind::Template,
         _ => false,
     };
     owed(judges, case.item().filter(|item| case.reads().is_none() && sends(item.pin.kind)), |judge| &judge.arguments)
+}
+
+/// Whether a message about a resource carries anything beside its URI, such as answers to what the server asked.
+fn says_more(case: &Case) -> bool {
+    case.beside().is_some_and(|beside| beside.view().members().any(|(key, _)| key != "uri"))
 }
 
 /// Who judges what comes back, in whatever message that comes: from tools, prompts and resources.
