@@ -29,7 +29,9 @@ pub(crate) fn check(corpora: &Path) -> Result<usize> {
     let mut found = BTreeSet::new();
     for name in corpus::names(corpora)? {
         for row in corpus::read(corpora, &name)? {
-            strings(&row, &mut |text| found.extend(runs_of(text).filter(|run| runs.contains(run)).map(|run| (run.join(" "), name.clone()))));
+            strings(&row, &mut |text| {
+                found.extend(runs_of(text).filter(|run| runs.contains(run)).map(|run| (run.join(" "), name.clone())))
+            });
         }
     }
     if found.is_empty() {
@@ -120,7 +122,8 @@ mod tests {
         let source = std::fs::read_to_string(Path::new(VOCABULARY).join("words.rs")).expect("a file");
         let phrase = literals(&source).iter().flat_map(|literal| literal.split('|')).find_map(|phrase| runs_of(phrase).next());
         let phrase = phrase.expect("the vocabulary has one").join(", ").to_uppercase();
-        let write = |text: &str| std::fs::write(dir.path().join("a.jsonl"), serde_json::json!({"rows": [text]}).to_string()).expect("written");
+        let write =
+            |text: &str| std::fs::write(dir.path().join("a.jsonl"), serde_json::json!({"rows": [text]}).to_string()).expect("written");
         write("nothing of it is in here, or so it seems");
         assert!(check(dir.path()).expect("nothing quoted") > 100);
         write(&format!("and so on: {phrase} (it says)"));

@@ -443,7 +443,10 @@ fn prompts_and_resources_are_judged() {
         ("resources/subscribe", json!({"uri": "note:///wicked"})),
         ("resources/unsubscribe", json!({"uri": "note:///wicked"})),
         ("completion/complete", reference),
-        ("completion/complete", json!({"ref": {"type": "ref/resource", "uri": "file:///kind"}, "argument": {"name": "x", "value": "wicked"}})),
+        (
+            "completion/complete",
+            json!({"ref": {"type": "ref/resource", "uri": "file:///kind"}, "argument": {"name": "x", "value": "wicked"}}),
+        ),
     ] {
         let before = (stage.reached("files").len(), shown(&judge, "arguments").len());
         let answer = client.request(method, &params);
@@ -513,8 +516,12 @@ fn waiting_for_a_turn_and_for_an_answer_take_one_timeout_together() {
         })
     };
     let url = judge.address;
-    let stage =
-        stage(&["look"], &format!("[judges.acme]\nurl = \"http://{url}/\"\ntimeout = \"3s\"\nconcurrent = 1\narguments = [\"files/*\"]\n[dangerous]\njudges_may_fail = [\"acme\"]\n"));
+    let stage = stage(
+        &["look"],
+        &format!(
+            "[judges.acme]\nurl = \"http://{url}/\"\ntimeout = \"3s\"\nconcurrent = 1\narguments = [\"files/*\"]\n[dangerous]\njudges_may_fail = [\"acme\"]\n"
+        ),
+    );
     let mut client = stage.run("files");
     client.initialize();
     let ids: Vec<Value> = (0..3).map(|_| client.ask("tools/call", &json!({"name": "look", "arguments": {}}))).collect();
