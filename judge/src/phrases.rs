@@ -116,17 +116,17 @@ mod tests {
     }
 
     #[test]
-    fn a_phrase_of_five_words_that_a_row_has_is_found() {
-        let dir = tempfile::tempdir().expect("dir");
+    fn a_phrase_of_five_words_that_a_row_has_is_found() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let write = |text: &str| std::fs::write(dir.path().join("a.jsonl"), serde_json::json!({"rows": [text]}).to_string());
         // A phrase that the detectors have, as a row has it.
-        let source = std::fs::read_to_string(Path::new(VOCABULARY).join("words.rs")).expect("a file");
+        let source = std::fs::read_to_string(Path::new(VOCABULARY).join("words.rs"))?;
         let phrase = literals(&source).iter().flat_map(|literal| literal.split('|')).find_map(|phrase| runs_of(phrase).next());
-        let phrase = phrase.expect("the vocabulary has one").join(", ").to_uppercase();
-        let write =
-            |text: &str| std::fs::write(dir.path().join("a.jsonl"), serde_json::json!({"rows": [text]}).to_string()).expect("written");
-        write("nothing of it is in here, or so it seems");
-        assert!(check(dir.path()).expect("nothing quoted") > 100);
-        write(&format!("and so on: {phrase} (it says)"));
+        let phrase = phrase.context("the vocabulary has none")?.join(", ").to_uppercase();
+        write("nothing of it is in here, or so it seems")?;
+        assert!(check(dir.path())? > 100);
+        write(&format!("and so on: {phrase} (it says)"))?;
         assert!(check(dir.path()).is_err());
+        Ok(())
     }
 }
