@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// A message of a server may have so much.
 const MESSAGE: usize = 16 << 20;
 /// How much of it most answers here have: tests are built without optimisation, and run beside others.
-const USUAL: usize = 3 << 20;
+const USUAL: usize = 2 << 20;
 /// How long one answer may take.
 const SECONDS: Duration = Duration::from_secs(25);
 /// How long somebody else may wait.
