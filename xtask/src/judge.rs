@@ -1,6 +1,7 @@
 //! `cargo xtask judge`: the product's detectors on corpora, and the floor that they must not fall below.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -31,14 +32,10 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     if !corpora.is_dir() {
         bail!("there are no corpora in {}: say where they are with --corpora DIR or {VARIABLE}", corpora.display());
     }
-    let mut judge = cargo();
-    judge.args(["run", "--locked", "--quiet", "-p", "bartizan-judge"]);
     // Times mean something only when optimised; counts are the same in what is built already.
-    if !check && !write && misses.is_none() {
-        judge.arg("--release");
-    }
+    let mut judge = if check || write || misses.is_some() { as_built()? } else { optimised() };
     let (floor, page) = (root().join(FLOOR), root().join(PAGE));
-    judge.args(["--", "--corpora", text(&corpora)?, "--format", &format]);
+    judge.args(["--corpora", text(&corpora)?, "--format", &format]).current_dir(root());
     if let Some(slice) = &misses {
         judge.args(["--misses", slice]);
     }
@@ -52,4 +49,17 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         judge.args(["--page", text(&page)?]);
     }
     run(&mut judge)
+}
+
+/// The program that the step `build` built. Built alone, it would ask other things of its dependencies, and most of them
+/// would be built once more.
+fn as_built() -> Result<Command> {
+    run(cargo().args(["build", "--locked", "--quiet", "--workspace", "--all-targets"]))?;
+    Ok(Command::new(root().join("target/debug/bartizan-judge")))
+}
+
+fn optimised() -> Command {
+    let mut judge = cargo();
+    judge.args(["run", "--locked", "--quiet", "-p", "bartizan-judge", "--release", "--"]);
+    judge
 }

@@ -95,8 +95,9 @@ pub(crate) const LEASH: &str = "on-a-leash";
 
 /// `c`, started through this program, so that it ends when this process does, however that happens: a
 /// server in a process group of its own hears no Ctrl-C.
-fn leashed(c: &Command) -> Result<Command> {
-    let mut leash = Command::new(std::env::current_exe()?);
+fn leashed(c: &Command) -> Command {
+    // Not by its name: whoever builds meanwhile puts another file in its place.
+    let mut leash = Command::new("/proc/self/exe");
     leash.arg(LEASH).arg(c.get_program()).args(c.get_args());
     for (name, value) in c.get_envs() {
         match value {
@@ -107,7 +108,7 @@ fn leashed(c: &Command) -> Result<Command> {
     if let Some(dir) = c.get_current_dir() {
         leash.current_dir(dir);
     }
-    Ok(leash)
+    leash
 }
 
 /// The other side of [`leashed`]: asks the kernel for the signal, then becomes the program.
@@ -128,7 +129,7 @@ impl Server {
     /// Starts `c`; what it says goes to `log`.
     pub(crate) fn start(name: &str, c: &Command, log: &Path) -> Result<Server> {
         let file = std::fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;
-        let mut c = leashed(c)?;
+        let mut c = leashed(c);
         c.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
         let child = c.spawn().with_context(|| format!("could not start `{}`", line(&c)))?;
         Ok(Server { name: name.to_string(), child, log: log.to_path_buf() })
