@@ -402,3 +402,76 @@ done({{
     assert!(written("refused", "169.254.169.254") && written("refused", "secret.evil.example"));
     drop(client);
 }
+
+/// A server with a tool that says what it could do.
+const CURIOUS: &str = r#"
+import json, os, socket, sys
+
+def tried(what):
+    try:
+        what()
+        return 'through'
+    except OSError:
+        return 'refused'
+
+def tries(folder, port):
+    return {
+        'read': tried(lambda: open(folder + '/secret').read()),
+        'write': tried(lambda: open(folder + '/written', 'w').close()),
+        'connect': tried(lambda: socket.create_connection(('127.0.0.1', port), 2)),
+        'run': tried(lambda: os.stat('/usr/bin/env')),
+    }
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if 'id' not in asked:
+        continue
+    answer = {'jsonrpc': '2.0', 'id': asked['id']}
+    if asked['method'] == 'initialize':
+        answer['result'] = {'protocolVersion': '2025-11-25', 'capabilities': {'tools': {}}, 'serverInfo': {'name': 'it', 'version': '1'}}
+    elif asked['method'] == 'tools/list':
+        answer['result'] = {'tools': [{'name': 't', 'inputSchema': {'type': 'object'}}]}
+    elif asked['method'] == 'tools/call':
+        text = json.dumps(tries(sys.argv[1], int(sys.argv[2])))
+        answer['result'] = {'content': [{'type': 'text', 'text': text}]}
+    else:
+        answer['error'] = {'code': -32601, 'message': 'unknown'}
+    print(json.dumps(answer), flush=True)
+"#;
+
+#[test]
+fn a_server_of_which_nothing_is_said_gets_nothing_of_this_machine() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = listener.local_addr().expect("an address").port();
+    let attempts = |unconfined: &str| {
+        let stage = Stage::new("");
+        stage.configure(&format!("[dangerous]\nunconfined = [{unconfined}]"));
+        // Elsewhere: what a script lies beside is not what it is asked about.
+        let folder = tempfile::tempdir().expect("a directory");
+        std::fs::write(folder.path().join("secret"), "x").expect("written");
+        std::fs::write(stage.path("curious.py"), CURIOUS).expect("written");
+        let command = [python().into_os_string(), stage.path("curious.py").into_os_string(), folder.path().into(), port.to_string().into()];
+        let words = |first: &[&str]| first.iter().map(OsString::from).chain(command.clone()).collect::<Vec<_>>();
+        let approved = stage.output(&words(&["approve", "it", "--all", "--yes", "--effect", "t=read", "--"]));
+        let hint = String::from_utf8_lossy(&approved.stderr).contains("to which it has no access");
+        let mut client = Client::start(&mut stage.bartizan(&words(&["run", "--name", "it", "--"])));
+        client.initialize();
+        let answer = client.call("t", &json!({}));
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        let level = stage.journal().of("confined").next_back().map(|record| record["level"].clone());
+        let check = String::from_utf8_lossy(&stage.output(&["check"]).stdout).contains("dangerous.unconfined");
+        (serde_json::from_str::<Value>(text).expect("JSON"), level, hint, check)
+    };
+    let all = |word: &str| json!({"read": word, "write": word, "connect": word, "run": word});
+    assert_eq!(attempts(""), (all("refused"), Some(json!("native")), true, false), "by default");
+    assert_eq!(attempts("\"*\""), (all("through"), Some(json!("none")), false, true), "or the attempts prove nothing");
+}
+
+#[test]
+fn what_is_confined_and_named_as_unconfined_is_a_mistake() {
+    let stage =
+        Stage::new("[servers.it]\ncommand = [\"true\"]\n[servers.it.confine]\nread = [\"/usr\"]\n[dangerous]\nunconfined = [\"it\"]");
+    let said = stage.output(&["check"]);
+    let text = String::from_utf8_lossy(&said.stderr).into_owned() + &String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.code() == Some(2) && text.contains("`dangerous.unconfined` names it"), "{text}");
+}

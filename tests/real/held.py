@@ -42,7 +42,7 @@ class World:
         self.gateway = Gateway(bartizan, self.server, "stdio")
         self.command = self.server.described["stdio"]
         config = self.server.dir / "held.toml"
-        config.write_text(head)
+        config.write_text("\n".join([head, f"[servers.{self.server.name}]", *self.gateway.confined(), ""]))
         self.config = ["--config", str(config)]
         self.gateway.approve(*self.config, command=["--", *self.command])
         self.repo = self.server.tmp / "repo"

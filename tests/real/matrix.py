@@ -236,8 +236,13 @@ class Gateway:
         # What is compared is what passes: nothing is written around it, and that a person is asked about writes is
         # tested elsewhere. All else is as by default.
         plain = ["[controls.provenance]", 'results = "off"', "[controls.confirm]", 'write = "never"']
+        lines += self.confined() if "command" in upstream else []
         config.write_text("\n".join([head, *plain, f"[servers.{self.server.name}]", *lines, ""]))
         return ["--config", str(config)]
+
+    def confined(self):
+        """What the server is granted beside its program, as lines of its table."""
+        return [f"confine.{key} = {json.dumps(value)}" for key, value in self.server.described.get("confine", {}).items()]
 
     def through_stdio(self, clients):
         command = ["--", *self.server.described["stdio"]]

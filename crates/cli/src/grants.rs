@@ -8,13 +8,13 @@ use bartizan_gateway::config;
 /// they open.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Grants {
-    /// Confine the server, and let it read this file or directory.
+    /// Let the server read this file or directory.
     #[arg(long, value_name = "PATH")]
     read: Vec<PathBuf>,
-    /// Confine the server, and let it read and write this file or directory.
+    /// Let the server read and write this file or directory.
     #[arg(long, value_name = "PATH")]
     write: Vec<PathBuf>,
-    /// Confine the server, and let it connect to this host: api.github.com:443.
+    /// Let the server connect to this host: api.github.com:443.
     #[arg(long, value_name = "HOST:PORT")]
     host: Vec<String>,
 }

@@ -147,7 +147,12 @@ pub(crate) fn survey(loaded: &Loaded, made: Made) -> Result<Survey, Exit> {
         let surveyed = runtime.block_on(ask(loaded, &settings, artefacts));
         crate::paint::progress("");
         match surveyed {
-            Ok(surveyed) => survey.found.push((settings.name.to_string(), surveyed)),
+            Ok(surveyed) => {
+                if let Some(hint) = surveyed.confined.as_ref().and_then(|confined| confined.hint()) {
+                    eprintln!("{}: {hint}", settings.name);
+                }
+                survey.found.push((settings.name.to_string(), surveyed));
+            }
             Err(refusal) => {
                 survey.exit =
                     Exit::environment(&format!("{} ({}). BARTIZAN_LOG=info shows the server's own words", refusal.detail, refusal.reason))

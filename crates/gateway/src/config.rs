@@ -64,7 +64,7 @@ use judge::PlainHttp;
 use listen::Ground;
 use problem::Problems;
 use secret::Lookup;
-use server::{Confining, Surroundings};
+use server::Surroundings;
 
 /// How large a configuration may be.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -184,13 +184,13 @@ impl Judging<'_> {
         let weakenings = self.narrow(&mut file);
         let plain = if file.dangerous.plain_http_beyond_loopback { PlainHttp::Anywhere } else { PlainHttp::Loopback };
         let base: PathBuf = self.places.config.as_deref().and_then(Path::parent).unwrap_or(&self.places.state).to_owned();
-        let confining = self.confining(&file, problems);
+        let unconfined = self.unconfined(&file, problems);
         let supply = self.supply(&mut file, problems);
         let (names, limits) = (judge::names(file.names, problems), judge::limits(file.limits, problems));
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let (known, stores) = (stores::Known::of(&file.secrets), stores::stores(file.secrets, &base, problems));
-        let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply, confining };
+        let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply, unconfined };
         let known: BTreeSet<String> = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
             judge::server_name(&name, &names.separator, problems);
@@ -251,15 +251,14 @@ impl Judging<'_> {
         }
     }
 
-    /// Which servers are confined.
-    fn confining(&self, file: &File, problems: &mut Problems) -> Confining {
-        let unconfined: Vec<String> = file.dangerous.unconfined.iter().map(|name| name.get_ref().clone()).collect();
+    /// The servers that are not confined.
+    fn unconfined(&self, file: &File, problems: &mut Problems) -> Vec<String> {
         for name in &file.dangerous.unconfined {
             if name.get_ref() != "*" && self.request.only.is_none() && !file.servers.contains_key(name) {
                 problems.add(Some(name.span()), format!("no server is called {:?}", name.get_ref()), "");
             }
         }
-        Confining { all: file.confine.is_on(problems), unconfined }
+        file.dangerous.unconfined.iter().map(|name| name.get_ref().clone()).collect()
     }
 
     /// Leaves only what the request is about, and says what weakens that.

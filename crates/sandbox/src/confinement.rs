@@ -208,6 +208,12 @@ impl Confinement {
         Ok(read)
     }
 
+    /// Whether anything was granted at this path.
+    #[must_use]
+    pub fn covers(&self, path: &Path) -> bool {
+        [&self.read, &self.write, &self.run].into_iter().flatten().any(|granted| path.starts_with(granted))
+    }
+
     /// All paths with what may be done there, outer ones first, each once with the most that was granted. What lies
     /// below a place that may be written to is left out: the server itself decides what is there.
     pub(crate) fn grants(&self) -> Vec<(&Path, Grant)> {

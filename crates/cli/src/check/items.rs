@@ -227,11 +227,11 @@ pub(super) fn made(name: &str, lock: &Lock, made: Result<Vec<Artefact>, Refusal>
 
 /// What the machine actually enforced when the server was started to be looked at.
 fn confinement(name: &str, confined: &Confined) -> Item {
-    let missing = confined.missing();
-    let told = format!("{} ({})", confined.level, confined.preset);
-    let told = if missing.is_empty() { told } else { format!("{told}; {missing}") };
-    let standing = if confined.level == "native" && missing.is_empty() { Standing::Good } else { Standing::Note };
-    Item::new(name, "confinement", standing, told)
+    let mut told = vec![format!("{} ({})", confined.level, confined.preset)];
+    told.extend(Some(confined.missing()).filter(|missing| !missing.is_empty()));
+    told.extend(confined.hint());
+    let standing = if confined.level == "native" && told.len() == 1 { Standing::Good } else { Standing::Note };
+    Item::new(name, "confinement", standing, told.join("; "))
 }
 
 /// What a server offers now, against what was approved.

@@ -125,28 +125,6 @@ pub(super) fn add(written: &mut Option<Spanned<Written>>, grants: &Grants) {
     written.hosts.extend(grants.hosts.iter().map(|host| Spanned::new(0..0, host.clone())));
 }
 
-/// What is confined when nothing is said of a server.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Usual {
-    /// `on` or `off`.
-    pub(super) default: Option<Spanned<String>>,
-}
-
-impl Usual {
-    /// Whether servers of which nothing is said are confined.
-    pub(super) fn is_on(&self, problems: &mut Problems) -> bool {
-        match self.default.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
-            Some(("on", _)) => true,
-            Some(("off", _)) | None => false,
-            Some((_, at)) => {
-                problems.add(Some(at), "this is `on` or `off`", "");
-                true
-            }
-        }
-    }
-}
-
 /// Directories that are granted only by naming what is in them: the new root has its own.
 const NEVER: &[&str] = &["/", "/proc", "/sys", "/dev", "/etc", "/run", "/var/run"];
 

@@ -38,8 +38,6 @@ pub(super) struct File {
     pub(super) servers_allowed: Option<Allowed>,
     /// The servers behind the gateway.
     pub(super) servers: BTreeMap<Spanned<String>, Spanned<Server>>,
-    /// What servers may have of this machine when nothing is said of them.
-    pub(super) confine: confine::Usual,
     /// How much is taken.
     pub(super) limits: Limits,
     /// Through what gateways share limits and stops.
@@ -265,7 +263,7 @@ pub(super) struct Dangerous {
     pub(super) allow_scripts: Vec<Spanned<String>>,
     /// When somebody is asked about what destroys, where that is less than always.
     pub(super) destructive_calls: Option<Spanned<Confirm>>,
-    /// Servers that are not confined; `*` is all of them.
+    /// Servers that are not confined; `*` is all that have no table of their own.
     pub(super) unconfined: Vec<Spanned<String>>,
     /// Judges without whose answer calls go on.
     pub(super) judges_may_fail: Vec<Spanned<String>>,

@@ -34,15 +34,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) plain: PlainHttp,
     /// What is asked of the things that servers are made of.
     pub(super) supply: Supply,
-    /// Which servers are confined.
-    pub(super) confining: Confining,
-}
-
-/// Which servers are confined.
-pub(super) struct Confining {
-    /// Also those of which nothing is said.
-    pub(super) all: bool,
-    /// Not these; `*` is all of them.
+    /// Which servers are not confined; `*` is all that have no table of their own.
     pub(super) unconfined: Vec<String>,
 }
 
@@ -103,14 +95,19 @@ impl Surroundings<'_> {
         written: Option<Spanned<confine::Written>>,
         problems: &mut Problems,
     ) -> Option<Confine> {
-        let is_open = self.confining.unconfined.iter().any(|open| open == name || open == "*");
+        let is_named = |open: &str| self.unconfined.iter().any(|name| name == open);
         match written {
             Some(written) if url.is_some() => {
                 problems.add(Some(written.span()), "`confine` is for a server with a `command`", "");
                 None
             }
-            Some(written) => Some(written.into_inner().judge(self.base, problems)).filter(|_| !is_open),
-            None => (self.confining.all && !is_open).then(Confine::default),
+            Some(written) if is_named(name) => {
+                let what = format!("what {name:?} may have is said here, and `dangerous.unconfined` names it");
+                problems.add(Some(written.span()), what, "keep one of them");
+                None
+            }
+            Some(written) => Some(written.into_inner().judge(self.base, problems)),
+            None => (url.is_none() && !is_named(name) && !is_named("*")).then(Confine::default),
         }
     }
 

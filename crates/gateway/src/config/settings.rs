@@ -108,7 +108,7 @@ pub struct ServerSettings {
     pub start_timeout: Duration,
     /// What is asked of the things that it is made of.
     pub supply: Supply,
-    /// What it may have of this machine; all that the gateway has when absent.
+    /// What it may have of this machine; all that the gateway has when absent, which `dangerous.unconfined` says.
     pub confine: Option<Confine>,
 }
 

@@ -41,6 +41,8 @@ const ENGINES: &[&str] = &["docker", "podman"];
 pub(super) struct Made {
     pub(super) confinement: Confinement,
     pub(super) preset: Preset,
+    /// Places that its command names and that it has no access to.
+    pub(super) unseen: Vec<PathBuf>,
 }
 
 /// Where names of programs are looked for, and where relative paths begin.
@@ -71,7 +73,7 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
         let detail = format!("{}: {why}", server.name());
         Refusal::new(CONFINE_UNAVAILABLE, detail)
     };
-    let mut preset = None;
+    let (mut preset, mut unseen) = (None, Vec::new());
     if let Some(confine) = &server.settings.confine {
         let path = launch.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
         let around = Around { path: path.as_deref().unwrap_or_default(), directory: launch.directory.as_deref() };
@@ -79,7 +81,7 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
         if made.confinement.network == Network::Doors {
             launch.environment.extend(proxy());
         }
-        preset = Some(made.preset);
+        (preset, unseen) = (Some(made.preset), made.unseen);
         launch.confinement = Some(made.confinement);
     }
     let mut process = launch.start().map_err(|error| server.unreachable(error))?;
@@ -89,9 +91,9 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
             let hosts = server.settings.confine.iter().flat_map(|confine| confine.hosts.clone()).collect::<Vec<_>>();
             way = doors.map(|doors| egress::open(server, &hosts, doors)).transpose().map_err(|error| refused(error.to_string()))?;
             let layers = report.layers.into_iter().map(|layer| (layer.name, layer.state.name(), layer.detail)).collect();
-            server.set_confined(Confined { preset: preset.map_or("", Preset::name), level: report.level.name(), layers });
+            server.set_confined(Confined { preset: preset.map_or("", Preset::name), level: report.level.name(), layers, unseen });
         }
-        Ok(None) => server.set_confined(Confined::not("not configured")),
+        Ok(None) => server.set_confined(Confined::not("dangerous.unconfined")),
         Err(Refused(why)) => return Err(refused(why)),
     }
     Ok((process, way))
@@ -123,7 +125,24 @@ pub(super) fn confinement(confine: &Confine, command: &[OsString], around: &Arou
     }
     own.read.extend(around.directory.map(Path::to_owned));
     grant(&mut own, confine, around)?;
-    Ok(Made { confinement: own, preset })
+    let unseen = unseen(&own, command, around);
+    Ok(Made { confinement: own, preset, unseen })
+}
+
+/// Places that a command line names, alone or behind a `=`, and that nothing was granted at: what a person who wrote it
+/// will miss first. Only said; what is in arguments grants nothing.
+fn unseen(own: &Confinement, command: &[OsString], around: &Around<'_>) -> Vec<PathBuf> {
+    let named = command.iter().filter_map(|word| {
+        let text = word.to_str()?;
+        let text = text.split_once('=').map_or(text, |(_, value)| value);
+        let path = around.absolute(OsStr::new(text)).filter(|_| text.contains('/'))?;
+        // What a server would make, it makes where something is.
+        let is_place = path.exists() || path.parent().is_some_and(|parent| parent.components().count() > 1 && parent.is_dir());
+        (is_place && !own.covers(&path)).then_some(path)
+    });
+    let mut unseen: Vec<PathBuf> = named.collect();
+    unseen.dedup();
+    unseen
 }
 
 /// What the configuration grants.

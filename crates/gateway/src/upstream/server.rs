@@ -1,5 +1,6 @@
 //! A server, whoever talks to it.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -61,12 +62,23 @@ pub struct Confined {
     pub level: &'static str,
     /// Its layers: name, whether it holds, and what is missing.
     pub layers: Vec<(String, &'static str, String)>,
+    /// Places that its command names and that it has no access to.
+    pub unseen: Vec<PathBuf>,
 }
 
 impl Confined {
     /// A server that is not confined, and why.
     pub(super) const fn not(why: &'static str) -> Self {
-        Self { preset: why, level: "none", layers: Vec::new() }
+        Self { preset: why, level: "none", layers: Vec::new(), unseen: Vec::new() }
+    }
+
+    /// What its command names and it has no access to, and how that is granted; nothing when there is nothing.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let unseen: Vec<String> = self.unseen.iter().map(|path| format!("{:?}", path.display().to_string())).collect();
+        let grant = "grant it with `--read` or `--write`, or in the server's `confine`";
+        (!unseen.is_empty())
+            .then(|| format!("it is confined, and its command names {}, to which it has no access; {grant}", unseen.join(", ")))
     }
 
     /// The layers that do not hold as they should.
@@ -141,6 +153,9 @@ impl Server {
             ("preset", Json::string(confined.preset)),
             ("layers", Json::object(layers.iter().map(|(name, text)| (name.as_str(), text.clone())))),
         ]));
+        if let Some(hint) = confined.hint() {
+            tracing::warn!(server = %self.name(), "{hint}");
+        }
         *self.confined.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(confined));
     }
 
@@ -172,7 +187,8 @@ impl Server {
     }
 
     pub(crate) fn unreachable(&self, detail: impl std::fmt::Display) -> Refusal {
-        Refusal::new(UPSTREAM_UNREACHABLE, self.blinds.cover(format!("{}: {detail}", self.name())))
+        let hint = self.confined().and_then(|confined| confined.hint()).map(|hint| format!("; {hint}")).unwrap_or_default();
+        Refusal::new(UPSTREAM_UNREACHABLE, self.blinds.cover(format!("{}: {detail}{hint}", self.name())))
     }
 
     pub(crate) fn invalid(&self, detail: impl std::fmt::Display) -> Refusal {
