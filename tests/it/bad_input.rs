@@ -291,8 +291,8 @@ fn what_a_server_prints_beside_the_protocol_is_dropped() {
             ],
         );
         assert!(client.so_far().is_empty());
-        let said = client.said.line_with("red");
-        assert!(said.contains("more"), "{said}");
+        let said = client.said.line_with(" more");
+        assert!(said.contains("red"), "{said}");
     });
 }
 

@@ -16,6 +16,7 @@ use bartizan_sandbox::{Confinement, Level};
 use bartizan_tests::client::Client;
 use bartizan_tests::gateway::{Guarded, Stage, program};
 use bartizan_tests::process::{eventually, signal};
+use bartizan_tests::script::Script;
 use serde_json::{Value, json};
 
 const NOBODY: u32 = 65534;
@@ -474,4 +475,27 @@ fn what_is_confined_and_named_as_unconfined_is_a_mistake() {
     let said = stage.output(&["check"]);
     let text = String::from_utf8_lossy(&said.stderr).into_owned() + &String::from_utf8_lossy(&said.stdout);
     assert!(said.status.code() == Some(2) && text.contains("`dangerous.unconfined` names it"), "{text}");
+}
+
+#[test]
+fn the_gateway_gives_up_what_it_does_not_need_in_every_thread() {
+    let stage = Stage::new("");
+    let _behind = stage.http_server("files", &Script::with_tools(["a"]));
+    let gateway = stage.serve();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", gateway.pid())).expect("threads").flatten();
+    let all: Vec<String> = tasks.map(|task| std::fs::read_to_string(task.path().join("status")).expect("a status")).collect();
+    assert!(all.len() > 2, "{}", all.len());
+    for status in &all {
+        let says = |line: &str| status.lines().any(|found| found.split_whitespace().eq(line.split_whitespace()));
+        assert!(says("NoNewPrivs: 1") && says("Seccomp: 2"), "{status}");
+    }
+    let start = stage.journal().of("start").next().cloned().expect("a start");
+    assert_eq!(start["confined"]["system calls"], "enforced");
+    assert!(start["confined"]["landlock"].as_str().is_some_and(|told| told.starts_with("enforced")), "{start}");
+    // One that starts servers says what it could not give up.
+    stage.server("local", &Script::with_tools(["a"]));
+    drop(gateway);
+    drop(stage.serve());
+    let last = stage.journal().of("start").last().cloned().expect("a start");
+    assert!(last["confined"]["landlock"].as_str().is_some_and(|told| told.starts_with("absent: it starts servers")), "{last}");
 }

@@ -384,3 +384,12 @@ fn servers_get_the_open_files_that_the_gateway_was_started_with() {
     assert_eq!(open_files(gateway.pid()), [hard.clone(), hard.clone()], "the gateway takes what there is");
     assert_eq!(open_files(stage.pids("files")[0]), [soft, hard], "its server has what there was before");
 }
+
+/// The tour is what newcomers see first, and it knows itself how each of its scenes has to end.
+#[test]
+fn the_tour_ends_as_it_says() {
+    let said = Stage::new("").output(&["demo"]);
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success(), "{text}{}", String::from_utf8_lossy(&said.stderr));
+    assert!(text.contains("I looked for tokens and found nothing."), "{text}");
+}

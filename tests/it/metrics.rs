@@ -8,7 +8,7 @@ use std::time::Duration;
 use bartizan_tests::gateway::Stage;
 use bartizan_tests::json::reason;
 use bartizan_tests::process::eventually;
-use bartizan_tests::script::Script;
+use bartizan_tests::script::{Act, Script};
 use serde_json::json;
 
 /// Asks for a page; the status, the headers and the body.
@@ -152,6 +152,9 @@ fn calls_refusals_and_drift_are_counted_and_hold_no_secret() {
     assert_eq!(seen.of("bartizan_refusals_total{reason=\"catalog.unknown\"}"), 1.0);
     assert_eq!(seen.sum("bartizan_refusals_total{reason=\"identity."), 1.0);
     assert_eq!(seen.of("bartizan_sessions"), 1.0);
+    assert_eq!(before.of("bartizan_server_state{server=\"files\",state=\"idle\"}"), 1.0);
+    assert_eq!(seen.of("bartizan_server_state{server=\"files\",state=\"running\"}"), 1.0);
+    assert_eq!(seen.of("bartizan_server_confined{server=\"files\",level=\"none\"}"), 1.0);
     let lines = std::fs::read_dir(stage.state().join("journal")).expect("a journal").flatten();
     let newest = lines.map(|entry| entry.path()).max().expect("a file");
     let text = std::fs::read_to_string(newest).expect("readable");
@@ -171,6 +174,19 @@ fn calls_refusals_and_drift_are_counted_and_hold_no_secret() {
     assert!(!last.text.contains("canary-") && !last.text.contains(&token), "{}", last.text);
     drop(gateway);
     stage.verify();
+}
+
+#[test]
+fn a_server_that_ends_when_it_starts_is_shown_as_failing() {
+    let address = free_address();
+    let stage = Stage::with_server("files", &offer("Reads."));
+    stage.configure(&format!("[metrics]\nlisten = \"{address}\""));
+    stage.script("files", &offer("Reads.").on("start", vec![Act::Exit(1)]));
+    let token = stage.token("laptop", &[]).text;
+    let gateway = stage.serve();
+    let listed = gateway.visitor(&token).at("/mcp/files").modern("tools/list", &json!({})).json();
+    assert!(reason(&listed).is_some_and(|reason| reason.starts_with("upstream.")), "{listed}");
+    eventually("it is failing", || scrape(address).of("bartizan_server_state{server=\"files\",state=\"failing\"}") == 1.0);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! All are measured in turns, so that a slow minute of the machine hits each of them; whoever is not
 //! being measured is stopped (SIGSTOP), so that idle background work does not count.
 
+mod confined;
 mod lists;
 mod measure;
 mod nginx;
@@ -56,9 +57,9 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     } else {
         Plan { rounds: rounds.unwrap_or(3), secs: 4.0, warmup: 1.0, retries: 2, sessions: 1000, only, quick }
     };
-    let known = |name: &str| stage::NAMES.contains(&name) || name == lists::NAME;
+    let known = |name: &str| stage::NAMES.contains(&name) || [lists::NAME, confined::NAME].contains(&name);
     if let Some(wrong) = plan.only.iter().find(|name| !known(name)) {
-        bail!("there is no target `{wrong}`; there are {}, {}", stage::NAMES.join(", "), lists::NAME);
+        bail!("there is no target `{wrong}`; there are {}, {}, {}", stage::NAMES.join(", "), lists::NAME, confined::NAME);
     }
     let programs = build(&plan, bartizan)?;
     let loadgen = Loadgen { program: programs.loadgen.clone() };
@@ -72,14 +73,15 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let memory = stage.memory(&loadgen, &plan)?;
     drop(stage);
     let lists = if plan.wants(lists::NAME) { Some(lists::measure(&programs, &loadgen)?) } else { None };
-    report::write(&plan, &rows, (memory.as_ref(), lists.as_ref()))
+    let confined = if plan.wants(confined::NAME) { Some(confined::measure(&programs)?) } else { None };
+    report::write(&plan, &rows, &report::More { memory, lists, confined })
 }
 
 fn build(plan: &Plan, bartizan: Option<PathBuf>) -> Result<Programs> {
     // Two commands, because one would give Bartizan the features that the load generator asks for.
     let profile = ["build", "--locked", "--profile", "dist", "-p"];
     run(cargo().args(profile).arg("bartizan-bench"))?;
-    if bartizan.is_none() && (plan.wants("bartizan") || plan.wants(lists::NAME)) {
+    if bartizan.is_none() && ["bartizan", lists::NAME, confined::NAME].iter().any(|name| plan.wants(name)) {
         run(cargo().args(profile).arg("bartizan"))?;
     }
     if plan.wants(lists::NAME) {

@@ -24,11 +24,18 @@ impl Stage {
         let folder = std::env::temp_dir().join(format!("bartizan-demo-{}", std::process::id()));
         // Refused when somebody else made a folder of this name before us.
         files::private_directory(&folder)?;
-        Ok(Self { folder })
+        let stage = Self { folder };
+        files::private_directory(&stage.server())?;
+        Ok(stage)
+    }
+
+    /// All that the server may see of this machine, beside its program.
+    fn server(&self) -> PathBuf {
+        self.folder.join("server")
     }
 
     fn turned(&self) -> PathBuf {
-        self.folder.join("turned")
+        self.server().join("turned")
     }
 
     fn state(&self) -> PathBuf {
@@ -171,8 +178,8 @@ fn tour() -> Result<Vec<String>, Trouble> {
         "drift.changed",
     );
     scenes.show(
-        "An unchanged tool goes on; the escape sequences in its answer are made harmless.",
-        &call(&mut gateway, "list_notes", json!({}))?,
+        "An unchanged tool goes on. The escape sequences in its answer are made harmless, and where its program looks for tokens there is nothing: it is confined.",
+        &found_nothing(call(&mut gateway, "list_notes", json!({}))?),
         "passed",
     );
     drop(gateway);
@@ -191,6 +198,14 @@ fn tour() -> Result<Vec<String>, Trouble> {
 fn call(gateway: &mut Gateway, tool: &str, arguments: Value) -> Result<Outcome, Trouble> {
     let answer = gateway.ask("tools/call", &json!({"name": tool, "arguments": arguments}))?;
     Ok(Outcome::of(&answer))
+}
+
+/// What the server says it found, which must be nothing.
+fn found_nothing(said: Outcome) -> Outcome {
+    match said {
+        Outcome::Passed(text) if !text.contains(server::NOTHING) => Outcome::Refused { code: "found".to_owned(), hint: text },
+        said => said,
+    }
 }
 
 fn attacks(gateway: &mut Gateway, scenes: &mut Scenes) -> Result<(), Trouble> {

@@ -13,6 +13,7 @@ mod grants;
 mod labels;
 mod log;
 mod once;
+mod own;
 mod paint;
 mod policy;
 mod quarantine;

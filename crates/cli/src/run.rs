@@ -44,8 +44,9 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<(), 
     if let Err(error) = seen::remember(&loaded.settings.places.state, &name, &args.command) {
         eprintln!("cannot remember how {name} is started ({error}); `bartizan approve {name}` will need its command");
     }
+    let own = crate::own::confined(&loaded.settings)?;
     let runtime = crate::one_thread().map_err(|error| Exit::environment(&error))?;
-    let ended = runtime.block_on(serve::run_stdio(loaded));
+    let ended = runtime.block_on(serve::run_stdio(loaded, own));
     // A blocked read of standard input must not hold up the end.
     runtime.shutdown_background();
     ended.map_err(|error| Exit::environment(&error))

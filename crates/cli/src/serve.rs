@@ -33,8 +33,9 @@ fn run(places: &PlacesArgs, config: Option<PathBuf>) -> Result<(), Exit> {
     if let Err(error) = bartizan_sandbox::open_many_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+    let own = crate::own::confined(&loaded.settings)?;
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
     let scheme = if loaded.settings.listen.tls.is_some() { "https" } else { "http" };
     let ready = |address| eprintln!("listening on {scheme}://{address}/mcp (servers: {})", names.join(", "));
-    runtime.block_on(serve::run_http(loaded, ready)).map_err(|error| Exit::environment(&error))
+    runtime.block_on(serve::run_http(loaded, own, ready)).map_err(|error| Exit::environment(&error))
 }

@@ -22,6 +22,7 @@ use bartizan_monitor::reason::{Class, Reason, Refusal};
 use bartizan_monitor::stages::{Released, ReleasedKind};
 
 use crate::review::grade::Grade;
+use crate::upstream::Health;
 use tally::{Durations, Tally};
 
 /// How a call ended.
@@ -140,8 +141,10 @@ struct Counts {
 }
 
 /// What is not counted but looked at, when somebody reads the numbers.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Level {
+    /// Each server.
+    pub servers: Vec<Standing>,
     /// Open sessions.
     pub sessions: usize,
     /// Open streams.
@@ -152,6 +155,17 @@ pub struct Level {
     pub journal_lines: u64,
     /// Its bytes.
     pub journal_bytes: u64,
+}
+
+/// How a server is.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Its name.
+    pub server: Arc<str>,
+    /// What was seen of it.
+    pub health: Health,
+    /// How it was confined when it was started last: `native`, `landlock`, `none`. Nothing before that.
+    pub confined: Option<&'static str>,
 }
 
 /// All counts.

@@ -24,7 +24,7 @@ mod survey;
 pub(crate) use dial::{Line, Way, line_after};
 pub use fetch::{Ask, Fetcher, Form};
 pub use probe::{Capabilities, Level, Probe, Watch, identity};
-pub use server::{Confined, Record, Server};
+pub use server::{Confined, Health, Record, Server};
 pub use survey::{Surveyed, survey};
 
 use std::sync::Arc;

@@ -13,6 +13,7 @@ compile_error!("there is no way yet to confine a server on this system; use Linu
 
 pub mod confinement;
 pub mod guard;
+pub mod own;
 mod report;
 mod ward;
 

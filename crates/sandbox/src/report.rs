@@ -46,6 +46,12 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// Whether it holds, and what there is to say about that.
+    #[must_use]
+    pub fn told(&self) -> String {
+        if self.detail.is_empty() { self.state.name().to_owned() } else { format!("{}: {}", self.state.name(), self.detail) }
+    }
+
     pub(crate) fn new(name: &str, state: State, detail: impl fmt::Display) -> Self {
         Self { name: name.to_owned(), state, detail: detail.to_string().replace(['\n', '\t'], " ") }
     }

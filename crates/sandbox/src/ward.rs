@@ -11,7 +11,7 @@ mod paths;
 mod privileges;
 mod root;
 mod strict;
-mod syscalls;
+pub(crate) mod syscalls;
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};

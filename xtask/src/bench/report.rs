@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::confined::{self, Confined};
 use super::lists::{self, Lists};
 use super::measure::{Figures, Rows};
 use super::stage::{DIRECT, LEGACY, MODERN, Memory, NGINX, STDIO, STDIO_DIRECT};
@@ -23,8 +24,15 @@ request is written until its answer is complete, CPU the time of the gateway's p
 (over stdio: with the server behind it). Load generator, gateway and server share the machine.
 ";
 
+/// What was measured beside calls, as far as it was wanted.
+pub(crate) struct More {
+    pub(crate) memory: Option<Memory>,
+    pub(crate) lists: Option<Lists>,
+    pub(crate) confined: Option<Confined>,
+}
+
 /// Writes the page; a quick run is too short to be published and goes to `target/`.
-pub(crate) fn write(plan: &Plan, rows: &Rows, more: (Option<&Memory>, Option<&Lists>)) -> Result<()> {
+pub(crate) fn write(plan: &Plan, rows: &Rows, more: &More) -> Result<()> {
     let page = page(plan, rows, more)?;
     let path = if plan.quick || !plan.only.is_empty() { "target/performance.md" } else { "docs/performance.md" };
     std::fs::write(root().join(path), &page).with_context(|| format!("writing {path}"))?;
@@ -32,7 +40,7 @@ pub(crate) fn write(plan: &Plan, rows: &Rows, more: (Option<&Memory>, Option<&Li
     Ok(())
 }
 
-fn page(plan: &Plan, rows: &Rows, (memory, lists): (Option<&Memory>, Option<&Lists>)) -> Result<String> {
+fn page(plan: &Plan, rows: &Rows, More { memory, lists, confined }: &More) -> Result<String> {
     let mut p = String::from("# Performance\n\nMade by `cargo xtask bench`; do not edit.\n\n");
     p.push_str(&circumstances(plan, rows)?);
     p.push_str("\n## Method\n\n");
@@ -58,6 +66,10 @@ fn page(plan: &Plan, rows: &Rows, (memory, lists): (Option<&Memory>, Option<&Lis
     if let Some(lists) = lists {
         writeln!(p, "\n## A catalogue of 1,000 tools\n\n{}\n| | |\n|---|---|", lists::METHOD)?;
         lists.rows()?.iter().try_for_each(|(what, value)| writeln!(p, "| {what} | {value} |"))?;
+    }
+    if let Some(confined) = confined {
+        writeln!(p, "\n## A confined server\n\n{}\n| | |\n|---|---|", confined::METHOD)?;
+        confined.rows().iter().try_for_each(|(what, value)| writeln!(p, "| {what} | {value} |"))?;
     }
     Ok(p)
 }

@@ -32,8 +32,16 @@ fn bartizan(stage: &Stage, arguments: &[&str]) -> Result<Command, Trouble> {
 /// Starts the gateway with the demo's server behind it and shakes hands.
 pub(super) fn run(stage: &Stage) -> Result<Gateway, Trouble> {
     let server = server_command(&stage.turned())?;
-    let mut command = bartizan(stage, &["run", "--name", "notebook", "--"])?;
-    let mut child = command.args(server).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut command = bartizan(stage, &["run", "--name", "notebook"])?;
+    let mut child = command
+        .arg("--read")
+        .arg(stage.server())
+        .arg("--")
+        .args(server)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
     let (input, output) = (child.stdin.take(), child.stdout.take().ok_or("no pipe to the gateway")?);
     let mut gateway = Gateway { child, input, output: BufReader::new(output), next: 1 };
     gateway
@@ -97,8 +105,8 @@ fn printed(mut command: Command) -> Result<String, Trouble> {
 
 /// Approves everything that the server offers.
 pub(super) fn approve(stage: &Stage) -> Result<String, Trouble> {
-    let mut command = bartizan(stage, &["approve", "notebook", "--all", "--yes", "--"])?;
-    command.args(server_command(&stage.turned())?);
+    let mut command = bartizan(stage, &["approve", "notebook", "--all", "--yes"])?;
+    command.arg("--read").arg(stage.server()).arg("--").args(server_command(&stage.turned())?);
     // The whole definitions are for `approve` itself; here their names and effect classes will do.
     let text = printed(command)?;
     Ok(text.lines().filter(|line| !line.starts_with("         ")).map(|line| format!("{line}\n")).collect())
@@ -120,7 +128,8 @@ impl Http {
     /// Starts the HTTP gateway.
     pub(super) fn serve(stage: &Stage) -> Result<Self, Trouble> {
         let server = serde_json::to_string(&server_command(&stage.turned())?)?;
-        let config = format!("[listen]\naddress = \"127.0.0.1:0\"\n\n[servers.notebook]\ncommand = {server}\n");
+        let config =
+            format!("[listen]\naddress = \"127.0.0.1:0\"\n\n[servers.notebook]\ncommand = {server}\nconfine.read = [\"server\"]\n");
         files::replace(&stage.folder.join("bartizan.toml"), config.as_bytes(), files::Readers::Owner)?;
         let token = bartizan(stage, &["token", "issue", "--label", "demo"])?.stderr(Stdio::null()).output()?;
         let token = String::from_utf8_lossy(&token.stdout).trim().to_owned();

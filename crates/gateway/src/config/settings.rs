@@ -113,6 +113,12 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
+    /// Whether the gateway starts it.
+    #[must_use]
+    pub const fn is_started_here(&self) -> bool {
+        matches!(self.how, How::Stdio { .. })
+    }
+
     /// Every value that may hold secrets, with where it stands in the server's part of the configuration.
     pub fn templates(&self) -> impl Iterator<Item = (String, &Template)> {
         let (env, access) = match &self.how {

@@ -11,6 +11,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{Answered, Counts, Drifted, EFFECTS, Level, Metrics, Outcome, place};
+use crate::upstream::Health;
 
 /// What is looked at when somebody reads the numbers.
 pub(crate) type Look = Box<dyn Fn() -> Level + Send + Sync>;
@@ -112,6 +113,19 @@ impl Shown {
 
     fn levels(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let level = (self.look)();
+        let help = "How servers are: 1 for the state that each is in";
+        let mut states = encoder.encode_descriptor("server_state", help, None, MetricType::Gauge)?;
+        for standing in &level.servers {
+            for health in Health::ALL {
+                let labels = [("server", &*standing.server), ("state", health.name())];
+                states.encode_family(&labels)?.encode_gauge(&i64::from(health == standing.health))?;
+            }
+        }
+        let help = "How servers that are started here were confined when they were started last";
+        let mut confined = encoder.encode_descriptor("server_confined", help, None, MetricType::Gauge)?;
+        for (server, level) in level.servers.iter().filter_map(|one| Some((&*one.server, one.confined?))) {
+            confined.encode_family(&[("server", server), ("level", level)])?.encode_gauge(&1_i64)?;
+        }
         let size = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         for (name, help, value) in [
             ("sessions", "Open sessions of clients", size(level.sessions)),

@@ -6,8 +6,10 @@ fn metrics() -> Arc<Metrics> {
 }
 
 fn shown(metrics: &Arc<Metrics>) -> String {
-    let level = Level { sessions: 2, streams: 3, calls: 4, journal_lines: 5, journal_bytes: 6 };
-    encode::encode(&encode::registry(metrics.clone(), Box::new(move || level))).expect("text")
+    let standing = |server: &str, health, confined| Standing { server: server.into(), health, confined };
+    let servers = vec![standing("s", Health::Failing, Some("native")), standing("t", Health::Idle, None)];
+    let level = Level { servers, sessions: 2, streams: 3, calls: 4, journal_lines: 5, journal_bytes: 6 };
+    encode::encode(&encode::registry(metrics.clone(), Box::new(move || level.clone()))).expect("text")
 }
 
 #[test]
@@ -62,6 +64,10 @@ fn levels_durations_and_drift_are_shown() {
         "bartizan_drifted_definitions{server=\"t\",grade=\"steering\"} 1",
         "bartizan_drifted_definitions{server=\"s\",grade=\"removed\"} 0",
         "bartizan_drift_found_total{server=\"t\",grade=\"removed\"} 1",
+        "bartizan_server_state{server=\"s\",state=\"failing\"} 1",
+        "bartizan_server_state{server=\"s\",state=\"running\"} 0",
+        "bartizan_server_state{server=\"t\",state=\"idle\"} 1",
+        "bartizan_server_confined{server=\"s\",level=\"native\"} 1",
         "bartizan_sessions 2",
         "bartizan_streams 3",
         "bartizan_running_calls 4",

@@ -8,6 +8,7 @@ use bartizan_monitor::journal::call_name;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
+use bartizan_sandbox::Layer;
 use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +26,7 @@ use crate::front::stdio::Lines;
 use crate::identity::{Identity, local_user};
 use crate::journal::{Journal, JournalError};
 use crate::leases;
-use crate::metrics::{self, Level};
+use crate::metrics::{self, Level, Standing};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
 use crate::snapshot::{Current, OpenError, Renewed};
 use crate::tls::{Tls, TlsError};
@@ -68,7 +69,7 @@ pub enum ServeError {
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(20);
 
-fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
+fn build(loaded: Loaded, own: &[Layer]) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     let Loaded { settings, monitor, policy, weakenings } = loaded;
     for weakening in &weakenings {
         tracing::warn!(%weakening, "configured as dangerous");
@@ -90,6 +91,7 @@ fn build(loaded: Loaded) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
         ("version", Json::string(env!("CARGO_PKG_VERSION"))),
         ("policy", Json::string(&house.snapshot().monitor.policy().to_string())),
         ("weakenings", Json::of(&weakenings)),
+        ("confined", Json::object(own.iter().map(|layer| (layer.name.as_str(), Json::string(&layer.told()))))),
     ]));
     Ok((house, servers))
 }
@@ -272,9 +274,10 @@ async fn drain(house: &Arc<House>) {
     }
 }
 
-/// One stdio server behind the gateway, the client at standard input and output (`bartizan run`).
-pub async fn run_stdio(loaded: Loaded) -> Result<(), ServeError> {
-    let (house, servers) = build(loaded)?;
+/// One stdio server behind the gateway, the client at standard input and output (`bartizan run`). `own` is how the gateway
+/// has confined itself, for the record.
+pub async fn run_stdio(loaded: Loaded, own: Vec<Layer>) -> Result<(), ServeError> {
+    let (house, servers) = build(loaded, &own)?;
     let server = servers.into_iter().next().ok_or(ServeError::NoServer)?;
     if let Err(refusal) = server.is_supplied().await {
         house.journal.finish();
@@ -325,10 +328,10 @@ fn announce(post: impl Fn(Bytes)) {
     }
 }
 
-/// Many servers behind one HTTP endpoint per gateway and per server (`bartizan serve`). `ready` is
-/// told the address when the gateway listens.
-pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) -> Result<(), ServeError> {
-    let (house, servers) = build(loaded)?;
+/// Many servers behind one HTTP endpoint per gateway and per server (`bartizan serve`). `own` is
+/// how the gateway has confined itself, for the record; `ready` is told the address when it listens.
+pub async fn run_http(loaded: Loaded, own: Vec<Layer>, ready: impl FnOnce(std::net::SocketAddr)) -> Result<(), ServeError> {
+    let (house, servers) = build(loaded, &own)?;
     keep_record(&house).await?;
     let wanted = house.settings.listen.address;
     let tls = house.settings.listen.tls.as_ref().map(Tls::open).transpose()?;
@@ -352,7 +355,7 @@ pub async fn run_http(loaded: Loaded, ready: impl FnOnce(std::net::SocketAddr)) 
             minder.identity.remember();
         }
     });
-    show_metrics(&house, &front).await?;
+    show_metrics(&house, &front, servers).await?;
     show_approvals(&house).await?;
     ready(address);
     drain_when_asked(&house);
@@ -384,7 +387,7 @@ async fn show_approvals(house: &Arc<House>) -> Result<(), ServeError> {
 }
 
 /// Lets whoever is on this machine read how much happens, where that is configured.
-async fn show_metrics(house: &Arc<House>, front: &Arc<Front>) -> Result<(), ServeError> {
+async fn show_metrics(house: &Arc<House>, front: &Arc<Front>, servers: Vec<Arc<Server>>) -> Result<(), ServeError> {
     let Some(wanted) = house.settings.metrics else { return Ok(()) };
     let failed = |source| ServeError::Listen { address: wanted, source };
     let bound = metrics::bind(wanted).await.map_err(failed)?;
@@ -392,8 +395,14 @@ async fn show_metrics(house: &Arc<House>, front: &Arc<Front>) -> Result<(), Serv
     let (seen, sessions) = (house.clone(), front.clone());
     let look = move || {
         let ((calls, streams), (journal_lines, journal_bytes)) = (seen.places.in_use(), seen.journal.size());
-        Level { sessions: sessions.sessions(), streams, calls, journal_lines, journal_bytes }
+        let servers = servers.iter().map(standing).collect();
+        Level { servers, sessions: sessions.sessions(), streams, calls, journal_lines, journal_bytes }
     };
     drop(bound.serve(house.metrics.clone(), Box::new(look)));
     Ok(())
+}
+
+fn standing(server: &Arc<Server>) -> Standing {
+    let confined = server.confined().map(|confined| confined.level);
+    Standing { server: server.name().clone(), health: server.health(), confined }
 }

@@ -59,6 +59,11 @@ impl Breaker {
         Self { failures, pause_us, shared: Arc::new(Circuit::new(failures, pause_us)), own: Mutex::default(), since: Stopwatch::start() }
     }
 
+    /// Whether nobody may try it at this moment.
+    pub(super) fn is_open(&self) -> bool {
+        self.shared.is_open()
+    }
+
     fn owned(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Circuit>>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }

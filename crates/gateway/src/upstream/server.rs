@@ -89,6 +89,35 @@ impl Confined {
     }
 }
 
+/// How a server is, as far as the gateway has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody talks to it.
+    Idle,
+    /// Somebody does, and it is there.
+    Running,
+    /// It ended soon after its last starts: the next ones are paused.
+    Failing,
+    /// It could not be reached again and again: it is left alone for a while.
+    Closed,
+}
+
+impl Health {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Idle, Self::Running, Self::Failing, Self::Closed];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Running => "running",
+            Self::Failing => "failing",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 pub(super) const UNKNOWN: u8 = 0;
 pub(super) const NO: u8 = 2;
 
@@ -157,6 +186,20 @@ impl Server {
             tracing::warn!(server = %self.name(), "{hint}");
         }
         *self.confined.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(confined));
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        if self.circuit.is_open() {
+            Health::Closed
+        } else if self.backoff.is_paused() {
+            Health::Failing
+        } else if self.links().is_empty() {
+            Health::Idle
+        } else {
+            Health::Running
+        }
     }
 
     /// The links to it that are open.

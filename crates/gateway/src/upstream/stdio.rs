@@ -52,6 +52,11 @@ impl Backoff {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether anybody's next start waits.
+    pub(super) fn is_paused(&self) -> bool {
+        !self.failures().is_empty()
+    }
+
     fn pause(&self, holder: &Arc<str>) -> Duration {
         match self.failures().get(holder) {
             None => Duration::ZERO,

@@ -12,7 +12,8 @@ use seccompiler::{
 
 use crate::confinement::Level;
 
-const DENIED: &[libc::c_long] = &[
+/// What makes a confinement, and what the gateway asks the kernel's keyring with: the gateway needs it, and no server.
+const GATEWAYS: &[libc::c_long] = &[
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_pivot_root,
@@ -26,6 +27,13 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_chroot,
     libc::SYS_unshare,
     libc::SYS_setns,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+];
+
+/// What nobody needs, the gateway neither.
+const DENIED: &[libc::c_long] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -38,9 +46,6 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_init_module,
     libc::SYS_finit_module,
     libc::SYS_delete_module,
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
     libc::SYS_userfaultfd,
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
@@ -99,6 +104,16 @@ const NAMESPACES: &[i32] = &[
 /// `ioctl`s that put words into somebody's terminal.
 const TERMINAL: &[u64] = &[libc::TIOCSTI, 0x541c];
 
+/// Refuses what nobody needs, in this thread and all that it starts.
+pub(crate) fn deny_to_gateway() -> Result<(), String> {
+    let program = || -> Result<BpfProgram, BackendError> {
+        let denied = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+        let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+        SeccompFilter::new(denied, SeccompAction::Allow, refused, std::env::consts::ARCH.try_into()?)?.try_into()
+    };
+    apply_filter(&program().map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+}
+
 /// Refuses these system calls from now on, in this process and all that it starts.
 pub(super) fn deny(level: Level) -> Result<(), String> {
     let programs = programs(level).map_err(|error| error.to_string())?;
@@ -107,7 +122,7 @@ pub(super) fn deny(level: Level) -> Result<(), String> {
 
 fn programs(level: Level) -> Result<Vec<BpfProgram>, BackendError> {
     let arch: TargetArch = std::env::consts::ARCH.try_into()?;
-    let mut denied: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut denied: BTreeMap<i64, Vec<SeccompRule>> = GATEWAYS.iter().chain(DENIED).map(|call| (*call, Vec::new())).collect();
     let namespaces = NAMESPACES.iter().map(|flag| {
         let flag = u64::from(flag.unsigned_abs());
         SeccompRule::new(vec![SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), flag)?])
