@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::run::{Options, cargo, installed, root, run};
 
@@ -168,7 +168,11 @@ fn tests(_: bool) -> Result<Outcome> {
     done(run(cargo().args(["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])))
 }
 
+/// Asking every crate costs minutes, also where there is nothing to run.
 fn doctests(_: bool) -> Result<Outcome> {
+    if !crate::tidy::has_examples()? {
+        return Ok(Outcome::Skipped("no documentation has an example; the first one will be run".into()));
+    }
     done(run(cargo().args(["test", "--locked", "--workspace", "--doc", "--no-fail-fast"])))
 }
 
@@ -238,8 +242,16 @@ fn real(_: bool) -> Result<Outcome> {
     let bartizan = root().join("target/debug/bartizan");
     let matrix = real_dir().join("matrix.py");
     let cells = |words: &[&str]| run(Command::new("python3").arg(&matrix).arg("--bartizan").arg(&bartizan).args(words).current_dir(root()));
-    run(Command::new("python3").arg(real_dir().join("supply.py")).arg("--bartizan").arg(&bartizan).current_dir(root()))?;
-    run(Command::new("python3").arg(real_dir().join("held.py")).arg("--bartizan").arg(&bartizan).current_dir(root()))?;
+    let play =
+        |script: &str| run(Command::new("python3").arg(real_dir().join(script)).arg("--bartizan").arg(&bartizan).current_dir(root()));
+    // The one waits for registries, the other for clients that wait for people.
+    let (supplied, held) = std::thread::scope(|scope| {
+        let supply = scope.spawn(|| play("supply.py"));
+        let held = play("held.py");
+        (supply.join(), held)
+    });
+    supplied.map_err(|_| anyhow!("supply.py"))??;
+    held?;
     // The Inspector starts a process per operation: over all roads it takes as long as the others together.
     cells(&["--client", "py1,py2,fastmcp,ts1,ts2"])?;
     done(cells(&["--client", "inspector", "--road", "stdio", "--only", "filesystem,git"]))

@@ -91,6 +91,29 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a comment of documentation holds a block of code, which rustdoc would run.
+pub(crate) fn has_examples() -> Result<bool> {
+    let mut files = Vec::new();
+    for dir in rules::SOURCE_DIRS {
+        walk(&root().join(dir), &mut files)?;
+    }
+    for file in files {
+        let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        if text.lines().any(is_block) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a line of documentation begins or ends a block of code. One that is indented by four or more is code, too.
+fn is_block(line: &str) -> bool {
+    let line = line.trim_start();
+    let documentation = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+    documentation
+        .is_some_and(|text| text.trim_start().starts_with("```") || text.trim_start().starts_with("~~~") || text.starts_with("     "))
+}
+
 /// Every Rust file of ours.
 fn sources(root: &Path) -> Result<Vec<Source>> {
     let mut files = Vec::new();
