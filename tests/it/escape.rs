@@ -193,7 +193,8 @@ fn every_attempt_to_get_out_is_refused() {
             table.push_str(&format!("{word:>17}"));
         }
     }
-    println!("{table}");
+    // The test command shows it, also when all is well.
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("escape.txt"), format!("{table}\n")).expect("written");
     for (level, user, said) in &columns {
         let through: BTreeSet<&str> = said.iter().filter(|(_, through)| **through).map(|(attempt, _)| attempt.as_str()).collect();
         if *level == Level::None {
@@ -404,9 +405,40 @@ done({{
     drop(client);
 }
 
-/// A server with a tool that says what it could do.
+/// The rest of a server whose tool answers with what `act()` returns.
+const ANSWERS: &str = r#"
+for line in sys.stdin:
+    asked = json.loads(line)
+    if 'id' not in asked:
+        continue
+    answer = {'jsonrpc': '2.0', 'id': asked['id']}
+    if asked['method'] == 'initialize':
+        answer['result'] = {'protocolVersion': '2025-11-25', 'capabilities': {'tools': {}}, 'serverInfo': {'name': 'it', 'version': '1'}}
+    elif asked['method'] == 'tools/list':
+        answer['result'] = {'tools': [{'name': 't', 'inputSchema': {'type': 'object'}}]}
+    elif asked['method'] == 'tools/call':
+        answer['result'] = {'content': [{'type': 'text', 'text': act()}]}
+    else:
+        answer['error'] = {'code': -32601, 'message': 'unknown'}
+    print(json.dumps(answer), flush=True)
+"#;
+
+/// Approves a Python server of these lines, with more arguments, and calls its tool: what was said of it, and what it answered.
+fn acted(stage: &Stage, act: &str, more: &[OsString]) -> (String, String) {
+    std::fs::write(stage.path("act.py"), format!("import json, os, socket, subprocess, sys\n{act}\n{ANSWERS}")).expect("written");
+    let command = [python().into_os_string(), stage.path("act.py").into_os_string()].into_iter().chain(more.iter().cloned());
+    let command: Vec<OsString> = command.collect();
+    let words = |first: &[&str]| first.iter().map(OsString::from).chain(command.clone()).collect::<Vec<_>>();
+    let approved = stage.output(&words(&["approve", "it", "--all", "--yes", "--effect", "t=read", "--"]));
+    let mut client = Client::start(&mut stage.bartizan(&words(&["run", "--name", "it", "--"])));
+    client.initialize();
+    let answer = client.call("t", &json!({}));
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    (String::from_utf8_lossy(&approved.stderr).into_owned(), text.to_owned())
+}
+
+/// What it could do.
 const CURIOUS: &str = r#"
-import json, os, socket, sys
 
 def tried(what):
     try:
@@ -423,21 +455,8 @@ def tries(folder, port):
         'run': tried(lambda: os.stat('/usr/bin/env')),
     }
 
-for line in sys.stdin:
-    asked = json.loads(line)
-    if 'id' not in asked:
-        continue
-    answer = {'jsonrpc': '2.0', 'id': asked['id']}
-    if asked['method'] == 'initialize':
-        answer['result'] = {'protocolVersion': '2025-11-25', 'capabilities': {'tools': {}}, 'serverInfo': {'name': 'it', 'version': '1'}}
-    elif asked['method'] == 'tools/list':
-        answer['result'] = {'tools': [{'name': 't', 'inputSchema': {'type': 'object'}}]}
-    elif asked['method'] == 'tools/call':
-        text = json.dumps(tries(sys.argv[1], int(sys.argv[2])))
-        answer['result'] = {'content': [{'type': 'text', 'text': text}]}
-    else:
-        answer['error'] = {'code': -32601, 'message': 'unknown'}
-    print(json.dumps(answer), flush=True)
+def act():
+    return json.dumps(tries(sys.argv[1], int(sys.argv[2])))
 "#;
 
 #[test]
@@ -450,18 +469,11 @@ fn a_server_of_which_nothing_is_said_gets_nothing_of_this_machine() {
         // Elsewhere: what a script lies beside is not what it is asked about.
         let folder = tempfile::tempdir().expect("a directory");
         std::fs::write(folder.path().join("secret"), "x").expect("written");
-        std::fs::write(stage.path("curious.py"), CURIOUS).expect("written");
-        let command = [python().into_os_string(), stage.path("curious.py").into_os_string(), folder.path().into(), port.to_string().into()];
-        let words = |first: &[&str]| first.iter().map(OsString::from).chain(command.clone()).collect::<Vec<_>>();
-        let approved = stage.output(&words(&["approve", "it", "--all", "--yes", "--effect", "t=read", "--"]));
-        let hint = String::from_utf8_lossy(&approved.stderr).contains("to which it has no access");
-        let mut client = Client::start(&mut stage.bartizan(&words(&["run", "--name", "it", "--"])));
-        client.initialize();
-        let answer = client.call("t", &json!({}));
-        let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        let (approved, text) = acted(&stage, CURIOUS, &[folder.path().into(), port.to_string().into()]);
         let level = stage.journal().of("confined").next_back().map(|record| record["level"].clone());
         let check = String::from_utf8_lossy(&stage.output(&["check"]).stdout).contains("dangerous.unconfined");
-        (serde_json::from_str::<Value>(text).expect("JSON"), level, hint, check)
+        let hint = approved.contains("to which it has no access");
+        (serde_json::from_str::<Value>(&text).expect("JSON"), level, hint, check)
     };
     let all = |word: &str| json!({"read": word, "write": word, "connect": word, "run": word});
     assert_eq!(attempts(""), (all("refused"), Some(json!("native")), true, false), "by default");
@@ -498,4 +510,24 @@ fn the_gateway_gives_up_what_it_does_not_need_in_every_thread() {
     drop(stage.serve());
     let last = stage.journal().of("start").last().cloned().expect("a start");
     assert!(last["confined"]["landlock"].as_str().is_some_and(|told| told.starts_with("absent: it starts servers")), "{last}");
+}
+
+/// A browser shows a page whose script has run.
+const BROWSER: &str = r#"
+def act():
+    words = ['--headless', '--no-sandbox', '--disable-gpu', '--dump-dom', 'data:text/html,<p id=x></p><script>x.textContent=6*7</script>']
+    return subprocess.run(['/usr/lib/chromium/chromium'] + words, capture_output=True, text=True, timeout=50).stdout or 'nothing'
+"#;
+
+#[test]
+fn a_browser_runs_confined_if_it_may_make_sockets_in_files() {
+    let shown = |sockets: &str| {
+        let stage = Stage::new("");
+        stage.configure(&format!("[servers.it]\ncommand = [\"true\"]\nconfine.sockets = {sockets:?}"));
+        let (_, text) = acted(&stage, BROWSER, &[]);
+        let level = stage.journal().of("confined").next_back().map(|record| record["level"].clone());
+        (text.contains("42"), level)
+    };
+    assert_eq!(shown("files"), (true, Some(json!("native"))));
+    assert_eq!(shown("network"), (false, Some(json!("native"))));
 }

@@ -163,9 +163,18 @@ fn build(full: bool) -> Result<Outcome> {
 /// nextest where it is installed: one process per test, and a summary to read. Otherwise what Cargo has.
 fn tests(_: bool) -> Result<Outcome> {
     if installed("cargo-nextest") {
-        return done(run(cargo().args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"])));
+        let ran = run(cargo().args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]));
+        show_escapes();
+        return done(ran);
     }
     done(run(cargo().args(["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])))
+}
+
+/// What came of the attempts to get out of a confinement, by mechanism.
+fn show_escapes() {
+    if let Ok(table) = std::fs::read_to_string(root().join("target/tmp/escape.txt")) {
+        println!("\n{table}");
+    }
 }
 
 /// Asking every crate costs minutes, also where there is nothing to run.

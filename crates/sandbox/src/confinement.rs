@@ -47,6 +47,15 @@ pub enum Network {
     Doors,
 }
 
+/// Which sockets a server can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sockets {
+    /// Those of its own network.
+    Network,
+    /// Also such that stand in files (`AF_UNIX`), which whoever listens in a granted place can be reached by.
+    Files,
+}
+
 /// What a server may have. Paths are absolute; what is not named here is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confinement {
@@ -60,6 +69,8 @@ pub struct Confinement {
     pub strict: Vec<PathBuf>,
     /// Its way to other machines.
     pub network: Network,
+    /// Its sockets.
+    pub sockets: Sockets,
     /// Bytes of memory, where control groups can be had.
     pub memory: u64,
     /// Bytes of its private `/tmp` and `/dev/shm`, each.
@@ -88,6 +99,7 @@ impl Default for Confinement {
             run: Vec::new(),
             strict: Vec::new(),
             network: Network::Nothing,
+            sockets: Sockets::Network,
             memory: 1024 * 1024 * 1024,
             scratch: 64 * 1024 * 1024,
             processes: 256,
@@ -101,12 +113,13 @@ impl Default for Confinement {
     }
 }
 
-/// What every program needs that is not linked statically: libraries, certificates, time zones. Nothing of it is
+/// What every program needs that is not linked statically: libraries, certificates, time zones, fonts. Nothing of it is
 /// anybody's secret, and nothing but libraries and the loader can be executed.
 const COMMON: &[&str] = &[
     "/etc/alternatives",
     "/etc/ca-certificates",
     "/etc/crypto-policies",
+    "/etc/fonts",
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
@@ -119,7 +132,10 @@ const COMMON: &[&str] = &[
     "/etc/ssl/openssl.cnf",
     "/etc/timezone",
     "/usr/local/share/ca-certificates",
+    "/usr/local/share/fonts",
     "/usr/share/ca-certificates",
+    "/usr/share/fontconfig",
+    "/usr/share/fonts",
     "/usr/share/locale",
     "/usr/share/mime",
     "/usr/share/nodejs",
@@ -170,6 +186,7 @@ impl Confinement {
         words.extend(self.cpu.map(|percent| number("cpu", percent)));
         words.extend(self.wall.map(|wall| number("wall_ms", u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))));
         words.push(if self.network == Network::Doors { "network=doors" } else { "network=nothing" }.into());
+        words.push(if self.sockets == Sockets::Files { "sockets=files" } else { "sockets=network" }.into());
         words.push(format!("minimum={}", self.minimum.name()).into());
         words.push(format!("most={}", self.most.name()).into());
         words
@@ -200,6 +217,7 @@ impl Confinement {
                 b"cpu" => read.cpu = Some(number()?),
                 b"wall_ms" => read.wall = Some(Duration::from_millis(number()?)),
                 b"network" => read.network = if value == b"doors" { Network::Doors } else { Network::Nothing },
+                b"sockets" => read.sockets = if value == b"files" { Sockets::Files } else { Sockets::Network },
                 b"minimum" => read.minimum = level()?,
                 b"most" => read.most = level()?,
                 _ => return Err(unclear()),
@@ -266,6 +284,7 @@ mod tests {
             run: vec!["/usr/bin/node".into()],
             strict: vec!["/a b".into()],
             network: Network::Doors,
+            sockets: Sockets::Files,
             cpu: Some(50),
             wall: Some(Duration::from_secs(3)),
             minimum: Level::Native,

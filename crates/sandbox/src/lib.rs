@@ -17,7 +17,7 @@ pub mod own;
 mod report;
 mod ward;
 
-pub use confinement::{Confinement, Level, Network};
+pub use confinement::{Confinement, Level, Network, Sockets};
 pub use report::{Doors, Layer, PROXY, Report, State};
 
 use std::ffi::OsString;

@@ -26,7 +26,7 @@ use rustix::process::{
     set_parent_process_death_signal, setsid, wait, waitpid,
 };
 
-use crate::confinement::{Confinement, Level, Network};
+use crate::confinement::{Confinement, Level, Network, Sockets};
 use crate::guard::let_go;
 use crate::report::{self, Doors, Layer, Report, State};
 
@@ -64,10 +64,10 @@ impl Drop for Ward {
 /// Confines as strongly as can be, and no weaker than asked. The gateway is told how it went.
 pub(crate) fn make(confinement: &Confinement, channel: Option<OwnedFd>, command: &[OsString]) -> Result<Ward, String> {
     let mut missing = Vec::new();
-    let weakest = match confinement.network {
-        Network::Nothing => confinement.minimum,
-        // Without a network of its own there are no doors.
-        Network::Doors => Level::Native,
+    let weakest = match (confinement.network, confinement.sockets) {
+        (Network::Nothing, Sockets::Network) => confinement.minimum,
+        // Without a network of its own there are no doors, and without a root of its own every socket in a file is in sight.
+        (Network::Doors, _) | (_, Sockets::Files) => Level::Native,
     };
     for level in [Level::Native, Level::Landlock] {
         if level < weakest || level > confinement.most {
@@ -252,7 +252,7 @@ impl Inmate<'_> {
         layers.push(paths::restrict(self.confinement, self.level, &scratch)?);
         // Nobody in there may look into this process. The server itself gets this back with its first instruction.
         set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("prctl"))?;
-        syscalls::deny(self.level)?;
+        syscalls::deny(self.level, self.confinement.sockets)?;
         layers.push(Layer::new("system calls", State::Enforced, ""));
         let Some(channel) = self.channel else { return Ok(()) };
         let report = Report { level: self.level, layers };

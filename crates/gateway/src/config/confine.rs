@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bartizan_sandbox::{Level, confinement};
+use bartizan_sandbox::{Level, Sockets, confinement};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -22,6 +22,8 @@ pub struct Confine {
     pub run: Vec<String>,
     /// Where it may connect to.
     pub hosts: Vec<Host>,
+    /// Whether it can make sockets that stand in files, as browsers do.
+    pub sockets: Option<Sockets>,
     /// Bytes of memory.
     pub memory: Option<u64>,
     /// Bytes of its private scratch space.
@@ -92,6 +94,7 @@ pub(super) struct Written {
     write: Vec<Spanned<PathBuf>>,
     run: Vec<Spanned<String>>,
     hosts: Vec<Spanned<String>>,
+    sockets: Option<Spanned<String>>,
     memory: Option<Spanned<String>>,
     scratch: Option<Spanned<String>>,
     file_size: Option<Spanned<String>>,
@@ -150,6 +153,14 @@ impl Written {
             }
             level
         });
+        let sockets = self.sockets.and_then(|written| match written.get_ref().as_str() {
+            "network" => Some(Sockets::Network),
+            "files" => Some(Sockets::Files),
+            _ => {
+                problems.add(Some(written.span()), "sockets are `network`, or `files` for those in files as well", "");
+                None
+            }
+        });
         let mut bytes = |written: Option<Spanned<String>>| {
             let written = written?;
             let read = size(written.get_ref()).filter(|bytes| *bytes >= 1024 * 1024);
@@ -176,7 +187,7 @@ impl Written {
         let (processes, open_files) = (number(self.processes, 8), number(self.open_files, 32));
         let run = self.run.into_iter().map(Spanned::into_inner).collect();
         let wall = self.wall.map(|wall| wall.into_inner().0);
-        Confine { read, write, run, hosts, memory, scratch, file_size, processes, open_files, cpu, wall, minimum }
+        Confine { read, write, run, hosts, sockets, memory, scratch, file_size, processes, open_files, cpu, wall, minimum }
     }
 }
 
@@ -286,6 +297,7 @@ mod tests {
             "minimum = \"much\"",
             "hosts = [\"*\"]",
             "processes = 1",
+            "sockets = \"all\"",
             "cpu = \"x\"",
             "other = 1",
         ] {

@@ -157,6 +157,7 @@ fn grant(own: &mut Confinement, confine: &Confine, around: &Around<'_>) -> Resul
     if !confine.hosts.is_empty() {
         own.network = Network::Doors;
     }
+    own.sockets = confine.sockets.unwrap_or(own.sockets);
     own.memory = confine.memory.unwrap_or(own.memory);
     own.scratch = confine.scratch.unwrap_or(own.scratch);
     own.file_size = confine.file_size.unwrap_or(own.file_size);

@@ -10,7 +10,7 @@ use seccompiler::{
     apply_filter, sock_filter,
 };
 
-use crate::confinement::Level;
+use crate::confinement::{Level, Sockets};
 
 /// What makes a confinement, and what the gateway asks the kernel's keyring with: the gateway needs it, and no server.
 const GATEWAYS: &[libc::c_long] = &[
@@ -115,12 +115,12 @@ pub(crate) fn deny_to_gateway() -> Result<(), String> {
 }
 
 /// Refuses these system calls from now on, in this process and all that it starts.
-pub(super) fn deny(level: Level) -> Result<(), String> {
-    let programs = programs(level).map_err(|error| error.to_string())?;
+pub(super) fn deny(level: Level, allowed: Sockets) -> Result<(), String> {
+    let programs = programs(level, allowed).map_err(|error| error.to_string())?;
     programs.iter().try_for_each(|program| apply_filter(program).map_err(|error| error.to_string()))
 }
 
-fn programs(level: Level) -> Result<Vec<BpfProgram>, BackendError> {
+fn programs(level: Level, allowed: Sockets) -> Result<Vec<BpfProgram>, BackendError> {
     let arch: TargetArch = std::env::consts::ARCH.try_into()?;
     let mut denied: BTreeMap<i64, Vec<SeccompRule>> = GATEWAYS.iter().chain(DENIED).map(|call| (*call, Vec::new())).collect();
     let namespaces = NAMESPACES.iter().map(|flag| {
@@ -131,7 +131,7 @@ fn programs(level: Level) -> Result<Vec<BpfProgram>, BackendError> {
     let terminal =
         TERMINAL.iter().map(|call| SeccompRule::new(vec![SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, *call)?]));
     denied.insert(libc::SYS_ioctl, terminal.collect::<Result<_, _>>()?);
-    denied.insert(libc::SYS_socket, sockets(level)?);
+    denied.insert(libc::SYS_socket, sockets(level, allowed)?);
     // A file in memory lies at no path that could be judged, and could be run: without this, what is granted to run
     // would be no bound.
     let program = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(NEVER_PROGRAM), 0)?;
@@ -157,12 +157,13 @@ fn programs(level: Level) -> Result<Vec<BpfProgram>, BackendError> {
 
 /// Sockets that there are not: all families but these. With namespaces the network is the server's own and empty;
 /// without, it is the machine's, and there is no socket at all.
-fn sockets(level: Level) -> Result<Vec<SeccompRule>, BackendError> {
+fn sockets(level: Level, allowed: Sockets) -> Result<Vec<SeccompRule>, BackendError> {
     if level != Level::Native {
         return Ok(Vec::new());
     }
     let not = |family: i32| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(family.unsigned_abs()));
-    let others = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].into_iter().map(not).collect::<Result<_, _>>()?;
+    let files = (allowed == Sockets::Files).then_some(libc::AF_UNIX);
+    let others = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].into_iter().chain(files).map(not).collect::<Result<_, _>>()?;
     Ok(vec![SeccompRule::new(others)?])
 }
 
