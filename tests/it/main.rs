@@ -6,6 +6,7 @@ mod cases;
 mod chatter;
 mod compile_fail;
 mod confirm;
+mod containers;
 mod content;
 mod corpora_drift;
 mod corpora_json;

@@ -10,7 +10,7 @@ mod network;
 mod paths;
 mod privileges;
 mod root;
-mod strict;
+pub(crate) mod strict;
 mod syscalls;
 
 use std::ffi::OsString;

@@ -168,7 +168,7 @@ impl Written {
             let level = Level::read(written.get_ref()).filter(|level| *level != Level::None);
             if level.is_none() {
                 let help = "to start it without, name it in `dangerous.unconfined`";
-                problems.add(Some(written.span()), "a minimum is `native` or `landlock`", help);
+                problems.add(Some(written.span()), "a minimum is `native`, `container` or `landlock`", help);
             }
             level
         });
