@@ -272,8 +272,7 @@ fn no_container_outlives_its_gateway() {
         within(Duration::from_secs(15), "the container is gone", || engine.containers().is_empty());
         client.end();
     }
-    let server = engine.gateway(&["-e", "STAY"], "env.STAY = \"1\"\n[servers.it.confine]\nwall = \"4s\"");
-    server.approve();
+    server.stage.configure("[servers.it.confine]\nwall = \"4s\"");
     let mut client = server.start();
     client.initialize();
     client.call("echo", &json!({}));

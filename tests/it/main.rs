@@ -13,6 +13,7 @@ mod corpora_json;
 mod corpora_messages;
 mod corpora_names;
 mod corpora_schema;
+mod deploy;
 mod endless;
 mod escape;
 mod examples;

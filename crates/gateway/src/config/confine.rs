@@ -296,6 +296,7 @@ mod tests {
         let read = read.expect("good");
         assert_eq!((read.read, read.write, read.memory), (vec!["/usr/bin".into()], vec!["/tmp".into()], Some(512 << 20)));
         assert_eq!((read.cpu, read.minimum), (Some(50), Some(Level::Native)));
+        assert_eq!(judge("minimum = \"container\"").expect("good").minimum, Some(Level::Container));
         for text in [
             "read = [\"/\"]",
             "read = [\"/proc/1\"]",
@@ -306,6 +307,7 @@ mod tests {
             "memory = \"1KiB\"",
             "minimum = \"none\"",
             "minimum = \"much\"",
+            "minimum = \"image\"",
             "hosts = [\"*\"]",
             "processes = 1",
             "cpu = \"x\"",
