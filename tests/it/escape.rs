@@ -19,10 +19,10 @@ use bartizan_tests::process::{eventually, signal};
 use bartizan_tests::script::Script;
 use serde_json::{Value, json};
 
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// The system's own Python, which every user can read.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let named = ["/usr/bin/python3", "/usr/local/bin/python3"].map(PathBuf::from);
     named.into_iter().find(|path| path.exists()).expect("python3 is installed").canonicalize().expect("real")
 }
@@ -68,7 +68,7 @@ const REAL: &[&str] = &[
     "signal the gateway",
 ];
 
-struct Scene {
+pub(crate) struct Scene {
     folder: tempfile::TempDir,
     tcp: TcpListener,
     udp: UdpSocket,
@@ -91,7 +91,7 @@ impl Drop for Scene {
 }
 
 impl Scene {
-    fn set(user: u32) -> Self {
+    pub(crate) fn set(user: u32) -> Self {
         let folder = tempfile::Builder::new().prefix("bartizan-escape-").tempdir_in("/tmp").expect("a directory");
         let at = |name: &str| folder.path().join(name);
         for name in ["own", "secret", "other"] {
@@ -125,11 +125,11 @@ impl Scene {
         Self { tcp: TcpListener::bind("127.0.0.1:0").expect("bound"), udp, _sockets: sockets, sibling, shared: shared(), user, folder }
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn told(&self, bombs: bool) -> Value {
+    pub(crate) fn told(&self, bombs: bool) -> Value {
         let port = |address: std::io::Result<std::net::SocketAddr>| address.expect("an address").port();
         json!({
             "own": self.at("own"), "secret": self.at("secret/key"), "moved": self.at("secret/moved"), "other": self.at("other/file"),

@@ -161,9 +161,13 @@ fn build(full: bool) -> Result<Outcome> {
 }
 
 /// nextest where it is installed: one process per test, and a summary to read. Otherwise what Cargo has.
-fn tests(_: bool) -> Result<Outcome> {
+fn tests(full: bool) -> Result<Outcome> {
     if installed("cargo-nextest") {
-        let ran = run(cargo().args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]));
+        let mut nextest = cargo();
+        if full {
+            nextest.env("BARTIZAN_ENGINE", "required");
+        }
+        let ran = run(nextest.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]));
         show_escapes();
         return done(ran);
     }
@@ -172,8 +176,10 @@ fn tests(_: bool) -> Result<Outcome> {
 
 /// What came of the attempts to get out of a confinement, by mechanism.
 fn show_escapes() {
-    if let Ok(table) = std::fs::read_to_string(root().join("target/tmp/escape.txt")) {
-        println!("\n{table}");
+    for table in ["escape.txt", "containers.txt"] {
+        if let Ok(table) = std::fs::read_to_string(root().join("target/tmp").join(table)) {
+            println!("\n{table}");
+        }
     }
 }
 

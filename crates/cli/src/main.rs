@@ -114,15 +114,21 @@ struct Guard {
     open_files: Option<u64>,
     #[arg(long)]
     confine: Vec<OsString>,
+    #[arg(long)]
+    remove: Vec<OsString>,
+    #[arg(long)]
+    wall_ms: Option<u64>,
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }
 
 impl Guard {
     fn stand(&self) -> ExitCode {
-        let Self { parent, channel, open_files, confine, command } = self;
+        let Self { parent, channel, open_files, confine, remove, wall_ms, command } = self;
         let (parent, channel, open_files) = (*parent, *channel, *open_files);
-        bartizan_sandbox::guard::main(&bartizan_sandbox::guard::Orders { parent, channel, open_files, confine, command })
+        let wall = wall_ms.map(std::time::Duration::from_millis);
+        let orders = bartizan_sandbox::guard::Orders { parent, channel, open_files, confine, remove, wall, command };
+        bartizan_sandbox::guard::main(&orders)
     }
 }
 

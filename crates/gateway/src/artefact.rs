@@ -6,6 +6,7 @@
 //! started, not what a launcher would find. Between looking and starting lies a short time in which somebody
 //! who may write to these files could exchange them; against such a person pins do not help.
 
+mod container;
 mod file;
 mod gate;
 mod image;
@@ -17,6 +18,7 @@ mod tree;
 mod variables;
 mod words;
 
+pub use container::{Access, Container, Mount};
 pub use gate::{Approvals, Approved, Gate};
 pub use words::Unclear;
 

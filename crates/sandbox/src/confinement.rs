@@ -13,13 +13,16 @@ pub enum Level {
     /// Landlock and a system call filter, in the gateway's own namespaces: files as granted and no network, but the
     /// names of other processes can be seen.
     Landlock,
+    /// What a container engine was asked for: namespaces of the container's own and control groups, made by a service as
+    /// powerful as root. Nobody here sees whether it does as it was asked.
+    Container,
     /// Namespaces of its own with a root that holds only what was granted, and the same two inside.
     Native,
 }
 
 impl Level {
     /// All of them, the weakest first.
-    pub const ALL: [Self; 3] = [Self::None, Self::Landlock, Self::Native];
+    pub const ALL: [Self; 4] = [Self::None, Self::Landlock, Self::Container, Self::Native];
 
     /// Its name in configuration and records.
     #[must_use]
@@ -27,6 +30,7 @@ impl Level {
         match self {
             Self::None => "none",
             Self::Landlock => "landlock",
+            Self::Container => "container",
             Self::Native => "native",
         }
     }
@@ -265,7 +269,8 @@ pub fn is_plain(path: &Path) -> bool {
     path.is_absolute() && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
 }
 
-fn joined(key: &str, value: &OsStr) -> OsString {
+/// `key=value`.
+pub(crate) fn joined(key: &str, value: &OsStr) -> OsString {
     let mut word = OsString::from(key);
     word.push("=");
     word.push(value);
@@ -299,7 +304,8 @@ mod tests {
 
     #[test]
     fn levels_are_ordered() {
-        assert!(Level::None < Level::Landlock && Level::Landlock < Level::Native);
+        assert!(Level::ALL.is_sorted());
+        assert!(Level::Landlock < Level::Container && Level::Container < Level::Native);
         assert!(Level::ALL.into_iter().all(|level| Level::read(level.name()) == Some(level)));
     }
 

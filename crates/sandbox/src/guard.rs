@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
-use std::process::{ExitCode, ExitStatus};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -23,6 +23,8 @@ use crate::ward::{self, Ward};
 const NOT_STARTED: u8 = 127;
 /// How long a server has to end after SIGTERM.
 const GRACE: Duration = Duration::from_millis(1500);
+/// How long an engine has to remove a container.
+const REMOVAL: Duration = Duration::from_secs(20);
 
 /// What a guard is told.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub struct Orders<'a> {
     pub open_files: Option<u64>,
     /// How to confine it, as [`Confinement::words`] has it; nothing: not at all.
     pub confine: &'a [OsString],
+    /// What removes the container that the server is the client of; nothing: it is none.
+    pub remove: &'a [OsString],
+    /// How long that container may run.
+    pub wall: Option<Duration>,
     /// Program and arguments.
     pub command: &'a [OsString],
 }
@@ -50,7 +56,7 @@ pub fn main(orders: &Orders<'_>) -> ExitCode {
     let ward = lowered.and_then(|()| confined(orders));
     let outcome = ward.and_then(|ward| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(stand(orders.parent, ward, command))
+        runtime.block_on(stand(orders, ward))
     });
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -89,19 +95,19 @@ fn taken(number: i32) -> io::Result<OwnedFd> {
     Ok(channel)
 }
 
-async fn stand(parent: u32, ward: Option<Ward>, command: &[OsString]) -> io::Result<u8> {
-    let gateway = watch(parent)?;
+async fn stand(orders: &Orders<'_>, ward: Option<Ward>) -> io::Result<u8> {
+    let gateway = watch(orders.parent)?;
     set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::thread::set_no_new_privs(true)?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     let mut term = signal(SignalKind::terminate())?;
     let mut server = match ward {
         Some(ward) => Server::Ward(ward, signal(SignalKind::child())?),
-        None => Server::Bare(start(command)?),
+        None => Server::Bare(start(orders.command)?),
     };
     let group = server.begin()?;
     let_go()?;
-    let wall = server.wall();
+    let wall = server.wall().or(orders.wall);
     let status = tokio::select! {
         status = server.wait() => Some(status?),
         _ = gateway => None,
@@ -113,7 +119,18 @@ async fn stand(parent: u32, ward: Option<Ward>, command: &[OsString]) -> io::Res
         None => end(&mut server, group).await?,
     };
     sweep(group).await;
+    remove(orders.remove).await;
     Ok(status)
+}
+
+/// Has an engine end what its client leaves behind: the client may have been killed, and a container goes on without it.
+/// One that is gone already is no error, and nobody is left who could be told of any other.
+async fn remove(words: &[OsString]) {
+    let Some((program, arguments)) = words.split_first() else { return };
+    #[expect(clippy::disallowed_methods, reason = "the guard ends what it started: that is what it is for")]
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let _ = tokio::time::timeout(REMOVAL, command.status()).await;
 }
 
 /// Resolves when a server ran as long as it may.

@@ -14,10 +14,12 @@ compile_error!("there is no way yet to confine a server on this system; use Linu
 pub mod confinement;
 pub mod guard;
 pub mod own;
+mod place;
 mod report;
 mod ward;
 
 pub use confinement::{Confinement, Level, Network, Sockets};
+pub use place::{Kind, Place, place, socket_below};
 pub use report::{Doors, Layer, PROXY, Report, State};
 
 use std::ffi::OsString;
@@ -27,6 +29,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, getrlimit, kill_process, set_dumpable_behavior, setrlimit};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -68,6 +71,17 @@ pub struct Launch {
     pub directory: Option<PathBuf>,
     /// What it may have; everything that the gateway has when absent.
     pub confinement: Option<Confinement>,
+    /// When it is the client of a container engine.
+    pub contained: Option<Contained>,
+}
+
+/// A container, which is its engine's child and not ours: that its client ended does not end it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contained {
+    /// The program and its words that remove the container, whatever state it is in. The guard runs this at its end.
+    pub remove: Vec<OsString>,
+    /// How long it may run.
+    pub wall: Option<Duration>,
 }
 
 /// A running server and the three pipes to it.
@@ -105,6 +119,11 @@ impl Launch {
             Some(confinement) => Some(confine(&mut command, confinement)?),
             None => None,
         };
+        if let Some(contained) = &self.contained {
+            // Joined, because some of these words begin like options.
+            command.args(contained.remove.iter().map(|word| confinement::joined("--remove", word)));
+            command.args(contained.wall.map(|wall| format!("--wall-ms={}", wall.as_millis())));
+        }
         command.arg("--").args(&self.command);
         let mut guard = command.spawn()?;
         let (stdin, stdout, stderr) = (guard.stdin.take(), guard.stdout.take(), guard.stderr.take());

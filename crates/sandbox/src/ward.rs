@@ -10,7 +10,7 @@ mod network;
 mod paths;
 mod privileges;
 mod root;
-mod strict;
+pub(crate) mod strict;
 pub(crate) mod syscalls;
 
 use std::ffi::OsString;
@@ -95,7 +95,8 @@ fn clone(flags: i32) -> io::Result<Option<Pid>> {
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) };
     match i32::try_from(pid).unwrap_or(-1) {
         0 => Ok(None),
-        number => Pid::from_raw(number).filter(|_| number > 0).map(Some).ok_or_else(io::Error::last_os_error),
+        // A negative one is no process: the reason lies beside it.
+        number => Some(number).filter(|number| *number > 0).and_then(Pid::from_raw).map(Some).ok_or_else(io::Error::last_os_error),
     }
 }
 

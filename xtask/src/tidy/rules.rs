@@ -308,6 +308,8 @@ pub(crate) const CAPABILITY_HOMES: &[&str] = &[
     // Processes.
     "crates/sandbox/src/guard.rs",
     "crates/sandbox/src/lib.rs",
+    // What is handed to a container is looked through.
+    "crates/sandbox/src/place.rs",
     // The files of a server's own root, and those through which the kernel is told of namespaces and groups.
     "crates/sandbox/src/ward.rs",
     "crates/sandbox/src/ward/cgroup.rs",

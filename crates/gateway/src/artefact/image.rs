@@ -56,6 +56,16 @@ const RUN: Options = Options {
     code: &[],
 };
 
+/// Where the options of `docker run` begin, when that is what a command line says from here on. What stands between the
+/// program and `run` would say which engine is meant.
+pub(super) fn options(words: &[String], from: usize) -> Result<usize, Unclear> {
+    match (words.get(from).map(String::as_str), words.get(from.saturating_add(1)).map(String::as_str)) {
+        (Some("container"), Some("run")) => Ok(from.saturating_add(2)),
+        (Some("run"), _) => Ok(from.saturating_add(1)),
+        _ => Err(Unclear::new("this does not start a container", "write docker run -i --rm IMAGE@sha256:DIGEST")),
+    }
+}
+
 /// What a command line of `docker run` would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -72,13 +82,12 @@ pub struct Image {
 impl Image {
     /// Reads `docker run [options] IMAGE …` from the word after `docker`.
     pub(super) fn read(words: &[String], from: usize) -> Result<Self, Unclear> {
-        let verb = words.get(from).map(String::as_str);
-        let after = match (verb, words.get(from.saturating_add(1)).map(String::as_str)) {
-            (Some("container"), Some("run")) => from.saturating_add(2),
-            (Some("run"), _) => from.saturating_add(1),
-            _ => return Err(Unclear::new("this does not start a container", "write docker run -i --rm IMAGE@sha256:DIGEST")),
-        };
-        let (_, at) = RUN.read(words, after)?;
+        let (_, at) = RUN.read(words, options(words, from)?)?;
+        Self::named(words, at)
+    }
+
+    /// The image that is named at a place of a command line.
+    pub(super) fn named(words: &[String], at: usize) -> Result<Self, Unclear> {
         let reference = words.get(at).ok_or_else(|| Unclear::new("no image is named", "write docker run -i --rm IMAGE@sha256:DIGEST"))?;
         let digest = reference.rsplit_once('@').map_or(reference.as_str(), |(_, digest)| digest);
         let hex = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')));

@@ -85,6 +85,7 @@ pub(super) async fn run(
         environment,
         directory: directory.map(Path::to_owned),
         confinement: None,
+        contained: None,
     };
     let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let talk = async {

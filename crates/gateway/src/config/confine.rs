@@ -149,7 +149,7 @@ impl Written {
             let level = Level::read(written.get_ref()).filter(|level| *level != Level::None);
             if level.is_none() {
                 let help = "to start it without, name it in `dangerous.unconfined`";
-                problems.add(Some(written.span()), "a minimum is `native` or `landlock`", help);
+                problems.add(Some(written.span()), "a minimum is `native`, `container` or `landlock`", help);
             }
             level
         });
@@ -285,6 +285,7 @@ mod tests {
         let read = read.expect("good");
         assert_eq!((read.read, read.write, read.memory), (vec!["/usr/bin".into()], vec!["/tmp".into()], Some(512 << 20)));
         assert_eq!((read.cpu, read.minimum), (Some(50), Some(Level::Native)));
+        assert_eq!(judge("minimum = \"container\"").expect("good").minimum, Some(Level::Container));
         for text in [
             "read = [\"/\"]",
             "read = [\"/proc/1\"]",
@@ -295,6 +296,7 @@ mod tests {
             "memory = \"1KiB\"",
             "minimum = \"none\"",
             "minimum = \"much\"",
+            "minimum = \"image\"",
             "hosts = [\"*\"]",
             "processes = 1",
             "sockets = \"all\"",

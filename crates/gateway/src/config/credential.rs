@@ -109,10 +109,17 @@ fn is_word(symbol: char) -> bool {
 
 /// Where the runs of characters stand that credentials are made of.
 fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
-    text.split(|symbol| !is_word(symbol)).filter(|word| !word.is_empty()).map(|word| {
+    let place = |word: &str| {
         let start = (word.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
         start..start.saturating_add(word.len())
-    })
+    };
+    text.split(|symbol| !is_word(symbol)).filter(|word| !word.is_empty()).map(place).filter(|word| !is_digest(text, word))
+}
+
+/// Whether a word is a digest that says so, as the name of an image ends in one: random, and nobody's secret.
+fn is_digest(text: &str, word: &Range<usize>) -> bool {
+    let is_hex = |word: &str| word.len() == 64 && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    text.get(..word.start).is_some_and(|before| before.ends_with("sha256:")) && text.get(word.clone()).is_some_and(is_hex)
 }
 
 fn known(word: &str) -> Option<&'static str> {
@@ -157,6 +164,9 @@ mod tests {
             "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2lnbmF0dXJl",
             "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY",
             "9f86d081884c7d659a2feaa0c55ad015",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "sha256:9f86d081884c7d659a2feaa0c55ad015",
+            "ghcr.io/a/b@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 ghp_16C7e42F292c6912E7710c838347Ae178B4a",
             "postgres://me:hunter2@db/x",
             "-----BEGIN RSA PRIVATE KEY-----\nx",
             "bzt_0123abcd_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
@@ -178,6 +188,8 @@ mod tests {
             "postgres://me:${env:PW}@db/x",
             "Bearer ${env:UPSTREAM_AUTH}",
             "sk-learn",
+            "ghcr.io/a/b:1.2@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "--allow-scripts=server-filesystem-with-a-long-name",
         ] {
             assert_eq!(looks_like(value), None, "{value}");

@@ -1,5 +1,7 @@
 //! What a server needs to start: read from its command line, so that it gets that and what the configuration grants.
 
+mod container;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,6 +11,8 @@ use std::sync::Arc;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::CONFINE_UNAVAILABLE;
 use bartizan_sandbox::{Confinement, Launch, Level, Network, PROXY, Process, Refused};
+
+pub(super) use container::is_asked;
 
 use super::egress::{self, Egress};
 use super::{Confined, Server};
@@ -31,10 +35,6 @@ impl Preset {
         }
     }
 }
-
-/// Clients of a container engine: what they start is not theirs to confine, nor ours, and a socket that does anything
-/// on this machine is what they need. A name proves nothing, so none of it starts unless the operator says so.
-const ENGINES: &[&str] = &["docker", "podman"];
 
 /// A server's confinement, and what it was made for.
 #[derive(Debug)]
@@ -73,16 +73,22 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
         let detail = format!("{}: {why}", server.name());
         Refusal::new(CONFINE_UNAVAILABLE, detail)
     };
-    let (mut preset, mut unseen) = (None, Vec::new());
+    let (mut preset, mut unseen, mut contained) = (None, Vec::new(), None);
     if let Some(confine) = &server.settings.confine {
         let path = launch.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
         let around = Around { path: path.as_deref().unwrap_or_default(), directory: launch.directory.as_deref() };
-        let made = confinement(confine, &launch.command, &around).map_err(refused)?;
-        if made.confinement.network == Network::Doors {
-            launch.environment.extend(proxy());
+        if let Some(asked) = container::asked(confine, &launch, &around).map_err(refused)? {
+            launch.command = asked.command;
+            launch.contained = Some(asked.contained);
+            contained = Some(asked.confined);
+        } else {
+            let made = confinement(confine, &launch.command, &around).map_err(refused)?;
+            if made.confinement.network == Network::Doors {
+                launch.environment.extend(proxy());
+            }
+            (preset, unseen) = (Some(made.preset), made.unseen);
+            launch.confinement = Some(made.confinement);
         }
-        (preset, unseen) = (Some(made.preset), made.unseen);
-        launch.confinement = Some(made.confinement);
     }
     let mut process = launch.start().map_err(|error| server.unreachable(error))?;
     let mut way = None;
@@ -93,7 +99,7 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
             let layers = report.layers.into_iter().map(|layer| (layer.name, layer.state.name(), layer.detail)).collect();
             server.set_confined(Confined { preset: preset.map_or("", Preset::name), level: report.level.name(), layers, unseen });
         }
-        Ok(None) => server.set_confined(Confined::not("dangerous.unconfined")),
+        Ok(None) => server.set_confined(contained.unwrap_or(Confined::not("dangerous.unconfined"))),
         Err(Refused(why)) => return Err(refused(why)),
     }
     Ok((process, way))
@@ -109,9 +115,9 @@ pub(super) fn confinement(confine: &Confine, command: &[OsString], around: &Arou
     let words = command.get(from..).unwrap_or_default();
     let (program, arguments) = words.split_first().ok_or("no command")?;
     let program = around.program(program).ok_or_else(|| format!("there is no program {}", program.to_string_lossy()))?;
-    if program.file_name().and_then(OsStr::to_str).is_some_and(|name| ENGINES.contains(&name)) {
-        let what = "the client of a container engine cannot be confined, nor what it starts";
-        return Err(format!("{what}; `dangerous.unconfined` lets this server start without"));
+    if container::is_engine(&program) {
+        let what = "the client of a container engine is started by its name alone, with its `run`";
+        return Err(format!("{what}; `dangerous.unconfined` lets this server start as it is written"));
     }
     let runner = add_program(&mut own, &program, around)?;
     let preset = preset(&runner);

@@ -56,9 +56,9 @@ pub trait Record: Send + Sync + std::fmt::Debug {
 /// How a server was actually confined when it was started last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confined {
-    /// What its confinement was made for: `node`, `python`, `binary`, or why there is none.
+    /// What its confinement was made for: `node`, `python`, `binary`, `image`, or why there is none.
     pub preset: &'static str,
-    /// `native`, `landlock` or `none`.
+    /// `native`, `container`, `landlock` or `none`.
     pub level: &'static str,
     /// Its layers: name, whether it holds, and what is missing.
     pub layers: Vec<(String, &'static str, String)>,

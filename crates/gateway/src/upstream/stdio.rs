@@ -369,8 +369,10 @@ fn launch(server: &Server, environment: &Environment) -> Result<Launch, Refusal>
     let How::Stdio { command, directory, .. } = &server.settings.how else {
         return Err(server.unreachable("it is not started here"));
     };
-    // Confined, it has a home and scratch space of its own.
-    let inherits = |name: &&&str| server.settings.confine.is_none() || !matches!(**name, "HOME" | "TMPDIR" | "SHELL");
+    // Confined, it has a home and scratch space of its own. The client of a container engine is not, and has its own
+    // settings in a home; what is in the container sees none of this.
+    let bare = server.settings.confine.is_none() || confine::is_asked(command);
+    let inherits = |name: &&&str| bare || !matches!(**name, "HOME" | "TMPDIR" | "SHELL");
     #[expect(clippy::disallowed_methods, reason = "what a server inherits of the environment is decided here, and only here")]
     let inherited = INHERITED.iter().filter(|name| inherits(name)).filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
     let own = environment.iter().map(|(name, secret)| (OsString::from(name), OsString::from(secret.expose())));
@@ -379,6 +381,7 @@ fn launch(server: &Server, environment: &Environment) -> Result<Launch, Refusal>
         environment: inherited.chain(own).collect(),
         directory: directory.clone(),
         confinement: None,
+        contained: None,
     })
 }
 

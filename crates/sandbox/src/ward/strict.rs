@@ -19,7 +19,7 @@ use super::root::{MOST_LINKS, names};
 const OTHERS_WRITE: u32 = 0o022;
 
 /// Opens a path below a root, for a name only (`O_PATH`).
-pub(super) fn open(root: &Path, path: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn open(root: &Path, path: &Path) -> io::Result<OwnedFd> {
     let look = |at: &OwnedFd, name: &OsStr| openat(at, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
     let top = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut above: Vec<OwnedFd> = Vec::new();
