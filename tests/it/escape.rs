@@ -210,6 +210,25 @@ fn every_attempt_to_get_out_is_refused() {
 }
 
 #[test]
+fn where_namespaces_are_refused_it_is_the_weaker_one_or_nothing() {
+    let scene = Scene::set(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("proc")));
+    for (minimum, starts) in [(Level::Landlock, true), (Level::Container, false), (Level::Native, false)] {
+        let mut confinement = scene.confinement(minimum);
+        confinement.most = Level::Native;
+        let mut command = Command::new("unshare");
+        // Each user namespace has a limit of its own for those in it.
+        command.args(["-Ur", "sh", "-c", "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"", "sh"]).arg(scene.at("bartizan"));
+        command.args(["__guard", "--parent", &std::process::id().to_string()]);
+        command.args(confinement.words().iter().flat_map(|word| [OsString::from("--confine"), word.clone()]));
+        command.arg("--").arg(python()).args(["-c", "print('runs')"]).current_dir("/").stdin(Stdio::null());
+        let output = command.output().expect("unshare");
+        let (said, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(said.contains("runs"), starts, "{minimum:?}: {why}");
+        assert!(starts || why.contains("namespaces are refused"), "{minimum:?}: {why}");
+    }
+}
+
+#[test]
 fn a_link_in_the_place_of_what_was_granted_is_no_grant() {
     // As another server could have left it, which may write to `own`.
     let scene = Scene::set(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("proc")));
