@@ -18,6 +18,7 @@ use super::problem::Problems;
 use super::secret::{Lookup, Template};
 use super::settings::{How, ServerSettings, Supply};
 use super::stores;
+use crate::learn::{Learning, World};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,6 +37,14 @@ pub(super) struct Surroundings<'a> {
     pub(super) supply: Supply,
     /// Which servers are confined.
     pub(super) confining: Confining,
+    /// Where it is kept what servers ask for, when somebody wants to know.
+    pub(super) learning: Option<Learnt>,
+}
+
+/// Where it is kept what servers ask for, and what of it is somebody's.
+pub(super) struct Learnt {
+    pub(super) state: PathBuf,
+    pub(super) world: World,
 }
 
 /// Which servers are confined.
@@ -93,7 +102,8 @@ impl Surroundings<'_> {
                 None
             }
         };
-        how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout, supply: self.supply.clone(), confine })
+        let learning = self.learning.as_ref().map(|world| Arc::new(Learning::new(&world.state, name, world.world.clone())));
+        how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout, supply: self.supply.clone(), confine, learning })
     }
 
     fn confine(
@@ -103,14 +113,15 @@ impl Surroundings<'_> {
         written: Option<Spanned<confine::Written>>,
         problems: &mut Problems,
     ) -> Option<Confine> {
-        let is_open = self.confining.unconfined.iter().any(|open| open == name || open == "*");
+        // Who wants to know what a server asks for confines it, or everything would be given.
+        let is_open = self.learning.is_none() && self.confining.unconfined.iter().any(|open| open == name || open == "*");
         match written {
             Some(written) if url.is_some() => {
                 problems.add(Some(written.span()), "`confine` is for a server with a `command`", "");
                 None
             }
             Some(written) => Some(written.into_inner().judge(self.base, problems)).filter(|_| !is_open),
-            None => (self.confining.all && !is_open).then(Confine::default),
+            None => ((self.confining.all || self.learning.is_some()) && !is_open).then(Confine::default),
         }
     }
 
