@@ -214,7 +214,7 @@ impl Rogue {
         prepare(&stage, data.path());
         let (home, dir) = (stage.path(""), data.path());
         let text = format!(
-            "{REVIEWED}\nHOME, DATA = {home:?}.rstrip('/'), {dir:?}\nif not os.environ.get('ROGUE'):\n    reviewed()\n    sys.exit()\n{code}\ntime.sleep(600)\n"
+            "{REVIEWED}\nHOME, DATA = {home:?}.rstrip('/'), {dir:?}\nif not os.environ.get('ROGUE'):\n    reviewed()\n    sys.exit()\n{code}\nreviewed()\n"
         );
         std::fs::write(stage.path("server.py"), text).expect("written");
         let command = [python().into_os_string(), stage.path("server.py").into_os_string()];

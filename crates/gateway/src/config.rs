@@ -198,13 +198,12 @@ impl Judging<'_> {
         let weakenings = self.narrow(&mut file);
         let plain = if file.dangerous.plain_http_beyond_loopback { PlainHttp::Anywhere } else { PlainHttp::Loopback };
         let base: PathBuf = self.places.config.as_deref().and_then(Path::parent).unwrap_or(&self.places.state).to_owned();
-        let confining = self.confining(&file, problems);
+        let (confining, learning) = (self.confining(&file, problems), self.learning());
         let supply = self.supply(&mut file, problems);
         let (names, limits) = (judge::names(file.names, problems), judge::limits(file.limits, problems));
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let (known, stores) = (stores::Known::of(&file.secrets), stores::stores(file.secrets, &base, problems));
-        let learning = self.learning();
         let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply, confining, learning };
         let known: BTreeSet<String> = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {

@@ -96,16 +96,14 @@ impl Item {
 #[must_use]
 pub fn items(book: &Book, confine: &Confine, world: &World) -> Vec<Item> {
     let wanted = wanted(book, confine);
-    let mut items: Vec<Item> = told(book, world);
-    for (key, value) in wanted {
-        items.extend(item(key, &value, world));
-    }
+    let mut items: Vec<Item> = wanted.iter().filter_map(|(key, path)| item(*key, path, world)).collect();
+    items.extend(told(book, world));
     items.extend(book.calls.iter().filter(|call| !is_named_again(call, book)).filter_map(|call| host(call, confine)));
     for item in &mut items {
         item.declined = book.declined.contains(&item.word());
     }
     let mut seen = BTreeSet::new();
-    items.retain(|item| seen.insert((item.key, item.value.clone())));
+    items.retain(|item| seen.insert((item.key, item.value.clone(), item.grantable)));
     items.sort_by(|a, b| (a.overreach.is_some(), a.key, &a.value).cmp(&(b.overreach.is_some(), b.key, &b.value)));
     items
 }

@@ -29,7 +29,7 @@ pub fn change(text: &str, server: &str, items: &[&Item]) -> Result<Option<Change
     for item in items {
         let list = confine.entry(item.key.name()).or_insert_with(|| value(Array::new()));
         let list = list.as_array_mut().ok_or_else(|| format!("`{}` is no list", item.key.name()))?;
-        list.push(text(&item.value)?);
+        list.push(line(&item.value)?);
     }
     let new = document.to_string();
     let lines = near(&diff(text, &new));
@@ -37,7 +37,7 @@ pub fn change(text: &str, server: &str, items: &[&Item]) -> Result<Option<Change
 }
 
 /// A text in one line, with what cannot be seen as escapes: a server chose it, and must not write lines of its own.
-fn text(text: &str) -> Result<Value, String> {
+fn line(text: &str) -> Result<Value, String> {
     let escaped = |symbol: char| match symbol {
         '"' | '\\' => format!("\\{symbol}"),
         ' '..='~' => symbol.to_string(),

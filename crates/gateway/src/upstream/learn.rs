@@ -127,7 +127,10 @@ impl Judge {
     /// Whether it has that: by name, or because it stands in the root that it sees.
     fn is_given(&self, path: &Path, what: What, inside: Option<&Inside>) -> bool {
         match what {
-            What::Look | What::Read | What::Make => inside.is_some_and(|inside| inside.has(path)),
+            What::Look | What::Read | What::Make if inside.is_some_and(|inside| inside.has(path)) => true,
+            // Run-times have links among their own files that lead out to the machine's settings.
+            What::Look | What::Read => self.confinement.gives(path, What::Read),
+            What::Make => false,
             What::Write => self.confinement.gives(path, what) || SCRATCH.iter().any(|scratch| path.starts_with(scratch)),
             What::Run => {
                 let real = path.canonicalize();
