@@ -23,6 +23,7 @@ mod invariants;
 mod judges;
 mod kept;
 mod large;
+mod learn;
 mod lifecycle;
 mod limits;
 mod lists;

@@ -4,6 +4,7 @@ mod approvals;
 mod approve;
 mod audit;
 mod check;
+mod confine;
 mod demo;
 mod diff;
 mod exit;
@@ -74,6 +75,7 @@ enum Command {
     Serve(serve::Args),
     Approve(approve::Args),
     Approvals(approvals::Args),
+    Confine(confine::Args),
     Diff(diff::Args),
     Check(check::Args),
     Token(token::Args),
@@ -147,6 +149,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::main(&args, &places, config),
         Command::Approve(args) => approve::main(&args, &places, config),
         Command::Approvals(args) => approvals::main(&args, &places).into(),
+        Command::Confine(args) => confine::main(&args, &places, config).into(),
         Command::Diff(args) => diff::main(&args, &places, config),
         Command::Check(args) => check::main(&args, &places, config).into(),
         Command::Token(args) => token::main(&args, &places).into(),

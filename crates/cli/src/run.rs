@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use bartizan_gateway::config::{self, PlacesArgs, Single, places, seen};
 use bartizan_gateway::serve;
 
+use crate::confine;
 use crate::exit::Exit;
 use crate::grants::Grants;
 
@@ -46,8 +47,10 @@ fn run(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) -> Result<(), 
     }
     let own = crate::own::confined(&loaded.settings)?;
     let runtime = crate::one_thread().map_err(|error| Exit::environment(&error))?;
+    let (places, learnt) = (loaded.settings.places.clone(), loaded.settings.server(&name).cloned());
     let ended = runtime.block_on(serve::run_stdio(loaded, own));
     // A blocked read of standard input must not hold up the end.
     runtime.shutdown_background();
+    learnt.iter().for_each(|server| confine::told(server, &places));
     ended.map_err(|error| Exit::environment(&error))
 }

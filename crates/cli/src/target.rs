@@ -142,6 +142,7 @@ pub(crate) fn made(loaded: &Loaded, wanted: &[Target], lock: &Lock) -> Result<Ma
 pub(crate) fn survey(loaded: &Loaded, made: Made) -> Result<Survey, Exit> {
     let runtime = crate::runtime().map_err(|error| Exit::environment(&error))?;
     let mut survey = Survey { found: Vec::new(), exit: made.exit };
+    let asked: Vec<Arc<ServerSettings>> = made.found.iter().map(|(settings, _)| settings.clone()).collect();
     for (settings, Resolved { artefacts, .. }) in made.found {
         crate::paint::progress(&format!("asking {} what it offers …", settings.name));
         let surveyed = runtime.block_on(ask(loaded, &settings, artefacts));
@@ -159,6 +160,7 @@ pub(crate) fn survey(loaded: &Loaded, made: Made) -> Result<Survey, Exit> {
             }
         }
     }
+    asked.iter().for_each(|server| crate::confine::told(server, &loaded.settings.places));
     Ok(survey)
 }
 

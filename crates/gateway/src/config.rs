@@ -31,7 +31,7 @@ pub mod watch;
 pub use access::{Access, Grant, Headers, Login};
 pub use allow::Allowed;
 pub use approvals::Approvals;
-pub use confine::{Confine, Grants, Host, is_number};
+pub use confine::{Confine, Grants, Host, Learn, grantable, is_broad, is_direct, is_number};
 pub use issuers::{Algorithm, Exchanged, Granted, Introspection, Issuer, Network, OAuth};
 pub use judge::is_label;
 pub use listen::{Cleartext, ClientAuthority, Clients, Entry, Listen, OpenTo, Subnet, Tls, Wanted, certificate_name};
@@ -64,7 +64,9 @@ use judge::PlainHttp;
 use listen::Ground;
 use problem::Problems;
 use secret::Lookup;
-use server::Surroundings;
+use server::{Learnt, Surroundings};
+
+use crate::learn::World;
 
 /// How large a configuration may be.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -171,6 +173,18 @@ fn values(table: &DeTable<'_>) -> Vec<Range<usize>> {
     entries.filter(|value| value.get_ref().as_str().is_some_and(|text| !text.contains("${"))).map(Spanned::span).collect()
 }
 
+/// What of this machine is the gateway's own, and where its user is at home.
+#[must_use]
+pub fn own_world(places: &Places) -> World {
+    world(places, &variable)
+}
+
+fn world(places: &Places, variables: Lookup<'_>) -> World {
+    let home = variables("HOME").map(PathBuf::from).filter(|home| home.is_absolute() && home.parent().is_some());
+    let own = [&places.state, &places.lock].into_iter().chain(&places.config).cloned().collect();
+    World { home, own }
+}
+
 struct Judging<'a> {
     request: &'a Request<'a>,
     variables: Lookup<'a>,
@@ -184,13 +198,13 @@ impl Judging<'_> {
         let weakenings = self.narrow(&mut file);
         let plain = if file.dangerous.plain_http_beyond_loopback { PlainHttp::Anywhere } else { PlainHttp::Loopback };
         let base: PathBuf = self.places.config.as_deref().and_then(Path::parent).unwrap_or(&self.places.state).to_owned();
-        let unconfined = self.unconfined(&file, problems);
+        let (unconfined, learning) = (self.unconfined(&file, problems), self.learning());
         let supply = self.supply(&mut file, problems);
         let (names, limits) = (judge::names(file.names, problems), judge::limits(file.limits, problems));
         let environment = judge::environment(file.environment, problems);
         let (mut servers, mut sampling) = (Vec::new(), BTreeSet::new());
         let (known, stores) = (stores::Known::of(&file.secrets), stores::stores(file.secrets, &base, problems));
-        let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply, unconfined };
+        let surroundings = Surroundings { base: &base, variables: self.variables, stores: known, plain, supply, unconfined, learning };
         let known: BTreeSet<String> = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
             judge::server_name(&name, &names.separator, problems);
@@ -249,6 +263,12 @@ impl Judging<'_> {
             allowed: file.servers_allowed.take().map(|written| Arc::new(Allowed::read(written, problems))),
             packages: self.places.state.join("packages"),
         }
+    }
+
+    /// Where it is kept what servers ask for, if somebody wants to know.
+    fn learning(&self) -> Option<Learnt> {
+        let only = self.request.only.as_ref().filter(|only| only.grants.learn == Learn::Yes);
+        only.map(|_| Learnt { state: self.places.state.clone(), world: world(&self.places, self.variables) })
     }
 
     /// The servers that are not confined.

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod judges;
 pub mod kept;
 pub mod labels;
+pub mod learn;
 pub mod leases;
 pub mod metrics;
 pub mod once;

@@ -11,6 +11,7 @@ pub use bartizan_detect::names::is_unseen;
 pub use bartizan_detect::{Finding, Weight};
 pub use group::{Group, groups, together};
 pub use lines::Line;
+pub(crate) use lines::diff;
 
 use std::sync::Arc;
 
@@ -159,7 +160,7 @@ impl Change {
             What::Removed(pin) => (pretty(&pin.definition), String::new()),
             What::Same(_) | What::Rejected(_) => return Vec::new(),
         };
-        lines::diff(&old, &new)
+        diff(&old, &new)
     }
 }
 
@@ -173,7 +174,7 @@ pub fn compare_artefacts(old: &[Artefact], new: &[Artefact]) -> Vec<Line> {
     let all_new = old.is_empty() && new.iter().any(|one| one.parts.len() > MANY_PARTS);
     let counted = |one: &Artefact| Artefact { parts: vec![format!("{} packages that come with it", one.parts.len())], ..one.clone() };
     let new = if all_new { artefact::shown(&new.iter().map(counted).collect::<Vec<_>>()) } else { artefact::shown(new) };
-    let mut lines = lines::diff(&artefact::shown(old), &new);
+    let mut lines = diff(&artefact::shown(old), &new);
     lines.retain(|line| !matches!(line, Line::Kept(text) if !text.starts_with("name")));
     lines
 }

@@ -13,6 +13,7 @@ mod egress;
 mod encode;
 mod fetch;
 mod http;
+mod learn;
 mod open;
 mod patience;
 mod probe;

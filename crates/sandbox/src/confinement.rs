@@ -5,6 +5,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::asked::What;
+
 /// How strongly a server is confined. Ordered: more is stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -93,6 +95,17 @@ pub struct Confinement {
     pub minimum: Level,
     /// More than this is not tried.
     pub most: Level,
+    /// Whether what it asks for is told of ([`crate::Recorder`]). It gets no more for it.
+    pub recording: Recording,
+}
+
+/// Whether what a server asks for is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// Nobody hears of it.
+    Off,
+    /// Every path that it names is.
+    On,
 }
 
 impl Default for Confinement {
@@ -113,6 +126,7 @@ impl Default for Confinement {
             wall: None,
             minimum: Level::Landlock,
             most: Level::Native,
+            recording: Recording::Off,
         }
     }
 }
@@ -193,6 +207,7 @@ impl Confinement {
         words.push(if self.sockets == Sockets::Files { "sockets=files" } else { "sockets=network" }.into());
         words.push(format!("minimum={}", self.minimum.name()).into());
         words.push(format!("most={}", self.most.name()).into());
+        words.extend((self.recording == Recording::On).then(|| "recording=on".into()));
         words
     }
 
@@ -224,6 +239,7 @@ impl Confinement {
                 b"sockets" => read.sockets = if value == b"files" { Sockets::Files } else { Sockets::Network },
                 b"minimum" => read.minimum = level()?,
                 b"most" => read.most = level()?,
+                b"recording" => read.recording = if value == b"on" { Recording::On } else { Recording::Off },
                 _ => return Err(unclear()),
             }
         }
@@ -234,6 +250,20 @@ impl Confinement {
     #[must_use]
     pub fn covers(&self, path: &Path) -> bool {
         [&self.read, &self.write, &self.run].into_iter().flatten().any(|granted| path.starts_with(granted))
+    }
+
+    /// Whether what was granted covers a path, by its name.
+    #[must_use]
+    pub fn gives(&self, path: &Path, what: What) -> bool {
+        let enough = |grant: Grant| match what {
+            What::Look | What::Read => true,
+            What::Make | What::Write => grant == Grant::Write,
+            // What may be written to is never run.
+            What::Run => grant == Grant::Run,
+        };
+        // What leads to a grant is there, too.
+        let leads = |granted: &Path| matches!(what, What::Look | What::Make) && granted.starts_with(path);
+        self.grants().into_iter().any(|(granted, grant)| path.starts_with(granted) && enough(grant) || leads(granted))
     }
 
     /// All paths with what may be done there, outer ones first, each once with the most that was granted. What lies
@@ -294,6 +324,7 @@ mod tests {
             wall: Some(Duration::from_secs(3)),
             minimum: Level::Native,
             processes: 7,
+            recording: Recording::On,
             ..Confinement::default()
         };
         assert_eq!(Confinement::read_words(&confinement.words()), Ok(confinement));
@@ -320,5 +351,14 @@ mod tests {
         };
         let grants: Vec<(&str, Grant)> = confinement.grants().iter().map(|(path, grant)| (path.to_str().expect("text"), *grant)).collect();
         assert_eq!(grants, [("/w", Grant::Write), ("/a", Grant::Run), ("/a/b", Grant::Write)]);
+        let gives = |path: &str, what| confinement.gives(Path::new(path), what);
+        assert!(
+            gives("/w/x", What::Write)
+                && gives("/a/x", What::Run)
+                && gives("/a", What::Look)
+                && gives("/a/b/x", What::Make)
+                && gives("/", What::Look)
+        );
+        assert!(!gives("/a/x", What::Write) && !gives("/w/x", What::Run) && !gives("/ax", What::Read));
     }
 }

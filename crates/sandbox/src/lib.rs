@@ -11,6 +11,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("there is no way yet to confine a server on this system; use Linux (on Windows: WSL2)");
 
+mod asked;
 pub mod confinement;
 pub mod guard;
 pub mod own;
@@ -18,9 +19,11 @@ mod place;
 mod report;
 mod ward;
 
-pub use confinement::{Confinement, Level, Network, Sockets};
+pub use asked::{Asked, Inside, Recorder, What};
+pub use confinement::{Confinement, Level, Network, Recording, Sockets};
 pub use place::{Kind, Place, place, socket_below};
-pub use report::{Doors, Layer, PROXY, Report, State};
+pub use report::{Doors, Handed, Layer, PROXY, Report, State};
+pub use ward::{HOME, can_be_granted};
 
 use std::ffi::OsString;
 use std::io;
@@ -154,11 +157,11 @@ fn confine(command: &mut Command, confinement: &Confinement) -> io::Result<(Unix
 
 impl Process {
     /// How the server is confined, as soon as it is; its own code has not run before. Nothing when it is not to be.
-    pub async fn confined(&mut self) -> Result<Option<(Report, Option<Doors>)>, Refused> {
+    pub async fn confined(&mut self) -> Result<Option<(Report, Handed)>, Refused> {
         let Some(channel) = self.channel.take() else { return Ok(None) };
         let told = channel.async_io(tokio::io::Interest::READABLE, || report::receive(channel.as_fd())).await;
         match told {
-            Ok(report::Told::Confined(report, doors)) => Ok(Some((report, doors))),
+            Ok(report::Told::Confined(report, handed)) => Ok(Some((report, handed))),
             Ok(report::Told::Refused(why)) => Err(Refused(why)),
             Err(error) => Err(Refused(error.to_string())),
         }

@@ -9,6 +9,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
+use crate::asked::Recorder;
 use crate::confinement::Level;
 
 /// Whether one layer holds.
@@ -79,6 +80,18 @@ pub struct Doors {
     pub https: OwnedFd,
 }
 
+/// What comes with a report, beside words.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// The way out of an otherwise empty network.
+    pub doors: Option<Doors>,
+    /// What it asks for, where that is recorded.
+    pub recorder: Option<Recorder>,
+}
+
+/// The layer that says whether what a server asks for is told of.
+pub(crate) const RECORDING: &str = "recording";
+
 /// The port of the proxy inside a server's own network.
 pub const PROXY: u16 = 3128;
 /// More than any report has.
@@ -87,7 +100,7 @@ const MOST: usize = 16 * 1024;
 /// What comes over the channel.
 #[derive(Debug)]
 pub(crate) enum Told {
-    Confined(Report, Option<Doors>),
+    Confined(Report, Handed),
     /// It does not start, and why.
     Refused(String),
 }
@@ -111,10 +124,15 @@ impl Report {
     }
 }
 
-/// Tells the gateway what holds, and hands it the doors.
-pub(crate) fn confined(channel: BorrowedFd<'_>, report: &Report, doors: Option<&Doors>) -> io::Result<()> {
-    let handed: Vec<BorrowedFd<'_>> =
-        doors.iter().flat_map(|doors| [&doors.proxy, &doors.names, &doors.http, &doors.https]).map(AsFd::as_fd).collect();
+/// Tells the gateway what holds, and hands it the doors and what the server asks for.
+pub(crate) fn confined(
+    channel: BorrowedFd<'_>,
+    report: &Report,
+    doors: Option<&Doors>,
+    listener: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let doors = doors.iter().flat_map(|doors| [&doors.proxy, &doors.names, &doors.http, &doors.https]).map(AsFd::as_fd);
+    let handed: Vec<BorrowedFd<'_>> = doors.chain(listener).collect();
     send(channel, &report.text(), &handed)
 }
 
@@ -124,7 +142,7 @@ pub(crate) fn refused(channel: BorrowedFd<'_>, why: &str) -> io::Result<()> {
 }
 
 fn send(channel: BorrowedFd<'_>, text: &str, handed: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(5))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !handed.is_empty() && !control.push(SendAncillaryMessage::ScmRights(handed)) {
         return Err(io::Error::other("too many descriptors"));
@@ -135,26 +153,29 @@ fn send(channel: BorrowedFd<'_>, text: &str, handed: &[BorrowedFd<'_>]) -> io::R
 
 /// Takes what was told. It is one message.
 pub(crate) fn receive(channel: BorrowedFd<'_>) -> io::Result<Told> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(5))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = vec![0; MOST];
     let received = recvmsg(channel, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)?;
-    let mut handed = control.drain().flat_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect::<Vec<OwnedFd>>(),
-        _ => Vec::new(),
-    });
+    let mut handed: Vec<OwnedFd> = control
+        .drain()
+        .flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect::<Vec<OwnedFd>>(),
+            _ => Vec::new(),
+        })
+        .collect();
     let text = String::from_utf8_lossy(bytes.get(..received.bytes).unwrap_or_default()).into_owned();
     if let Some(why) = text.strip_prefix("refused\t") {
         return Ok(Told::Refused(why.to_owned()));
     }
-    let doors = match (handed.next(), handed.next(), handed.next(), handed.next()) {
-        (Some(proxy), Some(names), Some(http), Some(https)) => Some(Doors { proxy, names, http, https }),
-        _ => None,
+    let Some(report) = Report::read(&text) else {
+        return Err(io::Error::other("the guard ended before it said how the server is confined"));
     };
-    match Report::read(&text) {
-        Some(report) => Ok(Told::Confined(report, doors)),
-        None => Err(io::Error::other("the guard ended before it said how the server is confined")),
-    }
+    let is_recorded = report.layers.iter().any(|layer| layer.name == RECORDING && layer.state == State::Enforced);
+    // The last one, after the doors.
+    let recorder = if is_recorded { handed.pop().map(Recorder::new) } else { None };
+    let doors = <[OwnedFd; 4]>::try_from(handed).ok().map(|[proxy, names, http, https]| Doors { proxy, names, http, https });
+    Ok(Told::Confined(report, Handed { doors, recorder }))
 }
 
 #[cfg(test)]
@@ -168,9 +189,13 @@ mod tests {
         let layers = vec![Layer::new("landlock", State::Enforced, "6"), Layer::new("memory", State::Absent, "no\ngroup\there")];
         let report = Report { level: Level::Native, layers };
         let other = || OwnedFd::from(UnixStream::pair().expect("a pair").0);
-        confined(near.as_fd(), &report, Some(&Doors { proxy: other(), names: other(), http: other(), https: other() })).expect("sent");
-        let Ok(Told::Confined(read, Some(_))) = receive(far.as_fd()) else { panic!("no report") };
+        confined(near.as_fd(), &report, Some(&Doors { proxy: other(), names: other(), http: other(), https: other() }), None)
+            .expect("sent");
+        let Ok(Told::Confined(read, Handed { doors: Some(_), recorder: None })) = receive(far.as_fd()) else { panic!("no report") };
         assert_eq!(read, report);
+        let layers = vec![Layer::new(RECORDING, State::Enforced, "")];
+        confined(near.as_fd(), &Report { level: Level::Native, layers }, None, Some(other().as_fd())).expect("sent");
+        assert!(matches!(receive(far.as_fd()), Ok(Told::Confined(_, Handed { doors: None, recorder: Some(_) }))));
         refused(near.as_fd(), "a\nb").expect("sent");
         assert!(matches!(receive(far.as_fd()), Ok(Told::Refused(why)) if why == "a\nb"));
         drop(near);

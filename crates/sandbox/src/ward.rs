@@ -9,9 +9,12 @@ mod limits;
 mod network;
 mod paths;
 mod privileges;
+mod record;
 mod root;
 pub(crate) mod strict;
 pub(crate) mod syscalls;
+
+pub use strict::can_be_granted;
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
@@ -26,14 +29,14 @@ use rustix::process::{
     set_parent_process_death_signal, setsid, wait, waitpid,
 };
 
-use crate::confinement::{Confinement, Level, Network, Sockets};
+use crate::confinement::{Confinement, Level, Network, Recording, Sockets};
 use crate::guard::let_go;
 use crate::report::{self, Doors, Layer, Report, State};
 
 /// Devices that are nobody's.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// A private home in a root of its own.
-const HOME: &str = "/tmp/home";
+pub const HOME: &str = "/tmp/home";
 /// Exit code when a program cannot be started, as shells have it.
 const NOT_STARTED: i32 = 127;
 
@@ -256,8 +259,10 @@ impl Inmate<'_> {
         syscalls::deny(self.level, self.confinement.sockets)?;
         layers.push(Layer::new("system calls", State::Enforced, ""));
         let Some(channel) = self.channel else { return Ok(()) };
+        let listener = if self.confinement.recording == Recording::On { record::begin(&mut layers) } else { None };
         let report = Report { level: self.level, layers };
-        report::confined(channel.as_fd(), &report, doors.as_ref()).map_err(|error| format!("the gateway cannot be told: {error}"))
+        let told = report::confined(channel.as_fd(), &report, doors.as_ref(), listener.as_ref().map(OwnedFd::as_fd));
+        told.map_err(|error| format!("the gateway cannot be told: {error}"))
     }
 
     /// Takes its place in the namespaces that it was made in.

@@ -158,7 +158,10 @@ pub(crate) const IMPORTS: &[Imports] = &[
                     "webhook",
                 ],
             ),
-            row("config", &["clock"]),
+            // A server that is listened to is one by its configuration.
+            row("config", &["clock", "learn"]),
+            // What servers ask for becomes lines of the configuration.
+            row("learn", &["config", "config/files", "review"]),
             // What is written down is looked through for secrets first.
             row("journal", &["clock", "config/files", "secrets"]),
             // Keys of issuers are fetched through the one dialer.
@@ -181,7 +184,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("webhook", &["clock", "config", "identity", "upstream"]),
             // What is started is looked at just before, so the way to a server leads through it.
             row("artefact", &["config", "config/files"]),
-            row("upstream", &["artefact", "clock", "config", "config/files", "secrets", "share"]),
+            row("upstream", &["artefact", "clock", "config", "config/files", "learn", "secrets", "share"]),
             // Stores are asked through the one dialer, and what a server is shown comes from them.
             row("secrets", &["clock", "config", "config/files", "config/secret", "upstream"]),
             row("session", &["artefact", "clock", "secrets", "share", "snapshot", "upstream", "serve"]),
@@ -221,7 +224,7 @@ pub(crate) const CONFINED: &[Confined] = &[
     confined(
         "gateway",
         "bartizan_sandbox",
-        &["upstream/stdio", "upstream/confine", "upstream/egress", "artefact/tool", "config/confine"],
+        &["upstream/stdio", "upstream/confine", "upstream/egress", "upstream/learn", "artefact/tool", "config/confine"],
         "only the stdio upstream starts servers, confined, and only one module the package managers that fetch them",
     ),
     confined("meter", "std::fs", &[], COUNTS),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bartizan_sandbox::{Level, Sockets, confinement};
+use bartizan_sandbox::{Level, Sockets, can_be_granted, confinement};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -53,7 +53,8 @@ pub struct Host {
 
 impl Host {
     /// Reads `NAME:PORT`, `*.NAME:PORT`, `ADDRESS:PORT`.
-    fn read(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
         let (name, port) = text.rsplit_once(':')?;
         let port = port.parse().ok().filter(|port| *port != 0)?;
         let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
@@ -112,8 +113,22 @@ pub struct Grants {
     pub read: Vec<PathBuf>,
     /// What it may read and write.
     pub write: Vec<PathBuf>,
+    /// Programs that it may start.
+    pub run: Vec<String>,
     /// Where it may connect to.
     pub hosts: Vec<String>,
+    /// Whether what it asks for beside that is recorded.
+    pub learn: Learn,
+}
+
+/// Whether what a server asks for and does not get is recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Learn {
+    /// It is refused, and that is all.
+    #[default]
+    No,
+    /// It is refused as always, and recorded.
+    Yes,
 }
 
 /// Adds to what was written what a command line grants. Paths begin where it was typed.
@@ -125,6 +140,7 @@ pub(super) fn add(written: &mut Option<Spanned<Written>>, grants: &Grants) {
     let path = |path: &PathBuf| Spanned::new(0..0, std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     written.read.extend(grants.read.iter().map(path));
     written.write.extend(grants.write.iter().map(path));
+    written.run.extend(grants.run.iter().map(|run| Spanned::new(0..0, run.clone())));
     written.hosts.extend(grants.hosts.iter().map(|host| Spanned::new(0..0, host.clone())));
 }
 
@@ -202,7 +218,7 @@ fn path(base: &Path, written: &Spanned<PathBuf>, problems: &mut Problems) -> Opt
 }
 
 /// A path that may be granted, in its plain form.
-pub(super) fn grantable(path: &Path) -> Result<PathBuf, String> {
+pub fn grantable(path: &Path) -> Result<PathBuf, String> {
     let absolute = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
     if !confinement::is_plain(&absolute) {
         return Err(format!("{} has a detour (`..`); write where it leads", absolute.display()));
@@ -211,6 +227,24 @@ pub(super) fn grantable(path: &Path) -> Result<PathBuf, String> {
         return Err(format!("{} is too much; name what is needed of it", absolute.display()));
     }
     if absolute.exists() { Ok(absolute) } else { Err(format!("there is no {}", absolute.display())) }
+}
+
+/// Whether a path leads to where it says: no link on its way could be a server's.
+#[must_use]
+pub fn is_direct(path: &Path) -> bool {
+    can_be_granted(path).is_ok()
+}
+
+/// Directories that hold far more than one program, whatever lies in them.
+#[must_use]
+pub fn is_broad(path: &Path) -> bool {
+    let few = path.components().count() <= 2;
+    let parent = |name: &str| path.parent() == Some(Path::new(name));
+    few || parent("/home")
+        || parent("/Users")
+        || path.starts_with("/etc")
+        || path.starts_with("/usr/bin")
+        || path == Path::new("/usr/local")
 }
 
 /// Reads `512MiB`.
@@ -304,6 +338,16 @@ mod tests {
             "other = 1",
         ] {
             assert!(judge(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn homes_are_broad() {
+        for path in ["/", "/home", "/home/a", "/root", "/usr", "/tmp", "/etc/x/y", "/usr/local"] {
+            assert!(is_broad(Path::new(path)), "{path}");
+        }
+        for path in ["/home/a/project", "/srv/mcp/one", "/root/.pyenv/versions/3.11"] {
+            assert!(!is_broad(Path::new(path)), "{path}");
         }
     }
 }

@@ -18,6 +18,7 @@ use super::problem::Problems;
 use super::secret::{Lookup, Template};
 use super::settings::{How, ServerSettings, Supply};
 use super::stores;
+use crate::learn::{Learning, World};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,8 +35,16 @@ pub(super) struct Surroundings<'a> {
     pub(super) plain: PlainHttp,
     /// What is asked of the things that servers are made of.
     pub(super) supply: Supply,
+    /// Where it is kept what servers ask for, when somebody wants to know.
+    pub(super) learning: Option<Learnt>,
     /// Which servers are not confined; `*` is all that have no table of their own.
     pub(super) unconfined: Vec<String>,
+}
+
+/// Where it is kept what servers ask for, and what of it is somebody's.
+pub(super) struct Learnt {
+    pub(super) state: PathBuf,
+    pub(super) world: World,
 }
 
 pub(super) type Values = BTreeMap<Spanned<String>, Spanned<String>>;
@@ -85,7 +94,8 @@ impl Surroundings<'_> {
                 None
             }
         };
-        how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout, supply: self.supply.clone(), confine })
+        let learning = self.learning.as_ref().map(|world| Arc::new(Learning::new(&world.state, name, world.world.clone())));
+        how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout, supply: self.supply.clone(), confine, learning })
     }
 
     fn confine(
@@ -95,7 +105,8 @@ impl Surroundings<'_> {
         written: Option<Spanned<confine::Written>>,
         problems: &mut Problems,
     ) -> Option<Confine> {
-        let is_named = |open: &str| self.unconfined.iter().any(|name| name == open);
+        // Who wants to know what a server asks for confines it, or everything would be given.
+        let is_named = |open: &str| self.learning.is_none() && self.unconfined.iter().any(|name| name == open);
         match written {
             Some(written) if url.is_some() => {
                 problems.add(Some(written.span()), "`confine` is for a server with a `command`", "");

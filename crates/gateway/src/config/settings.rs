@@ -23,6 +23,7 @@ use super::postgres::Postgres;
 use super::redis::Redis;
 use super::secret::Template;
 use super::stores::Stores;
+use crate::learn::Learning;
 
 /// Everything that the gateway needs to know.
 #[derive(Debug)]
@@ -110,6 +111,8 @@ pub struct ServerSettings {
     pub supply: Supply,
     /// What it may have of this machine; all that the gateway has when absent, which `dangerous.unconfined` says.
     pub confine: Option<Confine>,
+    /// Where it is kept what it asks for beside that; nothing is recorded when absent.
+    pub learning: Option<Arc<Learning>>,
 }
 
 impl ServerSettings {

@@ -16,7 +16,7 @@ pub enum Line {
 const MAX_LINES: usize = 1500;
 
 /// The longest common subsequence of lines, told as a story.
-pub(super) fn diff(old: &str, new: &str) -> Vec<Line> {
+pub(crate) fn diff(old: &str, new: &str) -> Vec<Line> {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     if old.len() > MAX_LINES || new.len() > MAX_LINES {
         let gone = old.iter().map(|line| Line::Gone((*line).to_owned()));

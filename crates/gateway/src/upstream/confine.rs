@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::CONFINE_UNAVAILABLE;
-use bartizan_sandbox::{Confinement, Launch, Level, Network, PROXY, Process, Refused};
+use bartizan_sandbox::{Confinement, Launch, Level, Network, PROXY, Process, Recording, Refused};
 
 pub(super) use container::is_asked;
 
 use super::egress::{self, Egress};
-use super::{Confined, Server};
-use crate::config::{Confine, files};
+use super::{Confined, Server, learn};
+use crate::config::{Confine, files, is_broad};
 
 /// What runs a server's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,9 @@ impl Preset {
         }
     }
 }
+
+/// Why a server does not start that somebody wants to learn about.
+const NOT_RECORDED: &str = "what it asks for cannot be recorded here: that takes namespaces (`native`) and seccomp's notifications";
 
 /// A server's confinement, and what it was made for.
 #[derive(Debug)]
@@ -78,11 +81,17 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
         let path = launch.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
         let around = Around { path: path.as_deref().unwrap_or_default(), directory: launch.directory.as_deref() };
         if let Some(asked) = container::asked(confine, &launch, &around).map_err(refused)? {
+            if server.settings.learning.is_some() {
+                return Err(refused("what a container asks for is its engine's to answer, and cannot be recorded".to_owned()));
+            }
             launch.command = asked.command;
             launch.contained = Some(asked.contained);
             contained = Some(asked.confined);
         } else {
-            let made = confinement(confine, &launch.command, &around).map_err(refused)?;
+            let mut made = confinement(confine, &launch.command, &around).map_err(refused)?;
+            if server.settings.learning.is_some() {
+                record(&mut made.confinement);
+            }
             if made.confinement.network == Network::Doors {
                 launch.environment.extend(proxy());
             }
@@ -90,19 +99,34 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
             launch.confinement = Some(made.confinement);
         }
     }
+    let confinement = launch.confinement.clone();
     let mut process = launch.start().map_err(|error| server.unreachable(error))?;
     let mut way = None;
     match process.confined().await {
-        Ok(Some((report, doors))) => {
+        Ok(Some((report, handed))) => {
+            // First of all: until somebody listens, the server waits.
+            if let (Some(learning), Some(confinement)) = (&server.settings.learning, confinement) {
+                let recorder = handed.recorder.ok_or_else(|| refused(NOT_RECORDED.to_owned()))?;
+                learn::follow(recorder, learning, confinement);
+            }
             let hosts = server.settings.confine.iter().flat_map(|confine| confine.hosts.clone()).collect::<Vec<_>>();
-            way = doors.map(|doors| egress::open(server, &hosts, doors)).transpose().map_err(|error| refused(error.to_string()))?;
+            way = handed.doors.map(|doors| egress::open(server, &hosts, doors)).transpose().map_err(|error| refused(error.to_string()))?;
             let layers = report.layers.into_iter().map(|layer| (layer.name, layer.state.name(), layer.detail)).collect();
             server.set_confined(Confined { preset: preset.map_or("", Preset::name), level: report.level.name(), layers, unseen });
         }
         Ok(None) => server.set_confined(contained.unwrap_or(Confined::not("dangerous.unconfined"))),
+        Err(Refused(why)) if server.settings.learning.is_some() => return Err(refused(format!("{NOT_RECORDED}; {why}"))),
         Err(Refused(why)) => return Err(refused(why)),
     }
     Ok((process, way))
+}
+
+/// Has everything told that the server asks for. Its root is looked at, and names of hosts are asked for at doors: both
+/// are there with namespaces only.
+const fn record(confinement: &mut Confinement) {
+    confinement.recording = Recording::On;
+    confinement.network = Network::Doors;
+    confinement.minimum = Level::Native;
 }
 
 /// Makes the confinement for a command line.
@@ -262,17 +286,6 @@ fn add_script(own: &mut Confinement, script: &Path) {
     own.read.extend(package.map(Path::to_owned));
 }
 
-/// Directories that hold far more than one program, whatever lies in them.
-fn is_broad(path: &Path) -> bool {
-    let few = path.components().count() <= 2;
-    let parent = |name: &str| path.parent() == Some(Path::new(name));
-    few || parent("/home")
-        || parent("/Users")
-        || path.starts_with("/etc")
-        || path.starts_with("/usr/bin")
-        || path == Path::new("/usr/local")
-}
-
 /// Where programs find the way out, in both spellings that are in use. Those that know neither are caught by name and
 /// port.
 pub(super) fn proxy() -> Vec<(OsString, OsString)> {
@@ -345,15 +358,5 @@ mod tests {
         let words = [engine.into_os_string(), "run".into()];
         let refused = confinement(&Confine::default(), &words, &around).expect_err("refused");
         assert!(refused.contains("`dangerous.unconfined`"), "{refused}");
-    }
-
-    #[test]
-    fn homes_are_broad() {
-        for path in ["/", "/home", "/home/a", "/root", "/usr", "/tmp", "/etc/x/y", "/usr/local"] {
-            assert!(is_broad(Path::new(path)), "{path}");
-        }
-        for path in ["/home/a/project", "/srv/mcp/one", "/root/.pyenv/versions/3.11"] {
-            assert!(!is_broad(Path::new(path)), "{path}");
-        }
     }
 }

@@ -38,6 +38,10 @@ const IDLE: Duration = Duration::from_secs(600);
 const CONNECTIONS: usize = 64;
 /// Bytes of one connection, both directions together.
 const MOST: u64 = 4 * 1024 * 1024 * 1024;
+/// The port at which names are asked for.
+const NAMES: u16 = 53;
+/// Why most are refused.
+const NOT_LISTED: &str = "not listed";
 /// How often the counts of what was not written down at once are.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -138,7 +142,7 @@ async fn answer(exit: Arc<Exit>, socket: UdpSocket) {
         let Some(question) = names::Question::read(packet.get(..length).unwrap_or_default()) else { continue };
         let listed = exit.hosts.iter().any(|host| host.covers(&question.name, host.port)) && question.name.parse::<IpAddr>().is_err();
         if !listed {
-            exit.refused(&Target { name: question.name.clone(), port: 53 }, "not listed");
+            exit.refused(&Target { name: question.name.clone(), port: NAMES }, NOT_LISTED);
         }
         let reply = exit.names.lock().unwrap_or_else(PoisonError::into_inner).answer(&question, listed);
         // Who does not wait for it asks again.
@@ -167,7 +171,7 @@ impl Exit {
         if listed && !is_odd {
             return Ok(target);
         }
-        self.refused(&target, "not listed");
+        self.refused(&target, NOT_LISTED);
         Err(target)
     }
 
@@ -340,6 +344,9 @@ impl Exit {
     fn refused(&self, target: &Target, why: &str) {
         if !self.tally.lock().unwrap_or_else(PoisonError::into_inner).refuse(target) {
             return;
+        }
+        if let Some(learning) = self.server.settings.learning.as_ref().filter(|_| why == NOT_LISTED) {
+            learning.call(&target.name, Some(target.port).filter(|port| *port != NAMES));
         }
         tracing::warn!(server = %self.server.name(), host = ?target.name, port = target.port, why, "a connection was refused");
         self.server.note(&Json::object([

@@ -18,6 +18,11 @@ use super::root::{MOST_LINKS, names};
 /// Others than its owner may write here.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// Whether a grant of this name would be given: no server could have made a link on its way.
+pub fn can_be_granted(path: &Path) -> io::Result<()> {
+    open(Path::new("/"), path).map(drop)
+}
+
 /// Opens a path below a root, for a name only (`O_PATH`).
 pub(crate) fn open(root: &Path, path: &Path) -> io::Result<OwnedFd> {
     let look = |at: &OwnedFd, name: &OsStr| openat(at, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
