@@ -206,7 +206,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let world = World { home: None, own: vec![dir.path().join("x/state")] };
         assert_eq!(directory(&dir.path().join("x"), &world), None, "it is not there");
-        std::fs::create_dir_all(dir.path().join("x/state")).expect("made");
+        crate::config::files::private_directory(&dir.path().join("x/state")).expect("made");
         assert!(directory(&dir.path().join("x"), &world).expect("named").contains("the gateway's own state"));
     }
 

@@ -122,8 +122,8 @@ fn wanted(book: &Book, confine: &Confine) -> BTreeSet<(Key, PathBuf)> {
     collapse(&mut keyed);
     let all = keyed.clone();
     let within = |key: Key, path: &Path| all.iter().any(|(other, above)| *other == key && above != path && path.starts_with(above));
-    keyed.retain(|(key, path)| !within(*key, path) && !(*key == Key::Read && all.contains(&(Key::Write, path.clone()))));
-    keyed.retain(|(key, path)| !(*key == Key::Read && within(Key::Write, path)));
+    let is_written = |path: &Path| within(Key::Write, path) || all.contains(&(Key::Write, path.to_owned()));
+    keyed.retain(|(key, path)| !(within(*key, path) || *key == Key::Read && is_written(path)));
     keyed
 }
 

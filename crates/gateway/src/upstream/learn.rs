@@ -166,7 +166,7 @@ mod tests {
         let learning = Arc::new(Learning::new(&root, "a", World { home: Some(root.clone()), own: Vec::new() }));
         let confinement = Confinement { write: vec![root.join("mine")], run: vec!["/usr/bin/env".into()], ..Confinement::default() };
         let judge = Judge { learning, confinement };
-        std::fs::create_dir_all(root.join(".ssh/id")).expect("made");
+        crate::config::files::private_directory(&root.join(".ssh/id")).expect("made");
         let told = |path: PathBuf, what| judge.wish(&Asked { path, what }, None).map(|wish| (wish.want, wish.path, wish.at_home));
         let text = root.to_str().expect("text").to_owned();
         assert_eq!(told(root.clone(), What::Look), Some((Want::Look, text.clone(), false)));
