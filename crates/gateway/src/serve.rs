@@ -7,6 +7,7 @@ mod guest;
 mod keep;
 mod lists;
 mod local;
+mod measured;
 mod notes;
 mod once;
 mod opinions;
@@ -18,7 +19,7 @@ mod task;
 pub(crate) use guest::{facts, menu_of};
 pub(crate) use place::no_room;
 pub(crate) use rehearse::rehearse;
-pub use run::{ServeError, run_http, run_stdio};
+pub use run::{Enclosed, ServeError, run_http, run_stdio};
 pub(crate) use seen::{overheard, said};
 
 use std::net::IpAddr;

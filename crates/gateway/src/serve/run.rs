@@ -8,7 +8,6 @@ use bartizan_monitor::journal::call_name;
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::wire::json::Json;
 use bartizan_monitor::wire::method::Method;
-use bartizan_sandbox::Layer;
 use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::House;
 use super::accept::Gate;
+use super::measured;
 use crate::artefact;
 use crate::config::{How, Loaded};
 use crate::consult::line::Post;
@@ -26,7 +26,6 @@ use crate::front::stdio::Lines;
 use crate::identity::{Identity, local_user};
 use crate::journal::{Journal, JournalError};
 use crate::leases;
-use crate::metrics::{self, Level, Standing};
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
 use crate::snapshot::{Current, OpenError, Renewed};
 use crate::tls::{Tls, TlsError};
@@ -69,7 +68,11 @@ pub enum ServeError {
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(20);
 
-fn build(loaded: Loaded, own: &[Layer]) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
+/// How the gateway has confined itself, for the record: layers, and whether each holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Enclosed(pub Vec<(String, String)>);
+
+fn build(loaded: Loaded, own: &Enclosed) -> Result<(Arc<House>, Vec<Arc<Server>>), ServeError> {
     let Loaded { settings, monitor, policy, weakenings } = loaded;
     for weakening in &weakenings {
         tracing::warn!(%weakening, "configured as dangerous");
@@ -91,7 +94,7 @@ fn build(loaded: Loaded, own: &[Layer]) -> Result<(Arc<House>, Vec<Arc<Server>>)
         ("version", Json::string(env!("CARGO_PKG_VERSION"))),
         ("policy", Json::string(&house.snapshot().monitor.policy().to_string())),
         ("weakenings", Json::of(&weakenings)),
-        ("confined", Json::object(own.iter().map(|layer| (layer.name.as_str(), Json::string(&layer.told()))))),
+        ("confined", Json::object(own.0.iter().map(|(layer, told)| (layer.as_str(), Json::string(told))))),
     ]));
     Ok((house, servers))
 }
@@ -276,7 +279,7 @@ async fn drain(house: &Arc<House>) {
 
 /// One stdio server behind the gateway, the client at standard input and output (`bartizan run`). `own` is how the gateway
 /// has confined itself, for the record.
-pub async fn run_stdio(loaded: Loaded, own: Vec<Layer>) -> Result<(), ServeError> {
+pub async fn run_stdio(loaded: Loaded, own: Enclosed) -> Result<(), ServeError> {
     let (house, servers) = build(loaded, &own)?;
     let server = servers.into_iter().next().ok_or(ServeError::NoServer)?;
     if let Err(refusal) = server.is_supplied().await {
@@ -330,7 +333,7 @@ fn announce(post: impl Fn(Bytes)) {
 
 /// Many servers behind one HTTP endpoint per gateway and per server (`bartizan serve`). `own` is
 /// how the gateway has confined itself, for the record; `ready` is told the address when it listens.
-pub async fn run_http(loaded: Loaded, own: Vec<Layer>, ready: impl FnOnce(std::net::SocketAddr)) -> Result<(), ServeError> {
+pub async fn run_http(loaded: Loaded, own: Enclosed, ready: impl FnOnce(std::net::SocketAddr)) -> Result<(), ServeError> {
     let (house, servers) = build(loaded, &own)?;
     keep_record(&house).await?;
     let wanted = house.settings.listen.address;
@@ -355,7 +358,7 @@ pub async fn run_http(loaded: Loaded, own: Vec<Layer>, ready: impl FnOnce(std::n
             minder.identity.remember();
         }
     });
-    show_metrics(&house, &front, servers).await?;
+    measured::show(&house, &front, servers).await?;
     show_approvals(&house).await?;
     ready(address);
     drain_when_asked(&house);
@@ -384,25 +387,4 @@ async fn show_approvals(house: &Arc<House>) -> Result<(), ServeError> {
     tracing::info!(address = house.consult.page().unwrap_or_default(), "what waits is answered at");
     tokio::spawn(page.serve());
     Ok(())
-}
-
-/// Lets whoever is on this machine read how much happens, where that is configured.
-async fn show_metrics(house: &Arc<House>, front: &Arc<Front>, servers: Vec<Arc<Server>>) -> Result<(), ServeError> {
-    let Some(wanted) = house.settings.metrics else { return Ok(()) };
-    let failed = |source| ServeError::Listen { address: wanted, source };
-    let bound = metrics::bind(wanted).await.map_err(failed)?;
-    tracing::info!(address = %bound.address().map_err(failed)?, "metrics are at /metrics");
-    let (seen, sessions) = (house.clone(), front.clone());
-    let look = move || {
-        let ((calls, streams), (journal_lines, journal_bytes)) = (seen.places.in_use(), seen.journal.size());
-        let servers = servers.iter().map(standing).collect();
-        Level { servers, sessions: sessions.sessions(), streams, calls, journal_lines, journal_bytes }
-    };
-    drop(bound.serve(house.metrics.clone(), Box::new(look)));
-    Ok(())
-}
-
-fn standing(server: &Arc<Server>) -> Standing {
-    let confined = server.confined().map(|confined| confined.level);
-    Standing { server: server.name().clone(), health: server.health(), confined }
 }
