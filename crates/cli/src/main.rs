@@ -91,8 +91,6 @@ enum Command {
     Explain(explain::Args),
     Completions(shell::Completions),
     Man(shell::Manual),
-    #[command(name = bartizan_sandbox::GUARD, hide = true)]
-    Guard(Guard),
     #[command(name = "__demo-server", hide = true)]
     DemoServer {
         /// The file that turns the server.
@@ -105,8 +103,9 @@ enum Command {
 #[command(after_help = "Example:\n  bartizan demo")]
 struct Demo {}
 
-/// Watches over one server. Started by the gateway only.
-#[derive(Debug, clap::Args)]
+/// Watches over one server. Started by the gateway only, once for each server: no other word is read before.
+#[derive(Debug, clap::Parser)]
+#[command(name = bartizan_sandbox::GUARD)]
 struct Guard {
     #[arg(long)]
     parent: u32,
@@ -135,12 +134,13 @@ impl Guard {
 }
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == bartizan_sandbox::GUARD) {
+        return Guard::parse_from(std::env::args_os().skip(1)).stand();
+    }
     let Cli { config, state, lock, command } = Cli::parse();
     let places = PlacesArgs { state, lock };
     write_diagnostics(&command);
-    if !matches!(command, Command::Guard(_))
-        && let Err(error) = bartizan_sandbox::keep_memory_private()
-    {
+    if let Err(error) = bartizan_sandbox::keep_memory_private() {
         return Exit::environment(&format!("the memory of this process cannot be kept out of core dumps: {error}")).into();
     }
     match command {
@@ -165,7 +165,6 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::main(&args).into(),
         Command::Completions(args) => shell::completions(&args).into(),
         Command::Man(args) => shell::manual(&args).into(),
-        Command::Guard(guard) => guard.stand(),
         Command::DemoServer { turned } => {
             demo::server::serve(&turned).map_or_else(|error| Exit::environment(&error), |()| Exit::Done).into()
         }
