@@ -499,6 +499,18 @@ fn a_server_of_which_nothing_is_said_gets_nothing_of_this_machine() {
     assert_eq!(attempts("\"*\""), (all("through"), Some(json!("none")), false, true), "or the attempts prove nothing");
 }
 
+/// A name in the configuration is not what is started: a command line is, and it is confined.
+#[test]
+fn a_command_under_the_name_of_a_server_elsewhere_is_confined() {
+    let stage = Stage::new("[servers.it]\nurl = \"https://elsewhere.example/mcp\"");
+    stage.configure("[dangerous]\nunconfined = []");
+    let (approved, text) = acted(&stage, "def act():\n    return os.environ['HOME']", &[]);
+    assert_eq!(text, "/tmp/home");
+    assert_eq!(stage.journal().of("confined").next_back().map(|record| record["level"].clone()), Some(json!("native")));
+    // Nobody is told to grant what the gateway itself added to the command.
+    assert!(!approved.contains("no access"), "{approved}");
+}
+
 #[test]
 fn what_is_confined_and_named_as_unconfined_is_a_mistake() {
     let stage =

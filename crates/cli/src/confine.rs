@@ -196,8 +196,11 @@ pub(crate) fn told(server: &ServerSettings, places: &Places) {
     };
     let world = config::own_world(places);
     let items = learn::items(&book, server.confine.as_ref().unwrap_or(&Confine::default()), &world);
-    if items.is_empty() {
+    if items.is_empty() && book.missed == 0 {
         return eprintln!("{} asked for nothing that it did not get.", server.name);
+    }
+    if book.missed > 0 {
+        eprintln!("{} asked for more than can be recorded: {} more.", server.name, book.missed);
     }
     eprintln!(
         "{} asked for {} that it did not get:",

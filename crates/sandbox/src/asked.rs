@@ -164,12 +164,12 @@ impl Recorder {
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
             };
-            let asked = read(&notice);
-            if inside.is_none() {
-                inside = root(notice.pid);
-            }
+            let (asked, seen) = (read(&notice), inside.is_none().then(|| root(notice.pid)).flatten());
             // A number of a process that has ended may be another's by now.
             let holds = self.holds(notice.id);
+            if holds && inside.is_none() {
+                inside = seen;
+            }
             self.go_on(notice.id);
             asked.into_iter().filter(|_| holds).for_each(|asked| tell(asked, inside.as_ref()));
         }

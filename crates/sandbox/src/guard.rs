@@ -105,6 +105,13 @@ async fn stand(orders: &Orders<'_>, ward: Option<Ward>) -> io::Result<u8> {
         Some(ward) => Server::Ward(ward, signal(SignalKind::child())?),
         None => Server::Bare(start(orders.command)?),
     };
+    let ended = watch_over(&mut server, orders, (gateway, &mut term)).await;
+    remove(orders.remove).await;
+    ended
+}
+
+/// Until it has ended, and all that it started.
+async fn watch_over(server: &mut Server, orders: &Orders<'_>, (gateway, term): (oneshot::Receiver<()>, &mut Signals)) -> io::Result<u8> {
     let group = server.begin()?;
     let_go()?;
     let wall = server.wall().or(orders.wall);
@@ -116,10 +123,9 @@ async fn stand(orders: &Orders<'_>, ward: Option<Ward>) -> io::Result<u8> {
     };
     let status = match status {
         Some(status) => status,
-        None => end(&mut server, group).await?,
+        None => end(server, group).await?,
     };
     sweep(group).await;
-    remove(orders.remove).await;
     Ok(status)
 }
 

@@ -54,7 +54,7 @@ impl Surroundings<'_> {
     pub(super) fn server(&self, name: &str, written: file::Server, at: Range<usize>, problems: &mut Problems) -> Option<ServerSettings> {
         let timeout = judge::time(written.timeout, TIMEOUT, problems);
         let start_timeout = judge::time(written.start_timeout, START_TIMEOUT, problems);
-        let confine = self.confine(name, &written.url, written.confine, problems);
+        let confine = written.confine;
         let how = match (written.given, written.command, written.url) {
             (Some(words), _, _) => {
                 let (env, directory) = (self.env(written.env, problems), self.directory(written.directory, problems));
@@ -95,20 +95,23 @@ impl Surroundings<'_> {
             }
         };
         let learning = self.learning.as_ref().map(|world| Arc::new(Learning::new(&world.state, name, world.world.clone())));
+        let confine = self.confine(name, how.as_ref(), confine, problems);
         how.map(|how| ServerSettings { name: Arc::from(name), how, timeout, start_timeout, supply: self.supply.clone(), confine, learning })
     }
 
+    /// What is started here is confined, whatever else is written beside its command.
     fn confine(
         &self,
         name: &str,
-        url: &Option<Spanned<String>>,
+        how: Option<&How>,
         written: Option<Spanned<confine::Written>>,
         problems: &mut Problems,
     ) -> Option<Confine> {
         // Who wants to know what a server asks for confines it, or everything would be given.
         let is_named = |open: &str| self.learning.is_none() && self.unconfined.iter().any(|name| name == open);
+        let is_elsewhere = matches!(how, Some(How::Http { .. }));
         match written {
-            Some(written) if url.is_some() => {
+            Some(written) if is_elsewhere => {
                 problems.add(Some(written.span()), "`confine` is for a server with a `command`", "");
                 None
             }
@@ -118,7 +121,7 @@ impl Surroundings<'_> {
                 None
             }
             Some(written) => Some(written.into_inner().judge(self.base, problems)),
-            None => (url.is_none() && !is_named(name) && !is_named("*")).then(Confine::default),
+            None => (!is_elsewhere && !is_named(name) && !is_named("*")).then(Confine::default),
         }
     }
 

@@ -127,6 +127,15 @@ pub(super) fn path(path: &Path, world: &World) -> Option<&'static str> {
     found.or_else(|| homes(path, world).into_iter().find(|home| path == home).map(|_| "the whole home directory"))
 }
 
+/// The same, and everything else that begins with a dot in somebody's home: programs keep credentials there that no table knows.
+pub(super) fn path_or_settings(path: &Path, world: &World) -> Option<&'static str> {
+    let is_hidden = |home: &PathBuf| {
+        let below = path.strip_prefix(home).ok().and_then(|rest| rest.components().next());
+        below.is_some_and(|first| first.as_os_str().as_encoded_bytes().starts_with(b"."))
+    };
+    self::path(path, world).or_else(|| homes(path, world).iter().any(is_hidden).then_some("your settings, where programs keep credentials"))
+}
+
 /// What a directory holds, in words, when that is more than one program's.
 pub(super) fn directory(path: &Path, world: &World) -> Option<String> {
     if homes(path, world).iter().any(|home| home.starts_with(path)) {
@@ -195,6 +204,10 @@ mod tests {
         for place in ["/home/me/project/.sshx", "/home/me/.sshx", "/srv/x", "/home/me/notes"] {
             assert_eq!(path(Path::new(place), &world()), None, "{place}");
         }
+        for place in ["/home/me/.config/rclone/rclone.conf", "/home/other/.env", "/home/me/.local"] {
+            assert!(path_or_settings(Path::new(place), &world()).is_some(), "{place}");
+        }
+        assert_eq!(path_or_settings(Path::new("/home/me/project/.env"), &world()), None);
     }
 
     #[test]

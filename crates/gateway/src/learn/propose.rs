@@ -176,7 +176,7 @@ fn item(key: Key, path: &Path, world: &World) -> Option<Item> {
     let chosen = if direct { path } else { &real };
     let note = (!direct && real != path)
         .then(|| format!("named as {}, which is a link; the server has to be told the real place", path.display()));
-    let named = named::path(&real, world).or_else(|| named::path(path, world)).map(str::to_owned);
+    let named = named::path_or_settings(&real, world).or_else(|| named::path_or_settings(path, world)).map(str::to_owned);
     let overreach = match key {
         Key::Run => named::program(&real).or_else(|| named::program(path)).map(str::to_owned).or(named),
         _ if real.is_dir() => named.or_else(|| named::directory(&real, world)),

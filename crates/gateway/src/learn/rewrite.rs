@@ -22,6 +22,10 @@ pub struct Change {
 /// A configuration with these items in a server's confinement. Nothing, if it does not name the server.
 pub fn change(text: &str, server: &str, items: &[&Item]) -> Result<Option<Change>, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    let unconfined = document.get("dangerous").and_then(|dangerous| dangerous.get("unconfined")).and_then(Toml::as_array);
+    if !items.is_empty() && unconfined.is_some_and(|names| names.iter().any(|name| name.as_str() == Some(server))) {
+        return Err(format!("`dangerous.unconfined` names {server:?}, so it has everything; take it out first"));
+    }
     let named = document.get_mut("servers").and_then(|servers| servers.as_table_like_mut()?.get_mut(server));
     let Some(table) = named.and_then(Toml::as_table_like_mut) else { return Ok(None) };
     let confine = table.entry("confine").or_insert_with(|| Toml::Table(Table::new()));
@@ -112,6 +116,7 @@ mod tests {
         assert_eq!(fresh, format!("{text}\n[servers.b.confine]\nread = [\"/t\\U0000000Awo\"]\n"));
         assert_eq!(change(text, "c", &[&read]), Ok(None));
         assert!(change("[servers.a]\nconfine = 1\n", "a", &[&read]).is_err());
+        assert!(change(&format!("{text}[dangerous]\nunconfined = [\"a\"]\n"), "a", &[&read]).is_err());
         assert!(names(text, "a") && !names(text, "c") && !names("[", "a"));
         let inline = change("servers = { a = { command = [\"x\"] } }\n", "a", &[&read]).expect("parsed").expect("named").text;
         assert!(

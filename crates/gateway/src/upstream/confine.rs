@@ -16,7 +16,7 @@ pub(super) use container::is_asked;
 
 use super::egress::{self, Egress};
 use super::{Confined, Server, learn};
-use crate::config::{Confine, files, is_broad};
+use crate::config::{Confine, How, files, is_broad};
 
 /// What runs a server's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,6 @@ const NOT_RECORDED: &str = "what it asks for cannot be recorded here: that takes
 pub(super) struct Made {
     pub(super) confinement: Confinement,
     pub(super) preset: Preset,
-    /// Places that its command names and that it has no access to.
-    pub(super) unseen: Vec<PathBuf>,
 }
 
 /// Where names of programs are looked for, and where relative paths begin.
@@ -80,7 +78,7 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
     if let Some(confine) = &server.settings.confine {
         let path = launch.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
         let around = Around { path: path.as_deref().unwrap_or_default(), directory: launch.directory.as_deref() };
-        if let Some(asked) = container::asked(confine, &launch, &around).map_err(refused)? {
+        if let Some(asked) = ask(confine, &launch).await.map_err(refused)? {
             if server.settings.learning.is_some() {
                 return Err(refused("what a container asks for is its engine's to answer, and cannot be recorded".to_owned()));
             }
@@ -95,7 +93,8 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
             if made.confinement.network == Network::Doors {
                 launch.environment.extend(proxy());
             }
-            (preset, unseen) = (Some(made.preset), made.unseen);
+            // What the gateway itself added to the command is not what a person wrote.
+            (preset, unseen) = (Some(made.preset), unseen_of(server, &made.confinement, &around));
             launch.confinement = Some(made.confinement);
         }
     }
@@ -129,6 +128,17 @@ const fn record(confinement: &mut Confinement) {
     confinement.minimum = Level::Native;
 }
 
+/// What is asked of a container engine. Looking through what is to be mounted takes time, and others go on meanwhile.
+async fn ask(confine: &Confine, launch: &Launch) -> Result<Option<container::Asked>, String> {
+    let (confine, launch) = (confine.clone(), launch.clone());
+    let asked = tokio::task::spawn_blocking(move || {
+        let path = launch.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+        let around = Around { path: path.unwrap_or_default(), directory: launch.directory.as_deref() };
+        container::asked(&confine, &launch, &around)
+    });
+    asked.await.map_err(|error| error.to_string())?
+}
+
 /// Makes the confinement for a command line.
 pub(super) fn confinement(confine: &Confine, command: &[OsString], around: &Around<'_>) -> Result<Made, String> {
     let mut own = Confinement::common();
@@ -155,20 +165,25 @@ pub(super) fn confinement(confine: &Confine, command: &[OsString], around: &Arou
     }
     own.read.extend(around.directory.map(Path::to_owned));
     grant(&mut own, confine, around)?;
-    let unseen = unseen(&own, command, around);
-    Ok(Made { confinement: own, preset, unseen })
+    Ok(Made { confinement: own, preset })
+}
+
+fn unseen_of(server: &Server, own: &Confinement, around: &Around<'_>) -> Vec<PathBuf> {
+    let How::Stdio { command, .. } = &server.settings.how else { return Vec::new() };
+    unseen(own, command, around)
 }
 
 /// Places that a command line names, alone or behind a `=`, and that nothing was granted at: what a person who wrote it
-/// will miss first. Only said; what is in arguments grants nothing.
-fn unseen(own: &Confinement, command: &[OsString], around: &Around<'_>) -> Vec<PathBuf> {
+/// will miss first. Only said; what is in arguments grants nothing. Only what is there is named: any other word could be
+/// a secret.
+fn unseen(own: &Confinement, command: &[String], around: &Around<'_>) -> Vec<PathBuf> {
     let named = command.iter().filter_map(|word| {
-        let text = word.to_str()?;
-        let text = text.split_once('=').map_or(text, |(_, value)| value);
+        let text = word.split_once('=').map_or(word.as_str(), |(_, value)| value);
         let path = around.absolute(OsStr::new(text)).filter(|_| text.contains('/'))?;
         // What a server would make, it makes where something is.
-        let is_place = path.exists() || path.parent().is_some_and(|parent| parent.components().count() > 1 && parent.is_dir());
-        (is_place && !own.covers(&path)).then_some(path)
+        let above = || path.parent().filter(|parent| parent.components().count() > 2 && parent.is_dir()).map(Path::to_owned);
+        let place = if path.exists() { Some(path.clone()) } else { above() };
+        place.filter(|place| !own.covers(place))
     });
     let mut unseen: Vec<PathBuf> = named.collect();
     unseen.dedup();
@@ -334,6 +349,21 @@ mod tests {
         assert_eq!(script(&root.join("b/server.py")), [root.join("b/server.py")]);
         assert_eq!(script(&root.join("c/src/server.py")), [root.join("c"), root.join("c/src/server.py")]);
         assert!(of(inside).write.is_empty());
+    }
+
+    #[test]
+    fn what_a_command_names_is_said_if_it_is_there_and_never_as_it_was_written() {
+        let dir = tempfile::tempdir_in("/var/tmp").expect("dir");
+        let root = dir.path().canonicalize().expect("real");
+        put(&root.join("there"), "");
+        let text = root.to_str().expect("text");
+        let around = Around { path: OsStr::new("/usr/bin:/bin"), directory: None };
+        let own = Confinement { read: vec![root.clone()], ..Confinement::default() };
+        let said = |words: &[String]| unseen(&Confinement::default(), words, &around);
+        assert_eq!(said(&[format!("--file={text}/there")]), [root.join("there")]);
+        assert_eq!(said(&["-c".to_owned(), format!("{text}/run --password hunter2"), format!("--db={text}/a.db?key=hunter2")]), own.read);
+        assert!(said(&["https://a.example/x".to_owned(), "/opt".to_owned() + "/no?key=hunter2"]).is_empty());
+        assert!(unseen(&own, &[format!("{text}/there")], &around).is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bartizan_sandbox::{Asked, Confinement, HOME, Inside, Recorder, What};
 
+use crate::clock::Stopwatch;
 use crate::learn::{Learning, PATH_BYTES, Want, Wish};
 
 /// How much may wait to be looked at.
@@ -24,6 +25,9 @@ const QUIET: Duration = Duration::from_millis(200);
 const OWN: &[&str] = &["/proc", "/sys", "/dev"];
 /// Scratch space of its own.
 const SCRATCH: &[&str] = &["/tmp", "/dev/shm"];
+
+/// How long what is known may wait to be written down.
+const OFTEN: Duration = Duration::from_secs(2);
 
 type Heard = (Asked, Option<Arc<Inside>>);
 
@@ -49,9 +53,13 @@ fn listen(recorder: &Recorder, learning: &Learning, send: &SyncSender<Heard>) {
         if seen.len() >= SEEN {
             seen.clear();
         }
-        if seen.insert(asked.clone()) && send.try_send((asked, inside.cloned())).is_err() {
+        if seen.contains(&asked) {
+            return;
+        }
+        match send.try_send((asked.clone(), inside.cloned())) {
+            Ok(()) => drop(seen.insert(asked)),
             // Waiting would tell the server how long looking takes. That something is missing is said.
-            learning.miss();
+            Err(_) => learning.miss(),
         }
     });
 }
@@ -84,6 +92,7 @@ struct Judge {
 
 impl Judge {
     fn look(&self, heard: &Receiver<Heard>) {
+        let mut kept = Stopwatch::start();
         loop {
             let next = heard.recv_timeout(QUIET);
             if let Ok((asked, inside)) = &next
@@ -92,8 +101,12 @@ impl Judge {
                 self.learning.want(wish);
             }
             match next {
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => self.keep(),
+                // Who never pauses is written down, too.
+                Ok(_) if kept.elapsed() < OFTEN => {}
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {
+                    self.keep();
+                    kept = Stopwatch::start();
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.keep(),
             }
         }

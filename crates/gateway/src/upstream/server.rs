@@ -96,7 +96,7 @@ pub enum Health {
     Idle,
     /// Somebody does, and it is there.
     Running,
-    /// It ended soon after its last starts: the next ones are paused.
+    /// It ended soon after its last start, or could not be started: the next start is paused.
     Failing,
     /// It could not be reached again and again: it is left alone for a while.
     Closed,
@@ -183,6 +183,7 @@ impl Server {
             ("layers", Json::object(layers.iter().map(|(name, text)| (name.as_str(), text.clone())))),
         ]));
         if let Some(hint) = confined.hint() {
+            let hint = self.blinds.cover(hint);
             tracing::warn!(server = %self.name(), "{hint}");
         }
         *self.confined.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(confined));
@@ -193,12 +194,12 @@ impl Server {
     pub fn health(&self) -> Health {
         if self.circuit.is_open() {
             Health::Closed
-        } else if self.backoff.is_paused() {
-            Health::Failing
-        } else if self.links().is_empty() {
-            Health::Idle
-        } else {
+        } else if !self.links().is_empty() {
             Health::Running
+        } else if self.backoff.is_failing() {
+            Health::Failing
+        } else {
+            Health::Idle
         }
     }
 

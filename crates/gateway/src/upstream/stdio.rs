@@ -42,6 +42,8 @@ const LOG_LINE: u64 = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: Mutex<HashMap<Arc<str>, u32>>,
+    /// When a start failed last.
+    last: Mutex<Option<Stopwatch>>,
 }
 
 /// For how many principals failed starts are remembered.
@@ -52,9 +54,15 @@ impl Backoff {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anybody's next start waits.
-    pub(super) fn is_paused(&self) -> bool {
-        !self.failures().is_empty()
+    /// Whether a start failed a moment ago, anybody's.
+    pub(super) fn is_failing(&self) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().is_some_and(|last| last.elapsed() < MAX_PAUSE)
+    }
+
+    /// A start failed, or was refused.
+    fn failed(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stopwatch::start());
     }
 
     fn pause(&self, holder: &Arc<str>) -> Duration {
@@ -70,6 +78,7 @@ impl Backoff {
         if lived >= SETTLED {
             return self.settled(holder);
         }
+        self.failed();
         let mut failures = self.failures();
         if failures.len() >= MAX_FAILING {
             failures.retain(|_, failures| *failures > 1);
@@ -150,7 +159,7 @@ impl Pipe {
         }
         launch.environment.extend(ready.environment);
         launch.command = ready.command;
-        let (mut process, egress) = confine::start(server, launch).await?;
+        let (mut process, egress) = confine::start(server, launch).await.inspect_err(|_| server.backoff.failed())?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin.take(), process.stdout.take(), process.stderr.take()) else {
             return Err(server.unreachable("its pipes could not be opened"));
         };

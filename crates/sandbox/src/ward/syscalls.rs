@@ -111,7 +111,11 @@ pub(crate) fn deny_to_gateway() -> Result<(), String> {
         let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
         SeccompFilter::new(denied, SeccompAction::Allow, refused, std::env::consts::ARCH.try_into()?)?.try_into()
     };
-    apply_filter(&program().map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+    apply_filter(&program().map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+    if cfg!(target_arch = "x86_64") {
+        apply_filter(&no_x32()).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 /// Refuses these system calls from now on, in this process and all that it starts.

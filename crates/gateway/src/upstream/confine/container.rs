@@ -62,6 +62,13 @@ pub(super) fn asked(confine: &Confine, launch: &Launch, around: &Around<'_>) -> 
     let mounts = Mounts { confine, environment: &launch.environment }.judge(&container.mounts)?;
     let name = name()?;
     let limits = Limits::of(confine);
+    if let Some(user) = container.user.filter(|user| !mounts.is_empty() && *user != limits.user) {
+        let (own, group) = limits.user;
+        return Err(format!(
+            "-u {}:{} would read what is mounted as somebody else; leave it out, or write -u {own}:{group}",
+            user.0, user.1
+        ));
+    }
     let run = Run { container: &container, mounts: &mounts, limits: &limits, name: &name };
     let command = [engine.clone().into_os_string()].into_iter().chain(run.words().into_iter().map(OsString::from)).collect();
     let remove = [engine.into_os_string(), "rm".into(), "-f".into(), name.clone().into()].into();

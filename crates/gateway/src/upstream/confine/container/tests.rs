@@ -65,8 +65,10 @@ fn what_is_started_is_made_anew() {
     let scene = Scene::set();
     let confine = Confine { memory: Some(256 << 20), cpu: Some(50), wall: Some(Duration::from_secs(9)), ..scene.granted() };
     let volume = format!("{}:/data", scene.at("write").display());
+    let (own, group) = Limits::of(&confine).user;
+    let user = format!("{own}:{group}");
     let asked = scene
-        .asked(&confine, &["-i", "--rm", "-e", "KEY", "-u", "1000:100", "-v", &volume, "--tmpfs=/run", "-w=/data", "--pull=never"])
+        .asked(&confine, &["-i", "--rm", "-e", "KEY", "-u", &user, "-v", &volume, "--tmpfs=/run", "-w=/data", "--pull=never"])
         .expect("good")
         .expect("a container");
     let text = |words: &[OsString]| words.iter().map(|word| word.to_str().expect("text").to_owned()).collect::<Vec<_>>();
@@ -80,7 +82,7 @@ fn what_is_started_is_made_anew() {
     let scratch = "rw,noexec,nosuid,nodev,mode=1777,size=67108864";
     let expected = [
         docker,
-        "run -i --rm --init --read-only --no-healthcheck --cap-drop=ALL --security-opt=no-new-privileges --user=1000:100".to_owned(),
+        format!("run -i --rm --init --read-only --no-healthcheck --cap-drop=ALL --security-opt=no-new-privileges --user={user}"),
         "--network=none --ipc=private --cgroupns=private --memory=268435456 --memory-swap=268435456 --cpus=0.50 --pids-limit=256"
             .to_owned(),
         "--shm-size=67108864 --ulimit=nofile=1024:1024 --ulimit=fsize=1073741824:1073741824 --ulimit=core=0:0 --log-driver=none".to_owned(),
@@ -106,6 +108,14 @@ fn a_container_is_nobodys_and_forgets_what_nobody_granted() {
     assert_ne!(name(&words), name(&other));
     let words = scene.words(&Confine::default(), &["-e", "HOME=/data", "-e", "TMPDIR"]);
     assert!(!words.contains(&"--env=HOME=/tmp".to_owned()) && !words.contains(&"--env=TMPDIR=/tmp".to_owned()));
+}
+
+#[test]
+fn nobody_else_reads_what_is_mounted() {
+    let scene = Scene::set();
+    let volume = format!("{}:/x:ro", scene.at("read").display());
+    assert!(scene.words(&scene.granted(), &["-u", "1000:100"]).contains(&"--user=1000:100".to_owned()), "without mounts it is anybody");
+    assert!(scene.refused(&["-u", "1000:100", "-v", &volume]).contains("as somebody else"));
 }
 
 #[test]
