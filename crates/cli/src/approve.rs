@@ -36,7 +36,7 @@ use decide::{Asking, Terms};
 /// a person, unless --despite-findings says so.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  bartizan approve files\n  bartizan approve files/read_file --effect read_file=read\n  bartizan approve --grade cosmetic\n  bartizan approve files/read_file --rollback\n  bartizan approve fs --all --yes -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
+    after_help = "Examples:\n  bartizan approve files\n  bartizan approve files/read_file --effect read_file=read\n  bartizan approve --grade cosmetic\n  bartizan approve files/read_file --rollback\n  bartizan approve fs --read /data --all --yes -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
 )]
 pub(crate) struct Args {
     /// Servers, or single definitions as SERVER/NAME. Without any: all configured servers.

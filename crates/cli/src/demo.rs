@@ -241,11 +241,12 @@ fn network(stage: &Stage, scenes: &mut Scenes) -> Result<(), Trouble> {
 
 fn next() {
     println!("What to try next:");
-    println!("  bartizan approve fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 .    review a server of yours");
-    println!(
-        "  bartizan run --name fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 .  put this into your client's configuration"
-    );
-    println!("  bartizan explain drift.changed                                             why a reason exists and what to do");
+    println!("  # review a server of yours, which may read this directory");
+    println!("  bartizan approve fs --read . -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 .");
+    println!("  # put this into your client's configuration");
+    println!("  bartizan run --name fs --read . -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 .");
+    println!("  # why a reason exists and what to do");
+    println!("  bartizan explain drift.changed");
 }
 
 /// The command that starts the demo's server.

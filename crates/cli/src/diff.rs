@@ -28,7 +28,7 @@ use crate::words::{near, noted, noticed, told, was};
 /// only that is shown, unless --start is given. Each change has a grade (see `bartizan approve --help`).
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff --format sarif > drift.sarif\n  bartizan diff fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
+    after_help = "Examples:\n  bartizan diff\n  bartizan diff files --format json\n  bartizan diff --format sarif > drift.sarif\n  bartizan diff fs --read /data -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data"
 )]
 pub(crate) struct Args {
     /// Servers; without any, all configured ones.

@@ -13,10 +13,11 @@ use crate::grants::Grants;
 /// Put a stdio server behind the gateway.
 ///
 /// Standard input and output speak the protocol: this is what goes into a client's configuration.
-/// Nothing of the server is visible until `bartizan approve` was run.
+/// Nothing of the server is visible until `bartizan approve` was run. It is confined: of this machine it
+/// has its own program and what is granted here or in the configuration.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example, in a client's configuration:\n  \"command\": \"bartizan\",\n  \"args\": [\"run\", \"--name\", \"fs\", \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem@2026.8.31\", \"/data\"]"
+    after_help = "Example, in a client's configuration:\n  \"command\": \"bartizan\",\n  \"args\": [\"run\", \"--name\", \"fs\", \"--read\", \"/data\", \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem@2026.8.31\", \"/data\"]"
 )]
 pub(crate) struct Args {
     /// What to call the server. Default: made from the command.
