@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_lc_rs::rand;
 use bartizan_meter::{Entry, Key, Meter, Moment, Seed};
 use bartizan_monitor::wire::json::Json;
 use bytes::Bytes;
@@ -121,7 +120,7 @@ impl Budgets {
 /// What nobody can guess.
 pub(super) fn random() -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
-    rand::fill(&mut bytes).ok()?;
+    getrandom::fill(&mut bytes).ok()?;
     Some(bytes)
 }
 

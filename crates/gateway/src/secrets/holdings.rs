@@ -8,7 +8,6 @@ use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::rand;
 use bartizan_detect::secrets::{self, Key};
 use bartizan_monitor::case::{Cover, Lent};
 use bartizan_monitor::reason::Refusal;
@@ -44,10 +43,11 @@ impl fmt::Debug for Holdings {
 /// Those that the log is looked through for: of the first gateway of this process, as there is one.
 static LOGGED: OnceLock<Arc<Holdings>> = OnceLock::new();
 
-/// A key of this process alone. Without random numbers there is no key that nobody knows, and nothing is served.
+/// A key of this process alone, from the kernel: the generator of the cryptographic library gathers noise for tens of
+/// milliseconds before its first number, and would be most of a start. Without random numbers there is no key that nobody knows, and nothing is served.
 fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).ok().map(|()| bytes)
+    getrandom::fill(&mut bytes).ok().map(|()| bytes)
 }
 
 impl Holdings {

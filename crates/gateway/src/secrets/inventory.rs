@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
 use bartizan_monitor::wire::json::Json;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,7 @@ impl Inventory {
         let text = match files::read(&path, 1024) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut bytes = Zeroizing::new([0_u8; 32]);
-                rand::fill(&mut *bytes).map_err(|_| io::Error::other("the system gives no random numbers"))?;
+                getrandom::fill(&mut *bytes).map_err(|_| io::Error::other("the system gives no random numbers"))?;
                 let text: Zeroizing<String> = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
                 let mut file = files::create_private(&path)?;
                 file.write_all(text.as_bytes())?;
