@@ -15,7 +15,7 @@ use bartizan_tests::gateway::Stage;
 use bartizan_tests::process::{eventually, signal, within};
 use serde_json::json;
 
-use crate::escape::{NOBODY, Scene, python};
+use crate::escape::{NOBODY, SERVE, Scene, python};
 
 /// What a container is known to let through, and why that is no way out.
 const KNOWN: &[&str] = &[
@@ -93,7 +93,7 @@ impl Engine {
         let (root, python) = (self.folder.path().join("image"), python());
         std::fs::create_dir(&root).expect("a directory");
         std::fs::write(root.join("escape.py"), include_str!("escape.py")).expect("written");
-        std::fs::write(root.join("server.py"), SERVER).expect("written");
+        std::fs::write(root.join("server.py"), format!("{SERVE}{SERVER}")).expect("written");
         let library = Command::new(&python).args(["-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]).output().expect("python");
         let library = PathBuf::from(text(&library).trim());
         let mut linked = vec![python.clone()];
@@ -164,28 +164,16 @@ impl Server {
 
 /// What it is asked to try it tries in a process of its own, and what came of it stands where it may write.
 const SERVER: &str = r#"
-import json, os, signal, subprocess, sys, time
+def act(name):
+    if name == 'escape':
+        told = os.environ['TOLD']
+        with open(json.loads(told)['own'] + '/said', 'w') as said:
+            subprocess.run([sys.executable, '/escape.py', told], stdout=said, stderr=subprocess.STDOUT)
+    return 'answered'
 
 if 'STAY' in os.environ:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-for line in sys.stdin:
-    asked = json.loads(line)
-    if 'id' not in asked:
-        continue
-    answer = {'jsonrpc': '2.0', 'id': asked['id']}
-    if asked['method'] == 'initialize':
-        answer['result'] = {'protocolVersion': '2025-11-25', 'capabilities': {'tools': {}}, 'serverInfo': {'name': 'it', 'version': '1'}}
-    elif asked['method'] == 'tools/list':
-        answer['result'] = {'tools': [{'name': name, 'inputSchema': {'type': 'object'}} for name in ('echo', 'escape')]}
-    elif asked['method'] == 'tools/call':
-        if asked['params']['name'] == 'escape':
-            told = os.environ['TOLD']
-            with open(json.loads(told)['own'] + '/said', 'w') as said:
-                subprocess.run([sys.executable, '/escape.py', told], stdout=said, stderr=subprocess.STDOUT)
-        answer['result'] = {'content': [{'type': 'text', 'text': 'answered'}]}
-    else:
-        answer['error'] = {'code': -32601, 'message': 'unknown'}
-    print(json.dumps(answer), flush=True)
+serve(['echo', 'escape'], act)
 while 'STAY' in os.environ:
     time.sleep(600)
 "#;

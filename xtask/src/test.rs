@@ -163,6 +163,10 @@ fn build(full: bool) -> Result<Outcome> {
 /// nextest where it is installed: one process per test, and a summary to read. Otherwise what Cargo has.
 fn tests(full: bool) -> Result<Outcome> {
     if installed("cargo-nextest") {
+        // What an earlier run left would be taken for what came of this one.
+        for table in TABLES {
+            let _ = std::fs::remove_file(root().join("target/tmp").join(table));
+        }
         let mut nextest = cargo();
         if full {
             nextest.env("BARTIZAN_ENGINE", "required");
@@ -174,9 +178,12 @@ fn tests(full: bool) -> Result<Outcome> {
     done(run(cargo().args(["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])))
 }
 
+/// What the tests of confinement leave for everybody to see.
+const TABLES: [&str; 2] = ["escape.txt", "containers.txt"];
+
 /// What came of the attempts to get out of a confinement, by mechanism.
 fn show_escapes() {
-    for table in ["escape.txt", "containers.txt"] {
+    for table in TABLES {
         if let Ok(table) = std::fs::read_to_string(root().join("target/tmp").join(table)) {
             println!("\n{table}");
         }
