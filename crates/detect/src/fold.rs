@@ -3,40 +3,123 @@
 //!
 //! Letters: compatibility decomposition (UAX 15), then confusables (UTS 39) where they stand for ASCII.
 
+use std::ops::Range;
+
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 /// A sentence ends here at the latest, so that what is compared with what stays bounded.
 const SENTENCE: usize = 600;
+/// And here, within a word.
+pub(crate) const LONGEST: usize = 2 * SENTENCE + 1;
 
 /// The plain form of `text`.
 #[must_use]
 pub(crate) fn fold(text: &str) -> String {
-    let mut folder = Folder { out: Vec::with_capacity(text.len() + 1), open: 0, wait: Gap::None };
-    let (bytes, mut at) = (text.as_bytes(), 0);
-    while let Some(byte) = bytes.get(at) {
-        if is_within(*byte) {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let line = folder.line(rest);
-            let length = if line > 0 { line } else { rest.iter().position(|b| !is_within(*b)).unwrap_or(rest.len()) };
-            folder.word(text.get(at..at + length).unwrap_or_default());
-            at += length;
-        } else if byte.is_ascii() {
-            folder.take(char::from(*byte));
-            at += 1;
-        } else {
-            let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
-            if !is_invisible(c) {
-                folder.foreign(c);
-            }
-            at += c.len_utf8();
-        }
+    let mut folder = Folder { out: Vec::with_capacity(text.len() + 1), ..Folder::default() };
+    let mut at = 0;
+    while let Some(next) = folder.step(text, at) {
+        at = next;
     }
     folder.text()
 }
 
+/// The plain form of a text, sentence by sentence.
+pub(crate) struct Sentences {
+    folder: Folder,
+    /// Where in the text the next sentence begins, and where to go on.
+    start: usize,
+    at: usize,
+    after: Break,
+}
+
+/// One sentence of a text.
+pub(crate) struct Sentence<'a> {
+    /// Where it stands in the text.
+    pub(crate) place: Range<usize>,
+    /// Its plain form. Other than in a folded text, a line feed may be inside if one character stands for two sentences.
+    pub(crate) plain: &'a [u8],
+    /// Whether there was a character without a shape in it.
+    pub(crate) unseen: bool,
+    /// What stands between it and the one before.
+    pub(crate) after: Break,
+}
+
+/// What ends a sentence.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// A mark, an empty line, an item of a list, or its length.
+    #[default]
+    Sentence,
+    /// No more than a line, which the next does not seem to go on with; a folded text has a blank here.
+    Line,
+}
+
+impl Default for Sentences {
+    fn default() -> Self {
+        let known = vec![(NO_LETTER, [NO_LETTER; FEW]); KNOWN];
+        Self { folder: Folder { known, lines: Lines::Apart, ..Folder::default() }, start: 0, at: 0, after: Break::Sentence }
+    }
+}
+
+impl Sentences {
+    /// Begins another text, with the memory of the one before.
+    pub(crate) fn begin(&mut self) {
+        let Folder { mut out, known, .. } = std::mem::take(&mut self.folder);
+        out.clear();
+        *self = Self { folder: Folder { out, known, lines: Lines::Apart, ..Folder::default() }, start: 0, at: 0, after: Break::Sentence };
+    }
+
+    /// The next sentence of the text that was begun, or nothing at its end.
+    pub(crate) fn next(&mut self, text: &str) -> Option<Sentence<'_>> {
+        let begun = self.folder.ended.take().unwrap_or(self.folder.out.len());
+        self.folder.out.drain(..begun);
+        self.folder.open = 0;
+        let mut end = text.len();
+        while let Some(next) = self.folder.step(text, self.at) {
+            let at = std::mem::replace(&mut self.at, next);
+            if self.folder.ended.is_some() {
+                end = at;
+                break;
+            }
+        }
+        let place = std::mem::replace(&mut self.start, end)..end;
+        let length = self.folder.ended.map_or(self.folder.out.len(), |open| open - 1);
+        let unseen = std::mem::take(&mut self.folder.unseen);
+        let after = std::mem::replace(&mut self.after, self.folder.by);
+        (!place.is_empty()).then(|| Sentence { place, plain: self.folder.out.get(..length).unwrap_or_default(), unseen, after })
+    }
+}
+
 fn is_within(byte: u8) -> bool {
     WITHIN.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+/// How many plain characters stand at the beginning of these bytes, looked at eight at a time.
+fn within(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        match strange(u64::from_le_bytes(*eight)) {
+            0 => at += 8,
+            found => return at + found.trailing_zeros() as usize / 8,
+        }
+    }
+    at + bytes.get(at..).unwrap_or_default().iter().take_while(|byte| is_within(**byte)).count()
+}
+
+/// The highest bit of each byte that is not within a word.
+const fn strange(eight: u64) -> u64 {
+    const fn all(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
+    // No sum of seven bits and seven bits goes into the next byte.
+    const fn least(low: u64, byte: u8) -> u64 {
+        low.wrapping_add(all(0x80 - byte))
+    }
+    let low = eight & all(0x7f);
+    let blank = (least(low, b'\t') & !least(low, b'\r' + 1)) | (least(low, b' ') & !least(low, b'!' + 1));
+    let mark = (least(low, b'.') & !least(low, b'.' + 1)) | (least(low, b'?') & !least(low, b'?' + 1));
+    (blank | mark | eight) & all(0x80)
 }
 
 /// Plain characters that neither end a sentence nor stand between words.
@@ -54,25 +137,85 @@ const WITHIN: [bool; 256] = {
 };
 
 /// What stands between the last character and the next.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Gap {
+    #[default]
     None,
     Blank,
     /// A mark that ends a sentence when a blank follows.
     Mark,
     Line,
+    /// A line, and blanks after it.
+    Indent,
     Sentence,
 }
 
+#[derive(Default)]
 struct Folder {
     /// Whole characters.
     out: Vec<u8>,
     /// Where the sentence began.
     open: usize,
+    /// Where the first sentence after the one that was asked for began.
+    ended: Option<usize>,
     wait: Gap,
+    /// Whether there was a character without a shape.
+    unseen: bool,
+    /// What characters stand for, of those that came last.
+    known: Vec<(char, [char; FEW])>,
+    lines: Lines,
+    /// What the last sentence ended with.
+    by: Break,
+}
+
+/// What becomes of lines.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// Text is wrapped: a line goes on in the next.
+    #[default]
+    Wrapped,
+    /// It does so only where the next begins with a small letter.
+    Apart,
+}
+
+/// How many characters are remembered, and of those with how many letters.
+const KNOWN: usize = 512;
+const FEW: usize = 3;
+/// Stands where there is none.
+const NO_LETTER: char = '\0';
+
+/// What a character beyond ASCII stands for.
+fn letters(c: char) -> impl Iterator<Item = char> {
+    let plain = std::iter::once(c).nfkd().filter(|c| !is_combining_mark(*c)).map(plain_letter);
+    plain.flat_map(char::to_lowercase)
 }
 
 impl Folder {
+    /// Takes the next few plain characters or the next other one. Where it ends, or nothing at the end of the text.
+    fn step(&mut self, text: &str, at: usize) -> Option<usize> {
+        let rest = text.as_bytes().get(at..)?;
+        let byte = *rest.first()?;
+        if is_within(byte) {
+            let line = self.line(rest);
+            let length = if line > 0 { line } else { within(rest.get(..LONGEST).unwrap_or(rest)) };
+            Some(at + self.plain(byte, rest.get(..length).unwrap_or_default()))
+        } else if byte == b' ' {
+            // Many blanks are one.
+            self.take(' ');
+            Some(at + rest.iter().take_while(|byte| **byte == b' ').count())
+        } else if byte.is_ascii() {
+            self.take(char::from(byte));
+            Some(at + 1)
+        } else {
+            let c = text.get(at..)?.chars().next()?;
+            match is_invisible(c) {
+                true => self.unseen = true,
+                false => self.foreign(c),
+            }
+            Some(at + c.len_utf8())
+        }
+    }
+
     fn text(self) -> String {
         String::from_utf8(self.out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
@@ -83,44 +226,58 @@ impl Folder {
             '‘' | '’' | 'ʼ' => self.take('\''),
             '“' | '”' | '„' | '«' | '»' => self.take('"'),
             _ if c.is_whitespace() => self.take(' '),
-            _ => std::iter::once(c).nfkd().filter(|c| !is_combining_mark(*c)).for_each(|c| self.letter(c)),
+            _ => match self.remembered(c) {
+                Some(few) => few.into_iter().take_while(|c| *c != NO_LETTER).for_each(|c| self.take(c)),
+                None => letters(c).for_each(|c| self.take(c)),
+            },
         }
     }
 
-    fn letter(&mut self, c: char) {
-        let plain = plain_letter(c);
-        plain.to_lowercase().for_each(|c| self.take(c));
+    /// The letters of a character that is one of few, if there is memory for such.
+    fn remembered(&mut self, c: char) -> Option<[char; FEW]> {
+        let known = self.known.get_mut(u32::from(c) as usize % KNOWN)?;
+        if known.0 != c {
+            let mut few = [NO_LETTER; FEW];
+            let mut all = letters(c);
+            few.iter_mut().zip(&mut all).for_each(|(slot, letter)| *slot = letter);
+            if all.next().is_some() {
+                return None;
+            }
+            *known = (c, few);
+        }
+        Some(known.1)
     }
 
     /// How many of these bytes stay as they are but for the case: words with a blank between two, as far as the sentence
     /// need not end.
     fn line(&self, bytes: &[u8]) -> usize {
         let room = SENTENCE.saturating_sub(self.out.len() - self.open + 1);
-        let (mut end, mut blank) = (0, false);
-        for (i, byte) in bytes.iter().take(room).enumerate() {
-            match is_within(*byte) {
-                true => (end, blank) = (i + 1, false),
-                false if *byte == b' ' && !blank => blank = true,
-                false => break,
+        let bytes = bytes.get(..room).unwrap_or(bytes);
+        let mut end = 0;
+        loop {
+            let word = within(bytes.get(end..).unwrap_or_default());
+            end += word;
+            if word == 0 || bytes.get(end) != Some(&b' ') || !bytes.get(end + 1).is_some_and(|byte| is_within(*byte)) {
+                return end;
             }
+            end += 1;
         }
-        end
     }
 
-    /// Plain characters that stand together; more than fit into a sentence are several.
-    fn word(&mut self, mut word: &str) {
-        while let Some(first) = word.as_bytes().first() {
-            self.close(char::from(*first));
-            let room = (2 * SENTENCE + 1).saturating_sub(self.out.len() - self.open).max(1);
-            let (now, later) = word.split_at(room.min(word.len()));
-            self.out.extend(now.as_bytes().iter().map(u8::to_ascii_lowercase));
-            word = later;
-        }
+    /// Plain characters that stand together, as many as fit into a sentence. How many these are.
+    fn plain(&mut self, first: u8, all: &[u8]) -> usize {
+        self.close(char::from(first));
+        let room = LONGEST.saturating_sub(self.out.len() - self.open).max(1);
+        let now = all.get(..room).unwrap_or(all);
+        let from = self.out.len();
+        self.out.extend_from_slice(now);
+        self.out.get_mut(from..).unwrap_or_default().make_ascii_lowercase();
+        now.len()
     }
 
     fn take(&mut self, c: char) {
         match c {
-            '\n' | '\r' if matches!(self.wait, Gap::Line | Gap::Mark) => self.wait = Gap::Sentence,
+            '\n' | '\r' if matches!(self.wait, Gap::Line | Gap::Indent | Gap::Mark) => self.wait = Gap::Sentence,
             '\n' | '\r' => self.wait = self.wait_at_least(Gap::Line),
             ' ' | '\t' | '\u{b}' | '\u{c}' => {
                 self.wait = if self.wait == Gap::Mark { Gap::Sentence } else { self.wait_at_least(Gap::Blank) };
@@ -138,6 +295,7 @@ impl Folder {
     const fn wait_at_least(&self, gap: Gap) -> Gap {
         match (self.wait, gap) {
             (Gap::None, _) | (Gap::Blank, Gap::Line) => gap,
+            (Gap::Line, Gap::Blank) => Gap::Indent,
             (other, _) => other,
         }
     }
@@ -145,11 +303,15 @@ impl Folder {
     /// Writes what stands between, now that it is known what follows.
     fn close(&mut self, next: char) {
         let long = self.out.len() - self.open > SENTENCE;
-        let item = self.wait == Gap::Line && matches!(next, '-' | '*' | '#' | '<' | '[');
-        if self.wait == Gap::Sentence || item || (long && self.wait != Gap::None) || self.out.len() - self.open > 2 * SENTENCE {
+        let item = matches!(self.wait, Gap::Line | Gap::Indent) && matches!(next, '-' | '*' | '#' | '<' | '[');
+        let apart = self.lines == Lines::Apart && (self.wait == Gap::Indent || (self.wait == Gap::Line && !next.is_ascii_lowercase()));
+        let ends = self.wait == Gap::Sentence || item || (long && self.wait != Gap::None) || self.out.len() - self.open >= LONGEST;
+        if ends || apart {
+            self.by = if ends { Break::Sentence } else { Break::Line };
             self.out.push(b'\n');
             self.open = self.out.len();
-        } else if matches!(self.wait, Gap::Blank | Gap::Line) && !self.out.is_empty() {
+            self.ended = self.ended.or(Some(self.open));
+        } else if matches!(self.wait, Gap::Blank | Gap::Line | Gap::Indent) && !self.out.is_empty() {
             self.out.push(b' ');
         }
         self.wait = Gap::None;

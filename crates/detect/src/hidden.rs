@@ -51,9 +51,7 @@ const FIRST_MARK: char = '\u{300}';
 /// Looks at every character once, and at plain ones many at a time.
 pub(crate) fn look(text: &str, setting: Setting) -> Sights {
     let mut sights = Sights::default();
-    if may_be_padded(text) {
-        padding(text, setting, &mut sights);
-    }
+    padding(text, setting, &mut sights);
     // To the end, so that the compiler takes many bytes at a time.
     if text.bytes().fold(0, |odd: u8, b| odd | u8::from((b < b' ') & (b != b'\n') & (b != b'\t')) | u8::from(b == 0x7f)) != 0 {
         controls(text, setting, &mut sights);
@@ -65,31 +63,38 @@ pub(crate) fn look(text: &str, setting: Setting) -> Sights {
     sights
 }
 
-/// Whether as many blanks stand together anywhere as the shortest padding has: every such run holds two of the bytes that
-/// are looked at.
-fn may_be_padded(text: &str) -> bool {
-    const STEP: usize = BLANKS / 8 / 2;
-    let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
-    let bytes = text.as_bytes();
-    bytes.chunks_exact(STEP).enumerate().any(|(i, chunk)| chunk.iter().all(blank) && bytes.get(STEP * (i + 1)).is_some_and(blank))
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// Runs of blanks or line feeds with something after them.
 fn padding(text: &str, setting: Setting, sights: &mut Sights) {
     // Code is indented with tabs, and deeply.
     let tab = if setting == Setting::Content { 1 } else { 8 };
-    let (mut blanks, mut lines, mut at) = (0, 0, 0);
-    for (i, b) in text.bytes().enumerate() {
-        match b {
-            b' ' | b'\t' => blanks += if b == b'\t' { tab } else { 1 },
-            b'\n' => (blanks, lines) = (0, lines + 1),
-            b'\r' => {}
-            _ => {
-                if blanks >= BLANKS || lines > LINES {
-                    sights.note(Class::Padding, Weight::Block, at);
-                }
-                (blanks, lines, at) = (0, 0, i);
+    // Every run that is long enough, be it of tabs, has a few bytes in it that are looked at together.
+    const STEP: usize = BLANKS / 8 / 2;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(few) = bytes.get(at..at + STEP) {
+        if !few.iter().all(|b| is_blank(*b)) {
+            at += STEP;
+            continue;
+        }
+        let start = bytes.get(..at).unwrap_or_default().iter().rposition(|b| !is_blank(*b)).map_or(0, |last| last + 1);
+        let run = bytes.get(start..).unwrap_or_default();
+        let length = run.iter().position(|b| !is_blank(*b)).unwrap_or(run.len());
+        let (mut blanks, mut lines) = (0, 0);
+        for b in run.get(..length).unwrap_or_default() {
+            match b {
+                b'\n' => (blanks, lines) = (0, lines + 1),
+                b'\r' => {}
+                b'\t' => blanks += tab,
+                _ => blanks += 1,
             }
+        }
+        at = start + length;
+        if (blanks >= BLANKS || lines > LINES) && at < bytes.len() {
+            sights.note(Class::Padding, Weight::Block, start.saturating_sub(1));
         }
     }
 }

@@ -11,14 +11,9 @@ pub const BITS: u32 = 18;
 /// How many weights a model has.
 pub const SIZE: usize = 1 << BITS;
 /// The first bytes of a model file, with the version of its format and of the features.
-pub const MAGIC: [u8; 8] = *b"BZLIN\x00\x00\x01";
+pub const MAGIC: [u8; 8] = *b"BZLIN\x00\x00\x02";
 /// What stands before the weights: the magic, the digest, and six numbers.
 pub const HEADER: usize = 40;
-/// How many words the first look tells apart.
-pub const HEATS: usize = 1 << 16;
-/// A piece of a text with this much heat is read.
-pub const HOT: u32 = 64;
-
 static FILE: &[u8] = include_bytes!("model.bin");
 
 /// What a model says of a sentence or a text: the logarithm of the odds that it is an order to a model.
@@ -28,8 +23,6 @@ pub type Score = f32;
 #[derive(Debug, Clone)]
 pub struct Model {
     weights: &'static [u8],
-    /// For each word how much it makes a piece worth reading.
-    heats: Vec<u8>,
     scale: f32,
     bias: f32,
     /// At this score or above a sentence is refused.
@@ -43,16 +36,8 @@ pub struct Model {
 }
 
 /// A model that knows nothing.
-const NONE: Model = Model {
-    weights: &[],
-    heats: Vec::new(),
-    scale: 0.0,
-    bias: -100.0,
-    block: f32::INFINITY,
-    warn: f32::INFINITY,
-    agree_block: -200.0,
-    agree_warn: -200.0,
-};
+const NONE: Model =
+    Model { weights: &[], scale: 0.0, bias: -100.0, block: f32::INFINITY, warn: f32::INFINITY, agree_block: -200.0, agree_warn: -200.0 };
 
 /// The model of this build. One that is damaged knows nothing; a test sees to it that none is.
 pub(crate) static MODEL: std::sync::LazyLock<Model> = std::sync::LazyLock::new(|| read(FILE).unwrap_or(NONE));
@@ -74,12 +59,10 @@ fn read(file: &'static [u8]) -> Option<Model> {
     let (block, rest) = rest.split_first_chunk::<4>()?;
     let (warn, rest) = rest.split_first_chunk::<4>()?;
     let (agree_block, rest) = rest.split_first_chunk::<4>()?;
-    let (agree_warn, rest) = rest.split_first_chunk::<4>()?;
-    let (heats, weights) = rest.split_at_checked(HEATS)?;
+    let (agree_warn, weights) = rest.split_first_chunk::<4>()?;
     let number = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes);
     (weights.len() == SIZE).then(|| Model {
         weights,
-        heats: with_garbled(heats.to_vec()),
         scale: number(scale),
         bias: number(bias),
         block: number(block),
@@ -89,43 +72,65 @@ fn read(file: &'static [u8]) -> Option<Model> {
     })
 }
 
-/// Words turned or written backwards are read wherever they stand.
-fn with_garbled(mut heats: Vec<u8>) -> Vec<u8> {
-    for word in crate::garble::words() {
-        let spot = spot_of(word.bytes().fold(0, mix));
-        if let Some(heat) = heats.get_mut(spot) {
-            *heat = u8::try_from(HOT).unwrap_or(u8::MAX);
-        }
-    }
-    heats
-}
-
-/// One letter more in the hash of a word, as the first look makes it.
-pub(crate) const fn mix(hash: u64, letter: u8) -> u64 {
-    hash.rotate_left(5) ^ letter as u64
-}
-
-/// Where a word falls in the table of the first look.
-pub(crate) fn spot_of(hash: u64) -> usize {
-    usize::try_from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).unwrap_or(0) % HEATS
-}
-
 impl Model {
-    /// How much a word, hashed by the first look, makes a piece worth reading.
-    pub(crate) fn heat(&self, word: usize) -> u32 {
-        self.heats.get(word).copied().map_or(HOT, u32::from)
+    fn weight(&self, at: usize) -> i32 {
+        self.weights.get(at).map_or(0, |byte| i32::from(byte.cast_signed()))
     }
 
     /// Judges one folded sentence with the ideas it touches and those of the sentence before.
-    #[expect(clippy::cast_precision_loss, reason = "sums of a few thousand bytes")]
     pub(crate) fn score(&self, sentence: &str, ideas: Ideas, before: Ideas) -> Score {
-        let (mut sum, mut count) = (0_i32, 0_u32);
-        features(sentence, ideas, before, &mut |at| {
-            let weight = self.weights.get(at).map_or(0, |byte| byte.cast_signed());
-            sum += i32::from(weight);
-            count += 1;
-        });
-        self.bias + self.scale * sum as f32 / (count.max(1) as f32).sqrt()
+        let mut sum = Sum::default();
+        features(sentence, ideas, before, &mut |at| sum.add(self.weight(at)));
+        self.total(sum)
+    }
+
+    /// What the features of one sentence come to.
+    #[expect(clippy::cast_precision_loss, reason = "sums of a few thousand bytes")]
+    pub(crate) fn total(&self, sum: Sum) -> Score {
+        self.bias + self.scale * sum.weight as f32 / (sum.count.max(1) as f32).sqrt()
+    }
+
+    /// What a word is worth by itself, wherever it stands, and its hash.
+    pub(crate) fn word(&self, word: &[u8]) -> (u64, Sum) {
+        let (hash, mut sum) = (hash(word), Sum::default());
+        sum.add(self.weight(spot(WORD, hash)));
+        grams(word, &mut |at| sum.add(self.weight(at)));
+        (hash, sum)
+    }
+
+    /// What a word is worth after the two before it.
+    pub(crate) fn after(&self, [older, last]: [u64; 2], hash: u64) -> Sum {
+        Sum { weight: self.weight(pair(last, hash)) + self.weight(skip(older, hash)), count: 2 }
+    }
+
+    /// What the ideas of a sentence are worth after those of the one before.
+    pub(crate) fn ideas(&self, ideas: Ideas, before: Ideas) -> Sum {
+        let mut sum = Sum::default();
+        thoughts(ideas, before, &mut |at| sum.add(self.weight(at)));
+        sum
+    }
+}
+
+/// The weights of some features, and how many these are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) weight: i32,
+    pub(crate) count: u32,
+}
+
+impl Sum {
+    pub(crate) const NOTHING: Self = Self { weight: 0, count: 0 };
+
+    fn add(&mut self, weight: i32) {
+        self.weight += weight;
+        self.count += 1;
+    }
+}
+
+impl std::ops::AddAssign for Sum {
+    fn add_assign(&mut self, other: Self) {
+        self.weight += other.weight;
+        self.count += other.count;
     }
 }
 
@@ -140,7 +145,7 @@ pub fn crowd(length: usize) -> Score {
 }
 
 /// A sentence ends for the features here, whatever its length.
-const LONGEST: usize = 1200;
+pub(crate) const LONGEST: usize = 1200;
 
 const WORD: u64 = 0x9e37_79b9_7f4a_7c15;
 const PAIR: u64 = 0xc2b2_ae3d_27d4_eb4f;
@@ -170,21 +175,45 @@ const WRITTEN: [bool; 256] = {
     table
 };
 
+/// Whether a byte belongs to a word.
+pub(crate) fn is_written(byte: u8) -> bool {
+    WRITTEN.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+fn hash(word: &[u8]) -> u64 {
+    word.iter().fold(7_u64, |hash, byte| {
+        let byte = if byte.is_ascii_digit() { b'0' } else { *byte };
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// What stands for the words before the first.
+pub(crate) const NO_WORDS: [u64; 2] = [2, 1];
+
+fn pair(last: u64, hash: u64) -> usize {
+    spot(PAIR, last.rotate_left(7) ^ hash)
+}
+
+fn skip(older: u64, hash: u64) -> usize {
+    spot(SKIP, older.rotate_left(9) ^ hash)
+}
+
 /// Every feature of a folded sentence, as its place in the hash space. Training and judging share this function.
 pub(crate) fn features(sentence: &str, ideas: Ideas, before: Ideas, take: &mut impl FnMut(usize)) {
     let bytes = sentence.as_bytes().get(..LONGEST).unwrap_or(sentence.as_bytes());
-    let (mut last, mut older) = (1_u64, 2_u64);
-    for word in bytes.split(|b| !WRITTEN.get(usize::from(*b)).copied().unwrap_or(false)).filter(|word| !word.is_empty()) {
-        let hash = word.iter().fold(7_u64, |hash, byte| {
-            let byte = if byte.is_ascii_digit() { b'0' } else { *byte };
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let [mut older, mut last] = NO_WORDS;
+    for word in bytes.split(|b| !is_written(*b)).filter(|word| !word.is_empty()) {
+        let hash = hash(word);
         take(spot(WORD, hash));
-        take(spot(PAIR, last.rotate_left(7) ^ hash));
-        take(spot(SKIP, older.rotate_left(9) ^ hash));
+        take(pair(last, hash));
+        take(skip(older, hash));
         grams(word, take);
         (older, last) = (last, hash);
     }
+    thoughts(ideas, before, take);
+}
+
+fn thoughts(ideas: Ideas, before: Ideas, take: &mut impl FnMut(usize)) {
     each(ideas, &mut |one| {
         take(spot(IDEA, u64::from(one)));
         each(ideas & !((2_u64 << one) - 1), &mut |other| take(spot(BOTH, u64::from(one) << 8 | u64::from(other))));

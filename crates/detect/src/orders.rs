@@ -132,7 +132,7 @@ pub(crate) fn judge(text: &str) -> Verdict {
 /// Judges a text that was folded before: sentences are lines.
 pub(crate) fn judge_folded(folded: &str) -> Verdict {
     let (mut verdict, mut worst) = (Verdict::default(), None::<(Score, &str)>);
-    let mut all = hits(folded).into_iter().filter(|hit| hit.idea != MAILBOX || is_mailbox(folded, *hit)).peekable();
+    let mut all = hits(folded).into_iter().filter(|hit| holds(folded.as_bytes(), *hit)).peekable();
     let (mut end, mut before, mut here) = (0, 0, Vec::new());
     for sentence in folded.split('\n') {
         end += sentence.len() + 1;
@@ -219,12 +219,26 @@ fn orders(seen: &Seen<'_>) -> impl Iterator<Item = &'static Rule> {
     told.into_iter()
 }
 
-/// Whether an `@` stands in an address: something before it, and a dot in what follows.
-fn is_mailbox(folded: &str, at: Hit) -> bool {
-    let before = folded.get(..at.start).and_then(|text| text.chars().next_back());
-    let after = folded.get(at.end..).unwrap_or_default().chars().take(80);
-    let domain: String = after.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
-    before.is_some_and(|c| c.is_ascii_alphanumeric()) && domain.trim_end_matches('.').contains('.')
+/// Whether a sentence with these ideas may break a rule, in whichever order they come.
+pub(crate) fn may_break(ideas: Ideas, before: Ideas) -> bool {
+    let within = |ideas: Ideas, parts: &[Ideas]| parts.iter().all(|part| part & ideas != 0);
+    RULES_OF_ORDERS.iter().any(|rule| match rule.says {
+        All(parts) | InOrder(parts) => within(ideas, parts),
+        Nearby(parts) => within(ideas | before, parts),
+    })
+}
+
+/// Whether a place counts: an `@` has to stand in an address, with something before it, and a dot in what follows.
+pub(crate) fn holds(folded: &[u8], at: Hit) -> bool {
+    if at.idea != MAILBOX {
+        return true;
+    }
+    let before = folded.get(..at.start).and_then(|text| text.last());
+    let after = folded.get(at.end..).unwrap_or_default();
+    let length = after.iter().take(80).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')).count();
+    let domain = after.get(..length).unwrap_or_default();
+    let end = domain.iter().rposition(|b| *b != b'.').map_or(0, |last| last + 1);
+    before.is_some_and(u8::is_ascii_alphanumeric) && domain.get(..end).is_some_and(|domain| domain.contains(&b'.'))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Texts of live traffic: what a tool returned, and where in it something was noticed.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::finding::{Class, Finding, Weight};
@@ -57,33 +58,37 @@ impl Findings {
 /// Pieces that are read together are no longer than this, unless one piece is.
 const TOGETHER: usize = 4096;
 
-/// Looks at what a tool returned. Pieces without anything suspicious cost one look at each byte and no memory; the
-/// others are read with the piece before, as an order may be in two sentences.
+thread_local! {
+    /// The memory of the first look, one for each thread.
+    static SIFT: RefCell<Sift> = RefCell::default();
+}
+
+/// Looks at what a tool returned. Sentences of which nothing would be said cost one look and no memory; the others are
+/// read in earnest, alone and with the one before, as an order may be in two sentences.
 #[must_use]
 pub fn scan_result(text: &str, options: Options) -> Findings {
     let mut found = Findings::default();
-    let mut sift = Sift::new(text);
-    let (mut before, mut open) = (Piece::default(), None::<Range<usize>>);
-    while let Some(piece) = sift.next_piece(|_| {}) {
+    let (mut before, mut open) = (0..0, None::<Range<usize>>);
+    let mut take = |Piece { place, hot }| {
+        if hot {
+            read(text, place.clone(), &mut found);
+        }
         match open.take() {
-            Some(range) if piece.hot && piece.end - range.start <= TOGETHER => open = Some(range.start..piece.end),
+            Some(range) if hot && place.end - range.start <= TOGETHER => open = Some(range.start..place.end),
             closed => {
                 closed.into_iter().for_each(|range| read(text, range, &mut found));
-                open = piece.hot.then_some(before.start.min(piece.start)..piece.end);
+                open = hot.then_some(before.start.min(place.start)..place.end);
             }
         }
-        before = piece;
-    }
+        before = place;
+    };
+    SIFT.with_borrow_mut(|sift| sift.look(text, &mut take));
     open.into_iter().for_each(|range| read(text, range, &mut found));
-    if sift.marks.foreign || sift.marks.odd {
-        for sight in hidden::look(text, Setting::Content).seen {
-            let end = text.ceil_char_boundary((sight.at + 1).min(text.len()));
-            found.add(Finding::new(sight.class, sight.weight, "", text.get(sight.at..).unwrap_or_default()), sight.at..end);
-        }
+    for sight in hidden::look(text, Setting::Content).seen {
+        let end = text.ceil_char_boundary((sight.at + 1).min(text.len()));
+        found.add(Finding::new(sight.class, sight.weight, "", text.get(sight.at..).unwrap_or_default()), sight.at..end);
     }
-    if sift.marks.markup {
-        text::veiled(text, |finding, span| found.add(finding, span));
-    }
+    text::veiled(text, |finding, span| found.add(finding, span));
     found.0.retain(|spotted| spotted.finding.weight >= options.least);
     found.0.sort_by_key(|spotted| spotted.span.start);
     found

@@ -199,7 +199,7 @@ fn undressed(text: &str, folded: &str, place: &str, setting: Setting, report: &m
 }
 
 /// The text without leet, if that makes it readable.
-fn leet(folded: &str, setting: Setting) -> Option<String> {
+pub(crate) fn leet(folded: &str, setting: Setting) -> Option<String> {
     // `h3` reads as a word, and a page about protocols has it a few times.
     let more = if setting == Setting::Content { 4 } else { 2 };
     decode::unleet(folded).filter(|plain| garble::reads(plain) >= garble::reads(folded) + more)

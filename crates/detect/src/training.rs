@@ -4,7 +4,7 @@
 use crate::finding::Weight;
 use crate::fold::{fold, head};
 use crate::hidden::Setting;
-use crate::{learned, sift, text, words};
+use crate::{learned, text, words};
 
 /// A text as the classifier sees it.
 #[derive(Debug, Default)]
@@ -15,10 +15,6 @@ pub struct Seen {
     pub sights: Option<Weight>,
     /// The weightiest order that the rules find.
     pub rules: Option<Weight>,
-    /// For each piece of the first look its words.
-    pub pieces: Vec<Vec<u32>>,
-    /// The sentences of each piece, as `sentences`.
-    pub inside: Vec<Vec<Vec<u32>>>,
     /// How long the text is.
     pub length: usize,
 }
@@ -31,13 +27,7 @@ const MAX: usize = 64 * 1024;
 pub fn look(text: &str, setting: Setting) -> Seen {
     let text = head(text, MAX);
     let (sights, rules) = text::rules(text, setting);
-    let small = |word: usize| u32::try_from(word).unwrap_or(0);
-    // Other scripts are read whatever their words are.
-    let mut pieces = sift::pieces(text);
-    pieces.retain(|(piece, _)| text.get(piece.start..piece.end).is_some_and(str::is_ascii));
-    let words = pieces.iter().map(|(_, words)| words.iter().copied().map(small).collect()).collect();
-    let inside = pieces.iter().map(|(piece, _)| sentences(text.get(piece.start..piece.end).unwrap_or_default())).collect();
-    Seen { sentences: sentences(text), sights, rules, pieces: words, inside, length: text.len() }
+    Seen { sentences: sentences(text), sights, rules, length: text.len() }
 }
 
 fn sentences(text: &str) -> Vec<Vec<u32>> {

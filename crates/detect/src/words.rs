@@ -3,6 +3,7 @@
 //!
 //! Phrases are separated by `|`; a `*` at the end stands for any ending. All are folded like the texts they are sought in.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use crate::fold::fold;
@@ -243,9 +244,17 @@ impl Needle {
 
 /// The first eight bytes of a text; zeros where it has ended.
 fn eight(text: &[u8]) -> u64 {
-    match text.first_chunk::<8>() {
-        Some(first) => u64::from_le_bytes(*first),
-        None => text.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+    eight_at(text, 0)
+}
+
+/// Eight bytes of a text from somewhere on; zeros where it has ended.
+pub(crate) fn eight_at(text: &[u8], at: usize) -> u64 {
+    let rest = text.get(at..).unwrap_or_default();
+    match (rest.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(eight), _) => u64::from_le_bytes(*eight),
+        // The last eight, without those before: nearly every sentence ends with a few such words.
+        (None, Some(last)) => u64::from_le_bytes(*last).checked_shr(64 - 8 * rest.len() as u32).unwrap_or(0),
+        (None, None) => rest.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)),
     }
 }
 
@@ -253,10 +262,10 @@ fn eight(text: &[u8]) -> u64 {
 ///
 /// A phrase that begins with an ASCII letter or digit can only stand at the beginning of a word, which leaves so
 /// few places to look at that a table of first bytes is faster than an automaton, and is built in no time.
-struct Vocabulary {
+pub(crate) struct Vocabulary {
     needles: Vec<Needle>,
     slots: Vec<Slot>,
-    /// For each first byte, the lengths of keys that begin with it, one bit each.
+    /// For each first byte and five bits of the second, the lengths of keys that begin so, one bit each.
     lengths: Vec<u8>,
     /// Whether any key falls here: small enough to stay in the nearest cache, and most words end at it.
     sieve: Vec<bool>,
@@ -275,6 +284,11 @@ const SLOTS: usize = 4096;
 const SIEVE: usize = 16384;
 const FIRST: usize = 4;
 
+/// The phrases of all ideas.
+pub(crate) fn vocabulary() -> &'static Vocabulary {
+    &LOADED
+}
+
 static LOADED: LazyLock<Vocabulary> = LazyLock::new(load);
 
 fn load() -> Vocabulary {
@@ -290,14 +304,16 @@ fn load() -> Vocabulary {
     needles.extend(garbled);
     needles.sort_by(|a, b| (a.text.len().min(FIRST), &a.text).cmp(&(b.text.len().min(FIRST), &b.text)));
     let mut vocabulary =
-        Vocabulary { needles: Vec::new(), slots: vec![Slot::default(); SLOTS], lengths: vec![0; 256], sieve: vec![false; SIEVE] };
+        Vocabulary { needles: Vec::new(), slots: vec![Slot::default(); SLOTS], lengths: vec![0; 256 * SECONDS], sieve: vec![false; SIEVE] };
     for (i, needle) in needles.iter().enumerate() {
         let first = needle.text.as_bytes().get(..FIRST).unwrap_or(needle.text.as_bytes());
         let key = key(eight(first), first.len());
         let slot = vocabulary.place(key);
-        if let Some(lengths) = first.first().and_then(|byte| vocabulary.lengths.get_mut(usize::from(*byte))) {
-            *lengths |= 1 << first.len();
-        }
+        // A key of one byte goes on in any way.
+        let seconds = if first.len() == 1 { 0..SECONDS } else { second(eight(first))..second(eight(first)) + 1 };
+        let begun = begin(eight(first));
+        let lengths = vocabulary.lengths.get_mut(begun + seconds.start..begun + seconds.end);
+        lengths.unwrap_or_default().iter_mut().for_each(|lengths| *lengths |= 1 << first.len());
         if let Some(hole) = vocabulary.sieve.get_mut(spread(key) % SIEVE) {
             *hole = true;
         }
@@ -308,6 +324,18 @@ fn load() -> Vocabulary {
     }
     vocabulary.needles = needles;
     vocabulary
+}
+
+/// How many second bytes are told apart.
+const SECONDS: usize = 32;
+
+/// Where those that begin with the first of eight bytes begin, and which of them has the second.
+const fn begin(head: u64) -> usize {
+    (head & 0xff) as usize * SECONDS
+}
+
+const fn second(head: u64) -> usize {
+    (head >> 8) as usize % SECONDS
 }
 
 /// The first so many bytes of eight, and how many they are, so that keys of different lengths differ.
@@ -339,18 +367,53 @@ impl Vocabulary {
         slot.and_then(|slot| self.needles.get(slot.from..slot.to)).unwrap_or_default()
     }
 
-    /// The phrases that stand at the beginning of `rest`.
-    fn matches(&self, rest: &[u8], start: usize, hits: &mut Vec<Hit>) {
-        let head = eight(rest);
-        let mut lengths = rest.first().and_then(|byte| self.lengths.get(usize::from(*byte))).copied().unwrap_or(0);
+    /// The phrases that begin at `start`, where these eight bytes stand.
+    #[inline]
+    pub(crate) fn matches(&self, head: u64, folded: &[u8], start: usize, hits: &mut Vec<Hit>) {
+        let lengths = self.lengths.get(begin(head) + second(head)).copied().unwrap_or(0);
+        if lengths != 0 {
+            self.phrases(lengths, head, (folded, start), hits);
+        }
+    }
+
+    /// The same, of those whose keys have these lengths.
+    fn phrases(&self, mut lengths: u8, head: u64, (folded, start): (&[u8], usize), hits: &mut Vec<Hit>) {
         while lengths != 0 {
             let key = key(head, lengths.trailing_zeros() as usize);
             lengths &= lengths - 1;
             if self.sieve.get(spread(key) % SIEVE) == Some(&true) {
+                let rest = folded.get(start..).unwrap_or_default();
                 let here = self.with(key).iter().filter(|needle| needle.stands(rest, head));
                 hits.extend(here.map(|needle| Hit { idea: needle.idea, start, end: start + needle.text.len() }));
             }
         }
+    }
+
+    /// The phrases that begin somewhere in a range of a folded text; what stands before the range is no letter and no digit.
+    pub(crate) fn through(&self, folded: &[u8], range: Range<usize>, hits: &mut Vec<Hit>) {
+        let mut inside = false;
+        for (start, byte) in folded.iter().enumerate().take(range.end).skip(range.start) {
+            let Step { begins, alnum } = STEPS.get(usize::from(*byte)).copied().unwrap_or(Step { begins: false, alnum: false });
+            // Not within a word, not at a blank, and not within a character.
+            if begins && !(alnum && inside) {
+                self.matches(eight_at(folded, start), folded, start, hits);
+            }
+            inside = alnum;
+        }
+    }
+
+    /// Whether a phrase can begin where this word stands, whatever follows it.
+    pub(crate) fn may_begin(&self, word: &[u8]) -> bool {
+        let head = eight(word);
+        let seconds = if word.len() == 1 { 0..SECONDS } else { second(head)..second(head) + 1 };
+        let mut lengths = seconds.filter_map(|second| self.lengths.get(begin(head) + second)).fold(0, |all, lengths| all | lengths);
+        let mut begins = false;
+        while lengths != 0 {
+            let length = lengths.trailing_zeros() as usize;
+            lengths &= lengths - 1;
+            begins |= length > word.len() || self.sieve.get(spread(key(head, length)) % SIEVE) == Some(&true);
+        }
+        begins
     }
 }
 
@@ -361,16 +424,8 @@ fn phrases(list: &'static str) -> impl Iterator<Item = String> {
 
 /// Every place in a folded text where a phrase of the vocabulary stands, in the order of their beginnings.
 pub(crate) fn hits(folded: &str) -> Vec<Hit> {
-    let (vocabulary, bytes) = (&*LOADED, folded.as_bytes());
-    let (mut hits, mut inside) = (Vec::new(), false);
-    for (start, byte) in bytes.iter().enumerate() {
-        let Step { begins, alnum } = STEPS.get(usize::from(*byte)).copied().unwrap_or(Step { begins: false, alnum: false });
-        // Not within a word, not at a blank, and not within a character.
-        if begins && !(alnum && inside) {
-            vocabulary.matches(bytes.get(start..).unwrap_or_default(), start, &mut hits);
-        }
-        inside = alnum;
-    }
+    let mut hits = Vec::new();
+    LOADED.through(folded.as_bytes(), 0..folded.len(), &mut hits);
     hits
 }
 

@@ -7,7 +7,6 @@
 #[path = "../../src/corpus.rs"]
 #[allow(dead_code, reason = "the halves are for the judge")]
 mod corpus;
-mod heat;
 mod model;
 mod report;
 mod rows;
@@ -38,7 +37,7 @@ fn run() -> Result<()> {
     let points = report::points(&docs, &scores);
     println!("{}", report::table(&docs, &scores, points));
     let all = model::train(&docs.iter().collect::<Vec<_>>());
-    std::fs::write(&out, all.file(points, &heat::heats(&docs, &all, points))?).with_context(|| format!("writing {}", out.display()))
+    std::fs::write(&out, all.file(points)?).with_context(|| format!("writing {}", out.display()))
 }
 
 fn main() -> ExitCode {

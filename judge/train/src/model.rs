@@ -48,7 +48,7 @@ impl Linear {
     }
 
     /// The model as `crates/detect` reads it.
-    pub(crate) fn file(&self, points: Points, heats: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn file(&self, points: Points) -> Result<Vec<u8>> {
         let most = self.weights.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
         if !most.is_finite() || most == 0.0 {
             bail!("nothing was learned");
@@ -58,7 +58,6 @@ impl Linear {
         for number in [scale, self.bias, points.block, points.warn, points.agree_block, points.agree_warn] {
             body.extend(number.to_le_bytes());
         }
-        body.extend(heats);
         #[expect(clippy::cast_possible_truncation, reason = "within -127 to 127")]
         body.extend(self.weights.iter().map(|weight| ((weight / scale).round() as i8).cast_unsigned()));
         Ok([MAGIC.as_slice(), &digest(&body).to_le_bytes(), &body].concat())
