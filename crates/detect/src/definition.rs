@@ -4,7 +4,7 @@ use crate::finding::{Class, Finding, Weight};
 use crate::fold::is_written;
 use crate::hidden::Setting;
 use crate::text::{self, Report};
-use crate::words;
+use crate::{vocabulary, words};
 
 /// What a text of a definition is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,7 +101,7 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 fn plain_name(text: &Text<'_>) -> Report {
-    let ideas = words::hits(&text.text.to_ascii_lowercase()).iter().fold(0, |all, hit| all | hit.idea);
+    let ideas = vocabulary::hits(&text.text.to_ascii_lowercase()).iter().fold(0, |all, hit| all | hit.idea);
     let lurks = ideas & words::LURK != 0;
     let findings = lurks.then(|| Finding::new(Class::Context, Weight::Warn, text.place, text.text));
     Report::known(findings.into_iter().collect(), ideas & words::LURK)

@@ -24,6 +24,7 @@ mod sift;
 mod split;
 mod text;
 pub mod training;
+mod vocabulary;
 mod words;
 
 pub use definition::{Facts, Names, Role, Text, scan};

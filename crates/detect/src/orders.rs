@@ -6,6 +6,7 @@
 use crate::finding::{Class, Weight};
 use crate::fold::fold;
 use crate::learned::{MODEL, Score};
+use crate::vocabulary::{Hit, hits};
 use crate::words::*;
 
 /// What a sentence must say. Each entry is a set of ideas of which one has to be there.

@@ -12,7 +12,8 @@ use crate::hidden::Setting;
 use crate::learned::{MODEL, NO_WORDS, Score, Sum, crowd, is_written};
 use crate::orders;
 use crate::text;
-use crate::words::{self, GARBLED, Hit, Ideas, Vocabulary};
+use crate::vocabulary::{self, Hit, Vocabulary};
+use crate::words::{GARBLED, Ideas};
 
 /// Words of this length with a digit in them may be an encoding.
 const BLOB: usize = 18;
@@ -117,7 +118,7 @@ impl Default for Eye {
         Self {
             words: vec![Known::default(); 1 << KNOWN].into_boxed_slice(),
             hits: Vec::new(),
-            vocabulary: words::vocabulary(),
+            vocabulary: vocabulary::vocabulary(),
             before: Seen::NOTHING,
         }
     }
@@ -170,7 +171,7 @@ impl Eye {
                 b' ' => 1,
                 _ if is_written(byte) => self.word(plain, at, &mut seen),
                 _ => {
-                    self.vocabulary.matches(words::eight_at(plain, at), plain, at, &mut self.hits);
+                    self.vocabulary.matches(vocabulary::eight_at(plain, at), plain, at, &mut self.hits);
                     seen.dress |= bit(matches!(byte, b'%' | b'\\' | b'&') && escaped(plain, at, byte), CODED);
                     1
                 }
@@ -190,7 +191,7 @@ impl Eye {
     /// One word, which begins here, and how long it is.
     fn word(&mut self, plain: &[u8], at: usize, seen: &mut Seen) -> usize {
         let rest = plain.get(at..).unwrap_or_default();
-        let head = words::eight_at(plain, at);
+        let head = vocabulary::eight_at(plain, at);
         let (text, length) = short(head, plain, at);
         if length == SHORT || rest.get(length).is_some_and(|byte| !byte.is_ascii()) {
             return self.long(plain, at, seen);
@@ -295,7 +296,7 @@ fn short(head: u64, plain: &[u8], at: usize) -> ([u64; 2], usize) {
     if length < 8 {
         return ([first, 0], length);
     }
-    let (second, more) = half(words::eight_at(plain, at + 8));
+    let (second, more) = half(vocabulary::eight_at(plain, at + 8));
     ([first, second], 8 + more)
 }
 
@@ -346,7 +347,8 @@ mod tests {
 
     /// What the look makes of a sentence, and what the classifier says of it when all is written down.
     fn scores(plain: &str) -> (Score, Score) {
-        let ideas = words::hits(plain).into_iter().filter(|hit| orders::holds(plain.as_bytes(), *hit)).fold(0, |all, hit| all | hit.idea);
+        let ideas =
+            vocabulary::hits(plain).into_iter().filter(|hit| orders::holds(plain.as_bytes(), *hit)).fold(0, |all, hit| all | hit.idea);
         (Eye::default().seen(plain.as_bytes(), 0.0).score, MODEL.score(plain, ideas, 0))
     }
 

@@ -4,7 +4,7 @@
 use crate::finding::Weight;
 use crate::fold::{fold, head};
 use crate::hidden::Setting;
-use crate::{learned, text, words};
+use crate::{learned, text, vocabulary};
 
 /// A text as the classifier sees it.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub fn look(text: &str, setting: Setting) -> Seen {
 
 fn sentences(text: &str) -> Vec<Vec<u32>> {
     let folded = fold(text);
-    let mut hits = words::hits(&folded).into_iter().peekable();
+    let mut hits = vocabulary::hits(&folded).into_iter().peekable();
     let (mut end, mut before, mut all) = (0, 0, Vec::new());
     for sentence in folded.split('\n') {
         end += sentence.len() + 1;

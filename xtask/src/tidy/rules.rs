@@ -63,17 +63,18 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("markup", &["finding", "fold"]),
             // What it says.
             row("garble", &["decode"]),
-            row("words", &["fold", "garble"]),
-            row("learned", &["garble", "words"]),
-            row("orders", &["finding", "fold", "learned", "words"]),
+            row("words", &[]),
+            row("vocabulary", &["fold", "garble", "words"]),
+            row("learned", &["words"]),
+            row("orders", &["finding", "fold", "learned", "vocabulary", "words"]),
             row("text", &["finding", "fold", "decode", "hidden", "learned", "markup", "garble", "words", "orders"]),
             // What tools return: the first look, what is read, what is made inert.
-            row("sift", &["learned"]),
+            row("sift", &["decode", "fold", "hidden", "learned", "orders", "text", "vocabulary", "words"]),
             row("result", &["finding", "hidden", "sift", "text"]),
             row("neutral", &["fold"]),
-            row("training", &["finding", "fold", "hidden", "learned", "sift", "text", "words"]),
+            row("training", &["finding", "fold", "hidden", "learned", "text", "vocabulary"]),
             // What a whole definition, or several, look like.
-            row("definition", &["finding", "fold", "hidden", "words", "text"]),
+            row("definition", &["finding", "fold", "hidden", "vocabulary", "words", "text"]),
             row("split", &["finding", "fold", "orders", "definition"]),
             // Values, not wording: they share nothing with the rest but the key of placeholders.
             row("secrets", &[]),
