@@ -2,10 +2,13 @@
 //! `cargo xtask` lists them.
 
 mod bench;
+mod budgets;
 mod conformance;
 mod docs;
+mod everything;
 mod fuzz;
 mod gateway;
+mod issuer;
 mod judge;
 mod run;
 mod test;
@@ -54,6 +57,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--quick] [--rounds N] [--only NAME,NAME]",
         what: "latency, throughput, CPU and memory against a direct connection and nginx",
         run: bench::main,
+    },
+    Command {
+        name: "budgets",
+        usage: "[--write] [--keep DIR]",
+        what: "instructions and allocations of a call, in all and by control, against benches/budgets.toml",
+        run: budgets::main,
     },
     Command {
         name: "judge",
