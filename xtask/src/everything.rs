@@ -59,6 +59,11 @@ impl Everything {
         let header = format!("Authorization: Bearer {}", self.token);
         ["--url".into(), format!("http://127.0.0.1:{}/mcp/{server}", self.port), "--header".into(), header].to_vec()
     }
+
+    /// The policy with another number of rules, as an operator would replace it.
+    pub(crate) fn replace_rules(&self, count: usize) -> Result<()> {
+        self.gateway.write("rules.cedar", &rules(count))
+    }
 }
 
 /// A way out would wait for a person after the first answer: what the tool returns is untrusted.
