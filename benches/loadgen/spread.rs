@@ -53,7 +53,13 @@ async fn go_round(clients: &mut [Client], window: &Window, out: &mut Outcome) {
             if sent >= window.end || out.errors.count > 50 {
                 return;
             }
-            match client.call(&maker, seq, &body).await {
+            let mut answered = client.call(&maker, seq, &body).await;
+            if answered.is_err() && !client.conn.is_open() {
+                // It was idle for too long while the others were opened; its session lives on.
+                out.reconnects += 1;
+                answered = client.call(&maker, seq, &body).await;
+            }
+            match answered {
                 Ok(()) if sent >= window.start && Instant::now() <= window.end => out.latency.add(sent.elapsed()),
                 Ok(()) => {}
                 Err(e) => out.errors.note(e),

@@ -23,6 +23,7 @@ use measure::{Row, Rows};
 use stage::Stage;
 
 /// How much is measured.
+#[derive(Clone)]
 pub(crate) struct Plan {
     rounds: usize,
     secs: f64,

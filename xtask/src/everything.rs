@@ -18,14 +18,27 @@ pub(crate) const READS: &str = "bench";
 pub(crate) const WRITES: &str = "ledger";
 
 /// How many rules the policy has, unless a measurement is about that.
-pub(crate) const RULES: usize = 50;
+pub(crate) const RULES: Rules = Rules::here(50);
 
 /// What is asked of it.
 pub(crate) struct Wanted<'a> {
     pub(crate) bartizan: &'a Path,
     /// Where the server behind it listens.
     pub(crate) upstream: u16,
-    pub(crate) rules: usize,
+    pub(crate) rules: Rules,
+}
+
+/// How many rules a policy has: those that look at every call, and those that name another tool.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) here: usize,
+    pub(crate) elsewhere: usize,
+}
+
+impl Rules {
+    pub(crate) const fn here(here: usize) -> Rules {
+        Rules { here, elsewhere: 0 }
+    }
 }
 
 /// The gateway, set up and not started.
@@ -61,8 +74,8 @@ impl Everything {
     }
 
     /// The policy with another number of rules, as an operator would replace it.
-    pub(crate) fn replace_rules(&self, count: usize) -> Result<()> {
-        self.gateway.write("rules.cedar", &rules(count))
+    pub(crate) fn replace_rules(&self, wanted: Rules) -> Result<()> {
+        self.gateway.write("rules.cedar", &rules(wanted))
     }
 }
 
@@ -72,15 +85,18 @@ fn closed(lock: &str) -> String {
 }
 
 /// One rule permits; the others forbid by what stands in the arguments, of each type that rules know.
-pub(crate) fn rules(count: usize) -> String {
+fn rules(Rules { here, elsewhere }: Rules) -> String {
     let permit = "@id(\"callers\")\npermit (principal, action, resource);\n";
     let condition = |n: usize| match n % 3 {
         0 => format!("context.numbers.hasTag(\"amount\") && context.numbers.getTag(\"amount\") > {}", 1000 + n),
         1 => format!("context.arguments.hasTag(\"path\") && !(context.arguments.getTag(\"path\") like \"/srv/{n}/*\")"),
         _ => format!("context.arguments.hasTag(\"message\") && context.arguments.getTag(\"message\") like \"project {n}: *\""),
     };
-    let forbid = |n| format!("@id(\"not-{n}\")\nforbid (principal, action == Action::\"call\", resource)\nwhen {{ {} }};\n", condition(n));
-    std::iter::once(permit.to_owned()).chain((1..count).map(forbid)).collect()
+    let forbid = |n: usize| {
+        let resource = if n < here { "resource".to_owned() } else { format!("resource == Tool::\"{READS}/other_{n}\"") };
+        format!("@id(\"not-{n}\")\nforbid (principal, action == Action::\"call\", {resource})\nwhen {{ {} }};\n", condition(n))
+    };
+    std::iter::once(permit.to_owned()).chain((1..here + elsewhere).map(forbid)).collect()
 }
 
 /// Every limit has a number, so that it is counted; a load generator does not reach it.
@@ -154,8 +170,9 @@ mod tests {
 
     #[test]
     fn as_many_rules_as_asked_for() {
-        assert_eq!(rules(50).matches("@id").count(), 50);
-        assert_eq!(rules(1).matches("forbid").count(), 0);
+        let some = rules(Rules { here: 50, elsewhere: 7 });
+        assert_eq!((some.matches("@id").count(), some.matches("Tool::").count()), (57, 7));
+        assert_eq!(rules(Rules::here(1)).matches("forbid").count(), 0);
     }
 
     #[test]

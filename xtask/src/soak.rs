@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::bench::{self, Loadgen, SHIPPED};
-use crate::everything::{Everything, READS, RULES, Wanted};
+use crate::everything::{Everything, READS, RULES, Rules, Wanted};
 use crate::run::{Options, Server, capture, free_port, root};
 use sum::Sum;
 
@@ -34,7 +34,7 @@ const SAMPLE: Duration = Duration::from_millis(500);
 
 /// How many come at a time, and how often each calls in one session.
 const CLIENTS: &str = "16";
-const CALLS: &str = "200";
+const CALLS: &str = "50";
 
 /// What is done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,7 +141,7 @@ impl Scene {
         let everything = Everything::set_up(&Wanted { bartizan: &bartizan, upstream: port, rules: RULES })?;
         let gateway = everything.serve()?;
         let loadgen = Loadgen { program: built.join("bench-loadgen") };
-        Ok(Scene { loadgen, upstream, port, server: Some(server), everything, gateway, rules: RULES, dir })
+        Ok(Scene { loadgen, upstream, port, server: Some(server), everything, gateway, rules: RULES.here, dir })
     }
 
     /// Half of the calls per second that it answers when nobody waits.
@@ -180,8 +180,8 @@ impl Scene {
                 self.server = Some(start(&self.upstream, self.port, &self.dir)?);
             }
             Act::ReplaceRules => {
-                self.rules = if self.rules == RULES { RULES + 1 } else { RULES };
-                self.everything.replace_rules(self.rules)?;
+                self.rules = if self.rules == RULES.here { RULES.here + 1 } else { RULES.here };
+                self.everything.replace_rules(Rules::here(self.rules))?;
             }
         }
         Ok(())

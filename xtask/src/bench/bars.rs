@@ -125,7 +125,12 @@ fn roads(rows: &Rows) -> Vec<Bar> {
     vec![
         bar("modern", "CPU per call of the modern era, 100 B, 16 clients", (AtMost(1.1), "× the legacy era"), modern),
         bar("stdio", "stdio (`run`, as it ships), 1 on the way, 100 B, added p50", (AtMost(40.0), "µs"), stdio),
-        bar("start-stdio", "start to the first answered call over stdio, beyond the server's own", (AtMost(30.0), "ms"), start),
+        bar(
+            "start-stdio",
+            "start to the first answered call over stdio, as it ships, beyond the server's own",
+            (AtMost(30.0), "ms"),
+            start,
+        ),
     ]
 }
 
@@ -137,17 +142,27 @@ fn beside(more: &More) -> Result<Vec<Bar>> {
     Ok(vec![
         bar("list", "`tools/list` of 1,000 tools, read again from the server", (AtMost(1.2), "× direct"), lists.map(|(read, _)| read)),
         bar("list-kept", "the same, kept", (AtMost(0.5), "× direct"), lists.map(|(_, kept)| kept)),
-        bar("idle", "memory of an idle gateway", (AtMost(25.0), "MiB"), memory.map(super::stage::Memory::idle_mib).transpose()?),
-        bar("session", "memory of a session", (AtMost(8.0), "KiB"), memory.map(super::stage::Memory::session_kib).transpose()?),
+        bar(
+            "idle",
+            "memory of an idle gateway, as it ships",
+            (AtMost(25.0), "MiB"),
+            memory.map(super::stage::Memory::idle_mib).transpose()?,
+        ),
+        bar(
+            "session",
+            "memory of a session, as it ships",
+            (AtMost(8.0), "KiB"),
+            memory.map(super::stage::Memory::session_kib).transpose()?,
+        ),
         bar("thousand-tools", "memory of 1,000 tools", (AtMost(10.0), "MiB"), held),
-        bar("start", "start to the first answered call, HTTP", (AtMost(40.0), "ms"), start),
+        bar("start", "start to the first answered call, HTTP, as it ships", (AtMost(40.0), "ms"), start),
     ])
 }
 
 fn growth(more: &More) -> Vec<Bar> {
     let row = |grown: &super::growth::Grown| {
-        let what = format!("CPU per call, {} {} → {}", grown.what, grown.few.0, grown.many.0);
-        bar(&format!("growth-{}", grown.what), &what, (AtMost(1.3), "×"), Some(grown.ratio()))
+        let what = format!("CPU per call, {}: {} → {}", grown.what, grown.few.0, grown.many.0);
+        bar(&format!("growth-{}", grown.key), &what, (AtMost(1.3), "×"), Some(grown.ratio()))
     };
     more.growth.iter().map(row).collect()
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::measure::{Loadgen, median};
 use super::{Plan, Programs};
-use crate::everything::{Everything, READS, RULES, Wanted};
+use crate::everything::{Everything, READS, RULES, Rules, Wanted};
 use crate::run::{Server, free_port};
 
 pub(crate) const NAME: &str = "growth";
@@ -17,15 +17,20 @@ pub(crate) const NAME: &str = "growth";
 /// How often both are measured, in turns.
 const TURNS: usize = 5;
 
+/// How long each time: as old as a server's list may get before the gateway reads it again.
+const SECONDS: f64 = 10.0;
+
 /// How it was measured, for the page.
 pub(crate) const METHOD: &str = "\
 CPU of the gateway for one call of 100 B with everything on, 16 on the way at once, where there is little and where there is much; in
 turns, five times each, numbers are medians. Tools are approved ones of one server, which the gateway lists again when its list is older than
-ten seconds, as always; that is part of the cost. Sessions are open with a connection each, of one client, and the calls go round all of them.
+ten seconds, as always, each of its sixteen sessions for itself; that is part of the cost. Sessions are open with a connection each, of one client, and the calls go round all of them. Every rule but one looks at arguments; ten of them concern every
+call and the others each another tool, or all of them concern every call.
 ";
 
 /// What there is little or much of.
 struct Kind {
+    key: &'static str,
     what: &'static str,
     few: usize,
     many: usize,
@@ -37,17 +42,29 @@ struct Kind {
 struct Scene {
     tools: usize,
     sessions: usize,
-    rules: usize,
+    rules: Rules,
 }
 
 const KINDS: &[Kind] = &[
-    Kind { what: "tools", few: 10, many: 10_000, scene: |tools| Scene { tools, sessions: 16, rules: RULES } },
-    Kind { what: "sessions", few: 16, many: 10_000, scene: |sessions| Scene { tools: 10, sessions, rules: RULES } },
-    Kind { what: "rules", few: 10, many: 1_000, scene: |rules| Scene { tools: 10, sessions: 16, rules } },
+    Kind { key: "tools", what: "tools", few: 10, many: 10_000, scene: |tools| Scene { tools, sessions: 16, rules: RULES } },
+    Kind { key: "sessions", what: "sessions", few: 16, many: 10_000, scene: |sessions| Scene { tools: 10, sessions, rules: RULES } },
+    Kind {
+        key: "rules",
+        what: "rules, most for other tools",
+        few: 10,
+        many: 1_000,
+        scene: |rules| policy(Rules { here: 10, elsewhere: rules - 10 }),
+    },
+    Kind { key: "rules-here", what: "rules, all for every call", few: 10, many: 1_000, scene: |rules| policy(Rules::here(rules)) },
 ];
+
+const fn policy(rules: Rules) -> Scene {
+    Scene { tools: 10, sessions: 16, rules }
+}
 
 /// CPU per call of one kind, µs.
 pub(crate) struct Grown {
+    pub(crate) key: &'static str,
     pub(crate) what: &'static str,
     pub(crate) few: (usize, f64),
     pub(crate) many: (usize, f64),
@@ -60,6 +77,7 @@ impl Grown {
 }
 
 pub(crate) fn measure(programs: &Programs, loadgen: &Loadgen, plan: &Plan) -> Result<Vec<Grown>> {
+    let plan = &if plan.quick { plan.clone() } else { Plan { secs: SECONDS, ..plan.clone() } };
     KINDS.iter().map(|kind| grown(programs, loadgen, plan, kind).with_context(|| format!("growth of {}", kind.what))).collect()
 }
 
@@ -74,7 +92,7 @@ fn grown(programs: &Programs, loadgen: &Loadgen, plan: &Plan, kind: &Kind) -> Re
         println!("  growth, {}, turn {turn}: {:?} us, {:?} us", kind.what, cheap.last(), dear.last());
     }
     let of = |values| median(values).context("nothing was measured");
-    Ok(Grown { what: kind.what, few: (kind.few, of(cheap)?), many: (kind.many, of(dear)?) })
+    Ok(Grown { key: kind.key, what: kind.what, few: (kind.few, of(cheap)?), many: (kind.many, of(dear)?) })
 }
 
 /// A gateway and the server behind it, stopped while they are not measured.
