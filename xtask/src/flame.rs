@@ -20,7 +20,7 @@ pub(crate) const FILE: &str = "docs/flame.svg";
 const SECONDS: &str = "8";
 const OFTEN: &str = "499";
 /// How much of a thread's stack is kept of each look. Frames are found by the tables for unwinding, which are there anyway.
-const UNWIND: &str = "dwarf,24576";
+const UNWIND: &str = "dwarf,61440";
 
 pub(crate) fn main(args: &[String]) -> Result<()> {
     let mut o = Options::new(args);

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The functions of one look, the outermost first.
 pub(super) type Stack = Vec<String>;
 
-/// What only carries others: every stack is full of it, and it says nothing.
+/// What only carries others: every stack is full of it, and it says nothing. Where a stack was too large to be kept
+/// whole, these are what is missing, so that without them both kinds look alike.
 const CARRIERS: &[&str] = &[
     "std::panic",
     "std::sys",
@@ -21,6 +22,14 @@ const CARRIERS: &[&str] = &[
     "<tokio::runtime",
     "tokio::loom",
     "tokio::task::coop",
+    "futures_util",
+    "<futures_util",
+    "bartizan_gateway::serve::accept",
+    "bartizan_gateway::serve::handle",
+    "bartizan_gateway::front::http::Front::within",
+    "bartizan_gateway::front::http::Front::post",
+    "bartizan_gateway::front::http::body::first",
+    "bartizan_gateway::front::http::run_within",
     "__rust_begin_short_backtrace",
     "__rust_try",
     "start_thread",
@@ -31,6 +40,9 @@ const CARRIERS: &[&str] = &[
     "[unknown]",
 ];
 
+/// How many frames of a system call are kept: enough to tell which one it is.
+const KERNEL: usize = 4;
+
 pub(super) fn read(said: &str) -> Vec<Stack> {
     let looks = said.split("\n\n").map(|look| {
         let frames = look.lines().filter(|line| line.starts_with([' ', '\t']));
@@ -38,6 +50,10 @@ pub(super) fn read(said: &str) -> Vec<Stack> {
         stack.reverse();
         stack.retain(|name| !CARRIERS.iter().any(|carrier| name.starts_with(carrier)));
         stack.dedup();
+        // What is below a system call is the kernel's, and much the same in any program.
+        if let Some(call) = stack.iter().position(|name| name.starts_with("entry_SYSCALL")) {
+            stack.truncate(call + KERNEL);
+        }
         stack
     });
     looks.filter(|stack| !stack.is_empty()).collect()
