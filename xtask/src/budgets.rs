@@ -52,6 +52,10 @@ const STEPS: &[(&str, &str)] = &[
     ("release", "bartizan_monitor::stages::opinion::Screened::released"),
 ];
 
+/// Only what is done in these counts: what the gateway does by the clock, such as looking at its files, would differ with the time
+/// that a run takes. They do not call each other.
+const COLLECTED: [&str; 2] = ["bartizan_monitor::wire::envelope::parse", "bartizan_gateway::serve::handle::{{closure}}"];
+
 const ALLOCATE: &[&str] = &["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
 
 pub(crate) fn main(args: &[String]) -> Result<()> {
@@ -115,6 +119,9 @@ fn profiles(built: &Path, keep: Option<&Path>) -> Result<Vec<(&'static Case, Pro
     let mut upstream = Server::start("bench-upstream", &c, &dir.path().join("upstream.log"))?;
     upstream.wait_for(behind, Duration::from_secs(10))?;
     let everything = Everything::set_up(&Wanted { bartizan: &built.join("bartizan"), upstream: behind, rules: RULES })?;
+    // How often it reads lists again while it is counted would depend on how long that takes.
+    let config = everything.gateway.read("bartizan.toml")?;
+    everything.gateway.write("bartizan.toml", &config.replace("\n[limits]\n", "\n[limits]\nlist_age = \"10min\"\n"))?;
     let mut profiled = Profiled::start(built, &everything, dir)?;
     let call = |case: &Case, count: usize| {
         let mut c = Command::new(built.join("bench-loadgen"));
@@ -148,6 +155,7 @@ impl Profiled {
         let mut c = Command::new("valgrind");
         let out = dir.path().join("callgrind.out");
         c.args(["--tool=callgrind", "--dump-after=bench_calls::phase", &format!("--callgrind-out-file={}", text(&out)?)]);
+        c.args(COLLECTED.map(|function| format!("--toggle-collect={function}")));
         c.arg(built.join("bench-calls")).args(everything.gateway.places());
         let log = std::fs::File::create(dir.path().join("log"))?;
         let child = c.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn().context("valgrind")?;

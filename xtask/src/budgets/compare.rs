@@ -13,6 +13,9 @@ pub(super) type Measured = BTreeMap<String, BTreeMap<String, u64>>;
 /// Maps are seeded at random, and the gateway looks at its files from time to time: two runs of a whole call differ by less than a hundredth.
 const ABOVE: u64 = 5;
 const BELOW: u64 = 15;
+/// The same for what hands work to other threads: whether one of them has to be woken is a matter of luck.
+const LUCK: u64 = 10;
+const LUCKY: [&str; 4] = ["whole", "allocations", "record", "release"];
 
 /// What a row may differ by in any case: less than a thousandth of a call.
 const SLACK: u64 = 4000;
@@ -20,7 +23,7 @@ const SLACK_OF_ALLOCATIONS: u64 = 2;
 
 const HEADER: &str = "\
 # What a call may take: instructions, and for `allocations` how often memory is asked for. `cargo xtask budgets` compares,
-# and fails where a row grew by more than a twentieth; docs/decisions/0039 says how it counts. Whoever makes something
+# and fails where a row grew by more than a twentieth (a tenth, where other threads are woken); docs/decisions/0039 says how it counts. Whoever makes something
 # dearer on purpose writes this file anew with `cargo xtask budgets --write`, and says in the commit what it buys.
 # Counts are of a debug build: they compare with each other, and with nothing else.
 
@@ -89,12 +92,13 @@ impl Said {
 }
 
 fn judge(row: &str, now: Option<u64>, allowed: Option<u64>) -> Said {
+    let above = if LUCKY.contains(&row) { LUCK } else { ABOVE };
     let slack = if row == "allocations" { SLACK_OF_ALLOCATIONS } else { SLACK };
     match (now, allowed) {
         // A control that no call reaches any more is a finding, too.
         (None, _) => Said::Wrong("it has a budget and was not measured".to_owned()),
         (Some(_), None) => Said::Wrong("it has no budget".to_owned()),
-        (Some(now), Some(allowed)) if now > allowed + (allowed * ABOVE / 100).max(slack) => {
+        (Some(now), Some(allowed)) if now > allowed + (allowed * above / 100).max(slack) => {
             let grown = (now - allowed) as f64 * 100.0 / allowed.max(1) as f64;
             Said::Wrong(format!("{now} is {grown:.1} % above {allowed}"))
         }
@@ -115,9 +119,9 @@ mod tests {
     fn only_growth_and_surprises_fail() {
         let budgets = rows(&[("whole", 100_000), ("call.policy", 100), ("allocations", 200)]);
         let wrong = |measured: &[(&str, u64)]| verdict(&rows(measured), &budgets).unwrap().1;
-        assert!(wrong(&[("whole", 104_000), ("call.policy", 4000), ("allocations", 205)]).is_empty());
+        assert!(wrong(&[("whole", 109_000), ("call.policy", 4000), ("allocations", 205)]).is_empty());
         assert!(wrong(&[("whole", 50_000), ("call.policy", 100), ("allocations", 200)]).is_empty());
-        assert_eq!(wrong(&[("whole", 106_000), ("call.policy", 100), ("allocations", 211)]).len(), 2);
+        assert_eq!(wrong(&[("whole", 111_000), ("call.policy", 100), ("allocations", 221)]).len(), 2);
         assert_eq!(wrong(&[("whole", 100_000), ("call.new", 100), ("allocations", 200)]).len(), 2, "one is new, one is gone");
     }
 
