@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 
 use crate::args::Args;
 use crate::http::Target;
@@ -15,16 +15,23 @@ use crate::report::{Errors, latency, round, round2};
 use crate::stats::Latency;
 
 /// The window that counts: after the warm-up, before the end.
-struct Window {
-    start: Instant,
-    end: Instant,
+pub(crate) struct Window {
+    pub(crate) start: Instant,
+    pub(crate) end: Instant,
+}
+
+impl Window {
+    pub(crate) fn from_now(a: &Args) -> Window {
+        let start = Instant::now() + Duration::from_secs_f64(a.warmup);
+        Window { start, end: start + Duration::from_secs_f64(a.secs) }
+    }
 }
 
 #[derive(Default)]
-struct Outcome {
-    latency: Latency,
-    errors: Errors,
-    reconnects: u64,
+pub(crate) struct Outcome {
+    pub(crate) latency: Latency,
+    pub(crate) errors: Errors,
+    pub(crate) reconnects: u64,
 }
 
 /// What each party had used at one moment.
@@ -50,11 +57,14 @@ impl Snapshot {
 
 pub(crate) async fn run(a: &Args) -> Result<Value> {
     let target = a.target()?;
-    let now = Instant::now();
-    let start = now + Duration::from_secs_f64(a.warmup);
-    let window = Rc::new(Window { start, end: start + Duration::from_secs_f64(a.secs) });
+    let window = Rc::new(Window::from_now(a));
+    let tasks = (0..a.clients).map(|i| spawn_local(client(target.clone(), a.plan.clone(), i, Rc::clone(&window)))).collect();
+    gathered(a, &window, tasks).await
+}
+
+/// What clients that run came to in the window, and what that took.
+pub(crate) async fn gathered(a: &Args, window: &Window, tasks: Vec<JoinHandle<Outcome>>) -> Result<Value> {
     let load_before = proc::load_average();
-    let tasks: Vec<_> = (0..a.clients).map(|i| spawn_local(client(target.clone(), a.plan.clone(), i, Rc::clone(&window)))).collect();
     tokio::time::sleep_until(window.start.into()).await;
     let before = Snapshot::take(a);
     tokio::time::sleep_until((window.end - Duration::from_millis(1)).into()).await;
@@ -82,7 +92,7 @@ fn summary(a: &Args, mut all: Outcome, before: &Snapshot, after: &Snapshot) -> V
     let work = after.machine.work - before.machine.work;
     let foreign = ((work - gateway_s - upstream_s - me_s) / span).max(0.0);
     json!({
-        "mode": "call", "label": a.label, "modern": a.plan.modern,
+        "mode": a.mode, "label": a.label, "modern": a.plan.modern,
         "clients": a.clients, "size": a.plan.size, "secs": a.secs,
         "calls": calls, "calls_per_s": round(calls / a.secs),
         "latency_us": latency(&mut all.latency),

@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! bench-loadgen call      --url URL --clients N --secs T --size BYTES [--pid P]...
+//! bench-loadgen exact     --url URL --count N --size BYTES
+//! bench-loadgen spread    --url URL --n N --clients N --secs T --size BYTES [--pid P]...
+//! bench-loadgen churn     --url URL --clients N --count N --rate R --secs T --size BYTES
 //! bench-loadgen list      --url URL --count N
 //! bench-loadgen sessions  --url URL --n N [--hold] [--get] [--delete] [--pid P]...
 //! bench-loadgen start     --url URL --cmd CMD --runs N
@@ -18,6 +21,8 @@
 
 mod args;
 mod call;
+mod churn;
+mod exact;
 mod http;
 mod list;
 mod mcp;
@@ -25,6 +30,7 @@ mod proc;
 mod report;
 mod sessions;
 mod smoke;
+mod spread;
 mod start;
 mod stats;
 mod stdio;
@@ -39,12 +45,15 @@ use args::Args;
 async fn measure(a: &Args) -> Result<Value> {
     match a.mode.as_str() {
         "call" => call::run(a).await,
+        "spread" => spread::run(a).await,
+        "churn" => churn::run(a).await,
+        "exact" => exact::run(a).await,
         "list" => list::run(a).await,
         "sessions" => sessions::run(a).await,
         "start" => start::run(a).await,
         "stdio" => stdio::run(a).await,
         "smoke" => smoke::run(a).await,
-        other => bail!("`{other}` is not a mode: the first argument is call, list, sessions, start, stdio or smoke"),
+        other => bail!("`{other}` is not a mode: the first argument is call, churn, exact, list, sessions, spread, start, stdio or smoke"),
     }
 }
 

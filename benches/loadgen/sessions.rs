@@ -17,16 +17,16 @@ use crate::stats::Latency;
 const WIDTH: usize = 16;
 
 /// One open session and, with `--get`, its stream.
-struct Session {
-    client: Client,
+pub(crate) struct Session {
+    pub(crate) client: Client,
     _stream: Option<Conn>,
 }
 
 #[derive(Default)]
-struct Opened {
-    sessions: Vec<Session>,
+pub(crate) struct Opened {
+    pub(crate) sessions: Vec<Session>,
     latency: Latency,
-    errors: Errors,
+    pub(crate) errors: Errors,
     get_status: u16,
     secs: f64,
 }
@@ -63,7 +63,7 @@ pub(crate) async fn run(a: &Args) -> Result<Value> {
     Ok(out)
 }
 
-async fn open_all(a: &Args, target: &Target) -> Opened {
+pub(crate) async fn open_all(a: &Args, target: &Target) -> Opened {
     let mut o = Opened::default();
     let begun = Instant::now();
     let mut next = 0;

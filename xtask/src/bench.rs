@@ -4,7 +4,9 @@
 //! All are measured in turns, so that a slow minute of the machine hits each of them; whoever is not
 //! being measured is stopped (SIGSTOP), so that idle background work does not count.
 
+mod bars;
 mod confined;
+mod growth;
 mod lists;
 mod measure;
 mod nginx;
@@ -16,10 +18,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 
 use crate::run::{Options, cargo, root, run};
-use measure::{Loadgen, Row, Rows};
+pub(crate) use measure::{Loadgen, median};
+use measure::{Row, Rows};
 use stage::Stage;
 
 /// How much is measured.
+#[derive(Clone)]
 pub(crate) struct Plan {
     rounds: usize,
     secs: f64,
@@ -29,13 +33,24 @@ pub(crate) struct Plan {
     sessions: usize,
     only: Vec<String>,
     quick: bool,
+    /// How the programs are built. Only what is built as it ships is published.
+    profile: String,
 }
+
+/// How often each is measured, unless somebody wants it otherwise.
+const ROUNDS: usize = 5;
+
+/// The profile of what is shipped.
+pub(crate) const SHIPPED: &str = "dist";
 
 /// Bytes of the echoed message.
 const SIZES: &[usize] = &[100, 10_000, 100_000];
 const CLIENTS: &[usize] = &[1, 16, 64];
 /// Calls on the way at once over stdio.
 const INFLIGHT: &[usize] = &[1, 16];
+
+/// What is measured beside calls, where it is wanted.
+const BESIDE: &[&str] = &[lists::NAME, confined::NAME, growth::NAME];
 
 /// The programs under measurement.
 pub(crate) struct Programs {
@@ -51,17 +66,18 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let rounds = o.value("--rounds")?.map(str::parse).transpose().context("--rounds")?;
     let only = o.value("--only")?.map_or_else(Vec::new, |l| l.split(',').map(str::to_string).collect());
     let bartizan = o.value("--bartizan")?.map(PathBuf::from);
+    let profile = o.value("--profile")?.unwrap_or(SHIPPED).to_owned();
     o.finish()?;
     let plan = if quick {
-        Plan { rounds: rounds.unwrap_or(1), secs: 0.7, warmup: 0.2, retries: 0, sessions: 100, only, quick }
+        Plan { rounds: rounds.unwrap_or(1), secs: 0.7, warmup: 0.2, retries: 0, sessions: 100, only, quick, profile }
     } else {
-        Plan { rounds: rounds.unwrap_or(3), secs: 4.0, warmup: 1.0, retries: 2, sessions: 1000, only, quick }
+        Plan { rounds: rounds.unwrap_or(ROUNDS), secs: 3.0, warmup: 0.7, retries: 2, sessions: 1000, only, quick, profile }
     };
-    let known = |name: &str| stage::NAMES.contains(&name) || [lists::NAME, confined::NAME].contains(&name);
-    if let Some(wrong) = plan.only.iter().find(|name| !known(name)) {
-        bail!("there is no target `{wrong}`; there are {}, {}, {}", stage::NAMES.join(", "), lists::NAME, confined::NAME);
+    let known: Vec<&str> = stage::NAMES.iter().chain(BESIDE).copied().collect();
+    if let Some(wrong) = plan.only.iter().find(|name| !known.contains(&name.as_str())) {
+        bail!("there is no target `{wrong}`; there are {}", known.join(", "));
     }
-    let programs = build(&plan, bartizan)?;
+    let programs = programs(&plan, bartizan)?;
     let loadgen = Loadgen { program: programs.loadgen.clone() };
     let mut stage = Stage::set(&programs, &plan)?;
     let mut rows = Rows::default();
@@ -74,25 +90,35 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     drop(stage);
     let lists = if plan.wants(lists::NAME) { Some(lists::measure(&programs, &loadgen)?) } else { None };
     let confined = if plan.wants(confined::NAME) { Some(confined::measure(&programs)?) } else { None };
-    report::write(&plan, &rows, &report::More { memory, lists, confined })
+    let growth = if plan.wants(growth::NAME) { growth::measure(&programs, &loadgen, &plan)? } else { Vec::new() };
+    report::write(&plan, &rows, &report::More { memory, lists, confined, growth })
 }
 
-fn build(plan: &Plan, bartizan: Option<PathBuf>) -> Result<Programs> {
-    // Two commands, because one would give Bartizan the features that the load generator asks for.
-    let profile = ["build", "--locked", "--profile", "dist", "-p"];
-    run(cargo().args(profile).arg("bartizan-bench"))?;
-    if bartizan.is_none() && ["bartizan", lists::NAME, confined::NAME].iter().any(|name| plan.wants(name)) {
-        run(cargo().args(profile).arg("bartizan"))?;
+/// Builds packages, and says where their programs are.
+pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<PathBuf> {
+    if profile == "dev" {
+        // All together, as for the tests: one alone would ask other things of what it depends on.
+        run(cargo().args(["build", "--locked", "--workspace", "--all-targets"]))?;
+        return Ok(root().join("target/debug"));
     }
-    if plan.wants(lists::NAME) {
-        run(cargo().args(profile).arg("bartizan-bench-catalog"))?;
+    for package in packages {
+        // Several commands, because one would give Bartizan the features that the load generator asks for.
+        run(cargo().args(["build", "--locked", "--profile", profile, "-p", package]))?;
     }
-    let dist = root().join("target/dist");
+    Ok(root().join("target").join(profile))
+}
+
+/// The programs that a plan needs.
+fn programs(plan: &Plan, bartizan: Option<PathBuf>) -> Result<Programs> {
+    let mut packages = vec!["bartizan-bench"];
+    packages.extend((bartizan.is_none() && BESIDE.iter().chain(&["bartizan"]).any(|name| plan.wants(name))).then_some("bartizan"));
+    packages.extend(plan.wants(lists::NAME).then_some("bartizan-bench-catalog"));
+    let built = build(&plan.profile, &packages)?;
     Ok(Programs {
-        loadgen: dist.join("bench-loadgen"),
-        upstream: dist.join("bench-upstream"),
-        catalog: dist.join("bench-catalog"),
-        bartizan: bartizan.unwrap_or_else(|| dist.join("bartizan")),
+        loadgen: built.join("bench-loadgen"),
+        upstream: built.join("bench-upstream"),
+        catalog: built.join("bench-catalog"),
+        bartizan: bartizan.unwrap_or_else(|| built.join("bartizan")),
     })
 }
 

@@ -47,6 +47,23 @@ impl Gateway {
         Ok(Gateway { bartizan, dir })
     }
 
+    /// Writes a file beside the configuration.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<()> {
+        // Whoever looks at it meanwhile sees the old one or the new one.
+        let (path, new) = (self.dir.path().join(name), self.dir.path().join(format!("{name}.new")));
+        std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path)).with_context(|| format!("writing {name}"))
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn read(&self, name: &str) -> Result<String> {
+        std::fs::read_to_string(self.dir.path().join(name)).with_context(|| format!("reading {name}"))
+    }
+
+    /// Configuration, state and lock file.
+    pub(crate) fn places(&self) -> [PathBuf; 3] {
+        ["bartizan.toml", "state", "bartizan.lock"].map(|name| self.dir.path().join(name))
+    }
+
     /// The program with a command and the places it keeps things in. `serve` and `approve` also want
     /// `--config`, which `token` and `run` can do without.
     pub(crate) fn command(&self, words: &[&str], places: &[&str]) -> Command {

@@ -2,12 +2,17 @@
 //! `cargo xtask` lists them.
 
 mod bench;
+mod budgets;
 mod conformance;
 mod docs;
+mod everything;
+mod flame;
 mod fuzz;
 mod gateway;
+mod issuer;
 mod judge;
 mod run;
+mod soak;
 mod test;
 mod tidy;
 mod train;
@@ -51,9 +56,27 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "[--quick] [--rounds N] [--only NAME,NAME]",
+        usage: "[--quick] [--rounds N] [--only NAME,NAME] [--bartizan PATH] [--profile NAME]",
         what: "latency, throughput, CPU and memory against a direct connection and nginx",
         run: bench::main,
+    },
+    Command {
+        name: "budgets",
+        usage: "[--write] [--keep DIR]",
+        what: "instructions and allocations of a call, in all and by control, against benches/budgets.toml",
+        run: budgets::main,
+    },
+    Command {
+        name: "flame",
+        usage: "[--size BYTES] [--out FILE] [--bartizan PATH] [--profile NAME]",
+        what: "docs/flame.svg: where the time of a call goes, by perf",
+        run: flame::main,
+    },
+    Command {
+        name: "soak",
+        usage: "[--minutes N] [--bartizan PATH] [--profile NAME]",
+        what: "half of what the gateway can, with sessions that come and go, a server that dies, rules that change: memory and errors",
+        run: soak::main,
     },
     Command {
         name: "judge",

@@ -44,6 +44,12 @@ const STEPS: &[Step] = &[
     Step { name: "doc", what: "documentation builds, links resolve", needs: &[], run: doc },
     Step { name: "docs", what: "generated pages are up to date", needs: &["build"], run: |_| done(crate::docs::main(&["--check".into()])) },
     Step { name: "judge", what: "the detectors are as good as they were", needs: &["build"], run: judge },
+    Step {
+        name: "budgets",
+        what: "a call takes no more instructions than it may",
+        needs: &["build"],
+        run: |_| done(crate::budgets::main(&[])),
+    },
     Step { name: "deny", what: "licences, bans, sources of dependencies", needs: &[], run: deny },
     Step { name: "fuzz", what: "every fuzz target, briefly", needs: &[], run: fuzz },
     Step { name: "real", what: "real clients and servers through Bartizan", needs: &["build", "install"], run: real },

@@ -81,6 +81,22 @@ pub(crate) fn measure(programs: &Programs, loadgen: &Loadgen) -> Result<Lists> {
 }
 
 impl Lists {
+    /// How often as long as from the server itself a list takes through the gateway: one for which the gateway reads its
+    /// lists again, which is the slowest of a turn, and the others.
+    pub(crate) fn to_direct(&self) -> Result<(f64, f64)> {
+        let of = |values: &[Value], at: &str| {
+            let numbers = values.iter().map(|value| value.pointer(at).and_then(Value::as_f64));
+            numbers.collect::<Option<Vec<f64>>>().and_then(median).with_context(|| format!("no {at}"))
+        };
+        let near = of(&self.direct, "/latency_us/p50")?;
+        Ok((of(&self.through, "/latency_us/max")? / near, of(&self.through, "/latency_us/p50")? / near))
+    }
+
+    /// What the definitions hold of memory.
+    pub(crate) fn memory_mib(&self) -> Result<f64> {
+        Ok(self.inside.pointer("/memory_kib").and_then(Value::as_f64).context("no memory_kib")? / 1024.0)
+    }
+
     /// The rows of a table of two columns.
     pub(crate) fn rows(&self) -> Result<Vec<(String, String)>> {
         let number = |value: &Value, at: &str| value.pointer(at).and_then(Value::as_f64).with_context(|| format!("no {at} in {value}"));

@@ -69,6 +69,8 @@ pub(crate) struct Figures {
     pub(crate) calls_per_s: f64,
     pub(crate) cpu_us: f64,
     pub(crate) foreign_cores: f64,
+    /// From starting a server to its first answered call, where the load generator starts one.
+    pub(crate) first_call_ms: f64,
 }
 
 impl Row {
@@ -84,6 +86,7 @@ impl Row {
             calls_per_s: number("/calls_per_s")?,
             cpu_us: number(&format!("/{tree}/cpu_us_per_call"))?,
             foreign_cores: number("/machine/foreign_cores").unwrap_or(0.0),
+            first_call_ms: number("/cold_first_call_ms").unwrap_or(0.0),
         };
         println!(
             "  {name:<20} {size:>6} B  x{clients:<3} p50 {:>8.1} us  p99 {:>8.1} us  {:>7.0}/s  CPU {:>6.1} us",
@@ -112,6 +115,7 @@ impl Rows {
             calls_per_s: of(|f| f.calls_per_s)?,
             cpu_us: of(|f| f.cpu_us)?,
             foreign_cores: of(|f| f.foreign_cores)?,
+            first_call_ms: of(|f| f.first_call_ms)?,
         })
     }
 

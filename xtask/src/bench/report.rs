@@ -5,50 +5,63 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::bars;
 use super::confined::{self, Confined};
+use super::growth::{self, Grown};
 use super::lists::{self, Lists};
 use super::measure::{Figures, Rows};
-use super::stage::{DIRECT, LEGACY, MODERN, Memory, NGINX, STDIO, STDIO_DIRECT};
-use super::{CLIENTS, INFLIGHT, Plan, SIZES};
+use super::stage::{DIRECT, EVERYTHING, EVERYTHING_MODERN, EVERYTHING_WRITE, LEGACY, MODERN, Memory, NGINX, STDIO, STDIO_DIRECT};
+use super::{CLIENTS, INFLIGHT, Plan, ROUNDS, SHIPPED, SIZES};
 use crate::run::{capture, root};
 
 const METHOD: &str = "\
 Closed loop: each client sends its next call when the last one is answered, over connections that stay
 open. The server behind the gateway copies the argument into its answer and does nothing else; every
-answer is searched for the whole argument, and a wrong one ends the measurement. Bartizan runs as it
-ships: all controls, the journal, a token, the tool approved as one that reads; only the quotas and the
-number of sessions are raised. nginx is a plain `proxy_pass` with connections kept open and no log. Targets are measured in
+answer is searched for the whole argument, and a wrong one ends the measurement. `bartizan-…` is Bartizan as it
+ships: all controls but the label around texts of results, the journal, a token, the tool approved as one that reads; only the quotas and the
+number of sessions are raised. `bartizan-everything-…` has everything on (`xtask/src/everything.rs`): clients with access tokens (ES256),
+50 rules of which 49 look at arguments, every limit with a number, budgets, the label around texts (provenance), metrics; `…-write` is the same for a tool
+that writes, with its bookkeeping and the record on disk before the call. There is no tracing in the product, so no spans are sampled.
+nginx is a plain `proxy_pass` with connections kept open and no log. Targets are measured in
 turns, and stopped (SIGSTOP) while another one is; a measurement during which something else kept more
 than 0.15 cores busy is repeated. Numbers are medians of the rounds. Latency is from just before the
 request is written until its answer is complete, CPU the time of the gateway's processes per call
 (over stdio: with the server behind it). Load generator, gateway and server share the machine.
 ";
 
+/// The targets over HTTP, in the order of the rows.
+const OVER_HTTP: &[&str] = &[DIRECT, NGINX, LEGACY, MODERN, EVERYTHING, EVERYTHING_MODERN, EVERYTHING_WRITE];
+
 /// What was measured beside calls, as far as it was wanted.
 pub(crate) struct More {
     pub(crate) memory: Option<Memory>,
     pub(crate) lists: Option<Lists>,
     pub(crate) confined: Option<Confined>,
+    pub(crate) growth: Vec<Grown>,
 }
 
 /// Writes the page; a quick run is too short to be published and goes to `target/`.
 pub(crate) fn write(plan: &Plan, rows: &Rows, more: &More) -> Result<()> {
     let page = page(plan, rows, more)?;
-    let path = if plan.quick || !plan.only.is_empty() { "target/performance.md" } else { "docs/performance.md" };
+    let is_whole = !plan.quick && plan.only.is_empty() && plan.profile == SHIPPED;
+    let path = if !is_whole { "target/performance.md" } else { "docs/performance.md" };
     std::fs::write(root().join(path), &page).with_context(|| format!("writing {path}"))?;
     println!("\n{page}\nwrote {path}");
     Ok(())
 }
 
-fn page(plan: &Plan, rows: &Rows, More { memory, lists, confined }: &More) -> Result<String> {
+fn page(plan: &Plan, rows: &Rows, more: &More) -> Result<String> {
+    let More { memory, lists, confined, growth } = more;
     let mut p = String::from("# Performance\n\nMade by `cargo xtask bench`; do not edit.\n\n");
     p.push_str(&circumstances(plan, rows)?);
+    p.push_str(&bars::section(rows, more)?);
+    p.push_str(&flame());
     p.push_str("\n## Method\n\n");
     p.push_str(METHOD);
     p.push_str("\n## HTTP\n\nOne `tools/call`, by length of the echoed text and number of clients.\n");
     for &size in SIZES {
         for &clients in CLIENTS {
-            table(&mut p, rows, &[DIRECT, NGINX, LEGACY, MODERN], (size, clients, NGINX))?;
+            table(&mut p, rows, OVER_HTTP, (size, clients, NGINX))?;
         }
     }
     p.push_str("\n## stdio\n\nOne `tools/call` by a client that starts the server, by calls on the way at once.\n");
@@ -63,6 +76,13 @@ fn page(plan: &Plan, rows: &Rows, More { memory, lists, confined }: &More) -> Re
         writeln!(p, "| memory of an idle gateway | {:.1} MiB |", m.idle_mib()?)?;
         writeln!(p, "| memory per session ({} held open with their connections) | {:.1} KiB |", m.count, m.session_kib()?)?;
     }
+    if !growth.is_empty() {
+        writeln!(p, "\n## Growth\n\n{}\n| | few | CPU µs | many | CPU µs | |\n|---|--:|--:|--:|--:|--:|", growth::METHOD)?;
+        for grown in growth {
+            let ((few, cheap), (many, dear)) = (grown.few, grown.many);
+            writeln!(p, "| {} | {few} | {cheap:.1} | {many} | {dear:.1} | {:.2} × |", grown.what, grown.ratio())?;
+        }
+    }
     if let Some(lists) = lists {
         writeln!(p, "\n## A catalogue of 1,000 tools\n\n{}\n| | |\n|---|---|", lists::METHOD)?;
         lists.rows()?.iter().try_for_each(|(what, value)| writeln!(p, "| {what} | {value} |"))?;
@@ -72,6 +92,13 @@ fn page(plan: &Plan, rows: &Rows, More { memory, lists, confined }: &More) -> Re
         confined.rows().iter().try_for_each(|(what, value)| writeln!(p, "| {what} | {value} |"))?;
     }
     Ok(p)
+}
+
+/// Where the time of a call goes, as far as somebody has drawn it.
+fn flame() -> String {
+    let there = root().join(crate::flame::FILE).is_file();
+    let text = "\nWhere the time of a call goes: [a flame graph](flame.svg), made by `cargo xtask flame`.\n";
+    if there { text.to_owned() } else { String::new() }
 }
 
 /// When, where, of what.
@@ -95,8 +122,18 @@ fn circumstances(plan: &Plan, rows: &Rows) -> Result<String> {
     row("yardstick", &nginx)?;
     row("rounds", &format!("{} of {} s each, after {} s", plan.rounds, plan.secs, plan.warmup))?;
     row("most cores busy with something else", &format!("{:.2}", rows.worst_disturbance()))?;
-    row("command", if plan.quick { "`cargo xtask bench --quick`" } else { "`cargo xtask bench`" })?;
+    row("command", &command(plan))?;
     Ok(p)
+}
+
+/// The command that makes this page.
+fn command(plan: &Plan) -> String {
+    let mut words = vec!["cargo xtask bench".to_owned()];
+    words.extend(plan.quick.then(|| "--quick".to_owned()));
+    words.extend((plan.rounds != ROUNDS && !plan.quick).then(|| format!("--rounds {}", plan.rounds)));
+    words.extend((!plan.only.is_empty()).then(|| format!("--only {}", plan.only.join(","))));
+    words.extend((plan.profile != SHIPPED).then(|| format!("--profile {}", plan.profile)));
+    format!("`{}`", words.join(" "))
 }
 
 fn hardware() -> String {
@@ -143,7 +180,7 @@ mod tests {
     fn a_table_compares_with_its_yardstick() {
         let mut rows = Rows::default();
         for (name, p50_us, cpu_us) in [(DIRECT, 50.0, 0.0), (NGINX, 100.0, 10.0), (LEGACY, 150.0, 25.0)] {
-            let figures = Figures { p50_us, p99_us: 1.0, calls_per_s: 1000.0, cpu_us, foreign_cores: 0.0 };
+            let figures = Figures { p50_us, p99_us: 1.0, calls_per_s: 1000.0, cpu_us, ..Figures::default() };
             rows.add(Row { name, size: 100, clients: 1, figures });
         }
         let mut p = String::new();

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::measure::Loadgen;
 use super::{Plan, Programs, nginx};
+use crate::everything::{Everything, READS, RULES, WRITES, Wanted};
 use crate::gateway::{Gateway, NO_LIMITS};
 use crate::run::{Server, free_port, line, text};
 
@@ -17,9 +18,12 @@ pub(crate) const DIRECT: &str = "direct";
 pub(crate) const NGINX: &str = "nginx";
 pub(crate) const LEGACY: &str = "bartizan-2025-11-25";
 pub(crate) const MODERN: &str = "bartizan-2026-07-28";
+pub(crate) const EVERYTHING: &str = "bartizan-everything-2025-11-25";
+pub(crate) const EVERYTHING_MODERN: &str = "bartizan-everything-2026-07-28";
+pub(crate) const EVERYTHING_WRITE: &str = "bartizan-everything-write";
 pub(crate) const STDIO_DIRECT: &str = "stdio-direct";
 pub(crate) const STDIO: &str = "bartizan-stdio";
-pub(crate) const NAMES: &[&str] = &[DIRECT, NGINX, LEGACY, MODERN, STDIO_DIRECT, STDIO];
+pub(crate) const NAMES: &[&str] = &[DIRECT, NGINX, LEGACY, MODERN, EVERYTHING, EVERYTHING_MODERN, EVERYTHING_WRITE, STDIO_DIRECT, STDIO];
 
 /// Whose process a target is served by.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,7 @@ pub(crate) enum Owner {
     Upstream,
     Nginx,
     Bartizan,
+    Everything,
 }
 
 /// Something to measure.
@@ -43,6 +48,7 @@ pub(crate) struct Stage {
     upstream: Server,
     nginx: Option<Server>,
     bartizan: Option<(Gateway, Server, u16)>,
+    everything: Option<(Everything, Server)>,
     targets: Vec<Target>,
     _dir: TempDir,
 }
@@ -56,7 +62,7 @@ impl Stage {
         let mut upstream = Server::start("bench-upstream", &c, &dir.path().join("upstream.log"))?;
         upstream.wait_for(port, Duration::from_secs(10))?;
         let stdio = format!("{} stdio", text(&programs.upstream)?);
-        let mut stage = Stage { upstream, nginx: None, bartizan: None, targets: Vec::new(), _dir: dir };
+        let mut stage = Stage { upstream, nginx: None, bartizan: None, everything: None, targets: Vec::new(), _dir: dir };
         stage.add(DIRECT, Owner::Upstream, http_args(port, "/mcp", &[]));
         if plan.wants(NGINX) {
             let front = free_port()?;
@@ -67,6 +73,9 @@ impl Stage {
         if plan.wants("bartizan") {
             stage.add_bartizan(programs, port, &stdio)?;
         }
+        if plan.wants("bartizan-everything") {
+            stage.add_everything(programs, port)?;
+        }
         stage.targets.retain(|t| plan.only.is_empty() || plan.only.iter().any(|n| n == t.name));
         Ok(stage)
     }
@@ -75,7 +84,7 @@ impl Stage {
         self.targets.push(Target { name, owner, args });
     }
 
-    /// Everything on: all controls, the journal, a token, the tool approved as one that reads.
+    /// As it ships: all controls, the journal, a token, the tool approved as one that reads.
     fn add_bartizan(&mut self, programs: &Programs, upstream: u16, stdio: &str) -> Result<()> {
         let port = free_port()?;
         let config = format!(
@@ -98,6 +107,18 @@ impl Stage {
         Ok(())
     }
 
+    /// A gateway of its own, with all that can be turned on.
+    fn add_everything(&mut self, programs: &Programs, upstream: u16) -> Result<()> {
+        let everything = Everything::set_up(&Wanted { bartizan: &programs.bartizan, upstream, rules: RULES })?;
+        let server = everything.serve()?;
+        let (reads, writes) = (everything.args(READS), everything.args(WRITES));
+        self.add(EVERYTHING, Owner::Everything, reads.clone());
+        self.add(EVERYTHING_MODERN, Owner::Everything, [reads, vec!["--modern".into()]].concat());
+        self.add(EVERYTHING_WRITE, Owner::Everything, writes);
+        self.everything = Some((everything, server));
+        Ok(())
+    }
+
     pub(crate) fn http(&self) -> Vec<Target> {
         let on_http = |t: &&Target| t.owner != Owner::Nobody;
         self.targets.iter().filter(on_http).map(|t| self.with_pids(t)).collect()
@@ -113,6 +134,7 @@ impl Stage {
         let measured = match t.owner {
             Owner::Nginx => self.nginx.as_ref(),
             Owner::Bartizan => self.bartizan.as_ref().map(|(_, s, _)| s),
+            Owner::Everything => self.everything.as_ref().map(|(_, s)| s),
             Owner::Upstream | Owner::Nobody => None,
         };
         for (option, server) in [("--pid", measured), ("--upstream-pid", Some(&self.upstream))] {
@@ -123,7 +145,8 @@ impl Stage {
 
     fn signal(&self, signal: Signal, who: impl Fn(Owner) -> bool) {
         let bartizan = self.bartizan.as_ref().map(|(_, s, _)| s);
-        let all = [(Owner::Nginx, self.nginx.as_ref()), (Owner::Bartizan, bartizan)];
+        let everything = self.everything.as_ref().map(|(_, s)| s);
+        let all = [(Owner::Nginx, self.nginx.as_ref()), (Owner::Bartizan, bartizan), (Owner::Everything, everything)];
         for (owner, server) in all.into_iter().chain([(Owner::Upstream, Some(&self.upstream))]) {
             if let Some(s) = server.filter(|_| who(owner)) {
                 s.signal(signal);
