@@ -532,3 +532,42 @@ fn a_browser_runs_confined_if_it_may_make_sockets_in_files() {
     assert_eq!(shown("files"), (true, Some(json!("native"))));
     assert_eq!(shown("network"), (false, Some(json!("native"))));
 }
+
+#[test]
+fn what_would_confine_a_server_elsewhere_is_printed_and_says_that_nobody_ran_it() {
+    let stage = Stage::new("");
+    let server = |more: &str| {
+        stage.configure(&format!(
+            "[servers.it]\ncommand = [{:?}, \"-c\", \"0\"]\n[servers.it.confine]\nread = [\"/usr/share/zoneinfo\"]\nhosts = [\"api.example:443\"]\n{more}",
+            python()
+        ));
+    };
+    let said = |system: &str, name: &str| {
+        let output = stage.output(&["confine", "--profile", system, name]);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    server("processes = 9");
+    let (code, text, _) = said("macos", "it");
+    assert!(code == Some(0) && text.starts_with("; Never run on macOS"), "{text}");
+    let program = format!("(allow file-read* process-exec* file-map-executable (subpath {:?}))", python());
+    for line in [
+        "(deny default)",
+        program.as_str(),
+        "(allow file-read* (subpath \"/usr/share/zoneinfo\"))",
+        "; hosts, for the proxy to judge: api.example:443",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("/etc/ld.so"), "what programs of this system need is not that one's: {text}");
+    let (code, text, _) = said("windows", "it");
+    assert!(code == Some(0) && text.starts_with("# Never run on Windows"), "{text}");
+    let read: toml::Value = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!((read["job"]["ActiveProcessLimit"].as_integer(), read["job"]["LimitFlags"].as_integer()), (Some(9), Some(0x2608)));
+    assert!(read["place"].as_array().expect("places").iter().any(|place| place["path"].as_str() == Some("/usr/share/zoneinfo")), "{text}");
+    // What cannot be held there is refused, and what is no confined server has no profile.
+    server("minimum = \"native\"");
+    for (name, why) in [("it", "`minimum` is native"), ("nobody", "nobody")] {
+        let (code, text, error) = said("macos", name);
+        assert!(code == Some(2) && text.is_empty() && error.contains(why), "{name}: {text} {error}");
+    }
+}
