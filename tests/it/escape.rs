@@ -571,3 +571,74 @@ fn what_would_confine_a_server_elsewhere_is_printed_and_says_that_nobody_ran_it(
         assert!(code == Some(2) && text.is_empty() && error.contains(why), "{name}: {text} {error}");
     }
 }
+
+/// SOCKS as curl speaks it, and as somebody does who tries what curl does not.
+const SOCKS: &str = r#"
+def curl(*words):
+    asked = ['curl', '-s', '--max-time', '20', '--noproxy', '', '--socks5-hostname', '127.0.0.1:3128', '-w', ' %{http_code}']
+    ended = subprocess.run(asked + list(words), capture_output=True, text=True)
+    return [ended.returncode, ended.stdout]
+
+def socks(command, address, port, ways=b'\x00'):
+    with socket.create_connection(('127.0.0.1', 3128), 5) as one:
+        one.settimeout(15)
+        one.sendall(bytes([5, len(ways)]) + ways)
+        if one.recv(2) != b'\x05\x00':
+            return 'nobody is asked who they are'
+        if isinstance(address, str):
+            address = b'\x03' + bytes([len(address)]) + address.encode()
+        one.sendall(bytes([5, command, 0]) + address + port.to_bytes(2, 'big'))
+        return one.recv(10)[1]
+
+four = lambda text: b'\x01' + socket.inet_aton(text)
+six = lambda text: b'\x04' + socket.inet_pton(socket.AF_INET6, text)
+"#;
+
+#[test]
+fn over_socks_the_same_is_let_out_and_the_same_refused() {
+    let stage = Stage::new("");
+    let open = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = open.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in open.incoming().flatten() {
+            drop(stream.read(&mut [0; 4096]));
+            drop(std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"));
+        }
+    });
+    let code = format!(
+        r#"{SOCKS}
+done({{
+    'name': curl('http://localhost:{port}/'), 'address': curl('http://127.0.0.1:{port}/'),
+    'unlisted': curl('http://other.example:{port}/'), 'lying': curl('-H', 'Host: other.example', 'http://localhost:{port}/'),
+    'plain': socks(1, four('127.0.0.1'), {port}),
+    'refused': [socks(1, address, {port}) for address in
+        ('2130706433', '0x7f000001', '0177.0.0.1', '127.1', '::ffff:127.0.0.1', six('::ffff:127.0.0.1'), six('fe80::1'), 'localhost.evil')],
+    'metadata': socks(1, four('169.254.169.254'), 80), 'other port': socks(1, 'localhost', 22),
+    'rebound': socks(1, 'localhost', 7000),
+    'bind': socks(2, four('127.0.0.1'), {port}), 'udp': socks(3, four('127.0.0.1'), 7001),
+    'odd name': socks(1, 'localhost\0.evil', {port}), 'named': socks(1, 'localhost', {port}, b'\x02'),
+}})"#
+    );
+    let hosts = format!("hosts = [\"localhost:{port}\", \"127.0.0.1:{port}\", \"[::1]:{port}\", \"localhost:7000\"]\nrun = [\"curl\"]");
+    let client = gateway(&stage, &hosts, &code);
+    let said = done(&stage);
+    assert_eq!((&said["name"], &said["address"], &said["plain"]), (&json!([0, "hi 200"]), &json!([0, "hi 200"]), &json!(0)), "{said}");
+    // 97: the proxy refused.
+    assert_eq!((&said["unlisted"][0], &said["lying"][1].as_str().map(|text| text.ends_with(" 403"))), (&json!(97), &Some(true)), "{said}");
+    assert!(said["refused"].as_array().is_some_and(|all| all.len() == 8 && all.iter().all(|one| *one == 2)), "{said}");
+    assert_eq!((&said["metadata"], &said["other port"], &said["rebound"]), (&json!(2), &json!(2), &json!(4)), "{said}");
+    assert_eq!((&said["bind"], &said["udp"], &said["odd name"]), (&json!(7), &json!(7), &json!(8)), "{said}");
+    assert_eq!(said["named"], "nobody is asked who they are");
+    let written = |verdict: &str, host: &str, port: u16| {
+        stage.journal().of("egress").find(|one| one["verdict"] == verdict && one["host"] == host && one["port"] == port).cloned()
+    };
+    eventually("the connection is in the journal", || written("allowed", "localhost", port).is_some());
+    for host in ["2130706433", "0x7f000001", "::ffff:127.0.0.1", "fe80::1", "other.example"] {
+        assert_eq!(written("refused", host, port).map(|one| one["why"].clone()), Some(json!("not listed")), "{host}");
+    }
+    assert!(written("refused", "169.254.169.254", 80).is_some());
+    let why = |host: &str, port| written("refused", host, port).map(|one| one["why"].to_string()).unwrap_or_default();
+    assert!(why("localhost", 7000).contains("may not be reached"), "{}", why("localhost", 7000));
+    assert!(why("127.0.0.1", 7001).contains("only CONNECT goes out"), "{}", why("127.0.0.1", 7001));
+    drop(client);
+}

@@ -9,6 +9,7 @@ mod head;
 mod hello;
 mod names;
 mod pump;
+mod socks;
 mod tally;
 
 use std::io;
@@ -183,7 +184,14 @@ impl Exit {
         dialled.inspect_err(|error| self.refused(target, &error.to_string()))
     }
 
+    /// A program that knows a proxy: it speaks HTTP, or SOCKS.
     async fn proxy(&self, mut stream: TcpStream) -> io::Result<()> {
+        let mut first = [0_u8; 1];
+        if let Ok(Ok(1)) = tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await
+            && first == [socks::VERSION]
+        {
+            return self.socks(stream).await;
+        }
         let head = match tokio::time::timeout(PATIENCE, Head::read(&mut stream)).await {
             Ok(Ok(head)) => head,
             _ => return say(&mut stream, "400 Bad Request", "this is a proxy for HTTP").await,
