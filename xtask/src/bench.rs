@@ -5,6 +5,7 @@
 //! being measured is stopped (SIGSTOP), so that idle background work does not count.
 
 mod confined;
+mod egress;
 mod lists;
 mod measure;
 mod nginx;
@@ -57,9 +58,13 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     } else {
         Plan { rounds: rounds.unwrap_or(3), secs: 4.0, warmup: 1.0, retries: 2, sessions: 1000, only, quick }
     };
-    let known = |name: &str| stage::NAMES.contains(&name) || [lists::NAME, confined::NAME].contains(&name);
-    if let Some(wrong) = plan.only.iter().find(|name| !known(name)) {
-        bail!("there is no target `{wrong}`; there are {}, {}, {}", stage::NAMES.join(", "), lists::NAME, confined::NAME);
+    let parts = [lists::NAME, confined::NAME, egress::NAME];
+    if let Some(wrong) = plan.only.iter().find(|name| ![stage::NAMES, &parts].concat().contains(&name.as_str())) {
+        bail!("there is no target `{wrong}`; there are {}, {}", stage::NAMES.join(", "), parts.join(", "));
+    }
+    // Alone, and only when it is named: its figures are in `docs/confinement.md`.
+    if plan.only == [egress::NAME] {
+        return egress::measure(&gateway(bartizan)?);
     }
     let programs = build(&plan, bartizan)?;
     let loadgen = Loadgen { program: programs.loadgen.clone() };
@@ -75,6 +80,15 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let lists = if plan.wants(lists::NAME) { Some(lists::measure(&programs, &loadgen)?) } else { None };
     let confined = if plan.wants(confined::NAME) { Some(confined::measure(&programs)?) } else { None };
     report::write(&plan, &rows, &report::More { memory, lists, confined })
+}
+
+/// The gateway as it ships, unless another one is named.
+fn gateway(named: Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    run(cargo().args(["build", "--locked", "--profile", "dist", "-p", "bartizan"]))?;
+    Ok(root().join("target/dist/bartizan"))
 }
 
 fn build(plan: &Plan, bartizan: Option<PathBuf>) -> Result<Programs> {
