@@ -532,3 +532,113 @@ fn a_browser_runs_confined_if_it_may_make_sockets_in_files() {
     assert_eq!(shown("files"), (true, Some(json!("native"))));
     assert_eq!(shown("network"), (false, Some(json!("native"))));
 }
+
+#[test]
+fn what_would_confine_a_server_elsewhere_is_printed_and_says_that_nobody_ran_it() {
+    let stage = Stage::new("");
+    let server = |more: &str| {
+        stage.configure(&format!(
+            "[servers.it]\ncommand = [{:?}, \"-c\", \"0\"]\n[servers.it.confine]\nread = [\"/usr/share/zoneinfo\"]\nhosts = [\"api.example:443\"]\n{more}",
+            python()
+        ));
+    };
+    let said = |system: &str, name: &str| {
+        let output = stage.output(&["confine", "--profile", system, name]);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    server("processes = 9");
+    let (code, text, _) = said("macos", "it");
+    assert!(code == Some(0) && text.starts_with("; Never run on macOS"), "{text}");
+    let program = format!("(allow file-read* process-exec* file-map-executable (subpath {:?}))", python());
+    for line in [
+        "(deny default)",
+        program.as_str(),
+        "(allow file-read* (subpath \"/usr/share/zoneinfo\"))",
+        "; hosts, for the proxy to judge: api.example:443",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("/etc/ld.so"), "what programs of this system need is not that one's: {text}");
+    let (code, text, _) = said("windows", "it");
+    assert!(code == Some(0) && text.starts_with("# Never run on Windows"), "{text}");
+    let read: toml::Value = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!((read["job"]["ActiveProcessLimit"].as_integer(), read["job"]["LimitFlags"].as_integer()), (Some(9), Some(0x2608)));
+    assert!(read["place"].as_array().expect("places").iter().any(|place| place["path"].as_str() == Some("/usr/share/zoneinfo")), "{text}");
+    // What cannot be held there is refused, and what is no confined server has no profile.
+    server("minimum = \"native\"");
+    for (name, why) in [("it", "`minimum` is native"), ("nobody", "nobody")] {
+        let (code, text, error) = said("macos", name);
+        assert!(code == Some(2) && text.is_empty() && error.contains(why), "{name}: {text} {error}");
+    }
+}
+
+/// SOCKS as curl speaks it, and as somebody does who tries what curl does not.
+const SOCKS: &str = r#"
+def curl(*words):
+    asked = ['curl', '-s', '--max-time', '20', '--noproxy', '', '--socks5-hostname', '127.0.0.1:3128', '-w', ' %{http_code}']
+    ended = subprocess.run(asked + list(words), capture_output=True, text=True)
+    return [ended.returncode, ended.stdout]
+
+def socks(command, address, port, ways=b'\x00'):
+    with socket.create_connection(('127.0.0.1', 3128), 5) as one:
+        one.settimeout(15)
+        one.sendall(bytes([5, len(ways)]) + ways)
+        if one.recv(2) != b'\x05\x00':
+            return 'nobody is asked who they are'
+        if isinstance(address, str):
+            address = b'\x03' + bytes([len(address)]) + address.encode()
+        one.sendall(bytes([5, command, 0]) + address + port.to_bytes(2, 'big'))
+        return one.recv(10)[1]
+
+four = lambda text: b'\x01' + socket.inet_aton(text)
+six = lambda text: b'\x04' + socket.inet_pton(socket.AF_INET6, text)
+"#;
+
+#[test]
+fn over_socks_the_same_is_let_out_and_the_same_refused() {
+    let stage = Stage::new("");
+    let open = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = open.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in open.incoming().flatten() {
+            drop(stream.read(&mut [0; 4096]));
+            drop(std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"));
+        }
+    });
+    let code = format!(
+        r#"{SOCKS}
+done({{
+    'name': curl('http://localhost:{port}/'), 'address': curl('http://127.0.0.1:{port}/'),
+    'unlisted': curl('http://other.example:{port}/'), 'lying': curl('-H', 'Host: other.example', 'http://localhost:{port}/'),
+    'plain': socks(1, four('127.0.0.1'), {port}),
+    'refused': [socks(1, address, {port}) for address in
+        ('2130706433', '0x7f000001', '0177.0.0.1', '127.1', '::ffff:127.0.0.1', six('::ffff:127.0.0.1'), six('fe80::1'), 'localhost.evil')],
+    'metadata': socks(1, four('169.254.169.254'), 80), 'other port': socks(1, 'localhost', 22),
+    'rebound': socks(1, 'localhost', 7000),
+    'bind': socks(2, four('127.0.0.1'), {port}), 'udp': socks(3, four('127.0.0.1'), 7001),
+    'odd name': socks(1, 'localhost\0.evil', {port}), 'named': socks(1, 'localhost', {port}, b'\x02'),
+}})"#
+    );
+    let hosts = format!("hosts = [\"localhost:{port}\", \"127.0.0.1:{port}\", \"[::1]:{port}\", \"localhost:7000\"]\nrun = [\"curl\"]");
+    let client = gateway(&stage, &hosts, &code);
+    let said = done(&stage);
+    assert_eq!((&said["name"], &said["address"], &said["plain"]), (&json!([0, "hi 200"]), &json!([0, "hi 200"]), &json!(0)), "{said}");
+    // 97: the proxy refused.
+    assert_eq!((&said["unlisted"][0], &said["lying"][1].as_str().map(|text| text.ends_with(" 403"))), (&json!(97), &Some(true)), "{said}");
+    assert!(said["refused"].as_array().is_some_and(|all| all.len() == 8 && all.iter().all(|one| *one == 2)), "{said}");
+    assert_eq!((&said["metadata"], &said["other port"], &said["rebound"]), (&json!(2), &json!(2), &json!(4)), "{said}");
+    assert_eq!((&said["bind"], &said["udp"], &said["odd name"]), (&json!(7), &json!(7), &json!(8)), "{said}");
+    assert_eq!(said["named"], "nobody is asked who they are");
+    let written = |verdict: &str, host: &str, port: u16| {
+        stage.journal().of("egress").find(|one| one["verdict"] == verdict && one["host"] == host && one["port"] == port).cloned()
+    };
+    eventually("the connection is in the journal", || written("allowed", "localhost", port).is_some());
+    for host in ["2130706433", "0x7f000001", "::ffff:127.0.0.1", "fe80::1", "other.example"] {
+        assert_eq!(written("refused", host, port).map(|one| one["why"].clone()), Some(json!("not listed")), "{host}");
+    }
+    assert!(written("refused", "169.254.169.254", 80).is_some());
+    let why = |host: &str, port| written("refused", host, port).map(|one| one["why"].to_string()).unwrap_or_default();
+    assert!(why("localhost", 7000).contains("may not be reached"), "{}", why("localhost", 7000));
+    assert!(why("127.0.0.1", 7001).contains("only CONNECT goes out"), "{}", why("127.0.0.1", 7001));
+    drop(client);
+}

@@ -6,6 +6,7 @@
 
 mod bars;
 mod confined;
+mod egress;
 mod growth;
 mod lists;
 mod measure;
@@ -73,9 +74,13 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     } else {
         Plan { rounds: rounds.unwrap_or(ROUNDS), secs: 3.0, warmup: 0.7, retries: 2, sessions: 1000, only, quick, profile }
     };
-    let known: Vec<&str> = stage::NAMES.iter().chain(BESIDE).copied().collect();
+    let known: Vec<&str> = stage::NAMES.iter().chain(BESIDE).chain(&[egress::NAME]).copied().collect();
     if let Some(wrong) = plan.only.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("there is no target `{wrong}`; there are {}", known.join(", "));
+    }
+    // Alone, and only when it is named: its figures are in `docs/confinement.md`.
+    if plan.only == [egress::NAME] {
+        return egress::measure(&gateway(bartizan, &plan.profile)?);
     }
     let programs = programs(&plan, bartizan)?;
     let loadgen = Loadgen { program: programs.loadgen.clone() };
@@ -92,6 +97,11 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let confined = if plan.wants(confined::NAME) { Some(confined::measure(&programs)?) } else { None };
     let growth = if plan.wants(growth::NAME) { growth::measure(&programs, &loadgen, &plan)? } else { Vec::new() };
     report::write(&plan, &rows, &report::More { memory, lists, confined, growth })
+}
+
+/// The gateway of a profile, unless another one is named.
+fn gateway(named: Option<PathBuf>, profile: &str) -> Result<PathBuf> {
+    named.map_or_else(|| Ok(build(profile, &["bartizan"])?.join("bartizan")), Ok)
 }
 
 /// Builds packages, and says where their programs are.

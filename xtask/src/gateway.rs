@@ -95,6 +95,18 @@ impl Gateway {
         Ok(())
     }
 
+    /// Says of every approved tool that what it returns steers nobody: one that connects would wait for a person otherwise.
+    pub(crate) fn vouch(&self) -> Result<()> {
+        let lock = self.dir.path().join("bartizan.lock");
+        let text = std::fs::read_to_string(&lock).context("the lock file")?;
+        let block = |block: &str| {
+            let is_tool = block.contains("\nkind = \"tool\"");
+            if is_tool { block.replacen("\neffect = ", "\nreturns = \"public\"\neffect = ", 1) } else { block.to_owned() }
+        };
+        let blocks: Vec<String> = text.split("\n\n").map(block).collect();
+        std::fs::write(&lock, blocks.join("\n\n")).context("the lock file")
+    }
+
     /// A client's credential.
     pub(crate) fn token(&self) -> Result<String> {
         let mut c = self.command(&["token", "issue"], &["--state"]);

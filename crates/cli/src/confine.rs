@@ -1,6 +1,7 @@
 //! `bartizan confine`: what servers asked for and did not get, and a person who says what of it they may have.
 
 mod ask;
+mod elsewhere;
 
 use std::io;
 use std::io::IsTerminal as _;
@@ -16,6 +17,7 @@ use crate::exit::Exit;
 use crate::format::Format;
 use crate::paint::visible;
 use ask::Screen;
+use elsewhere::Elsewhere;
 
 /// How large a configuration may be.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -30,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// decide.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  bartizan run --learn --name fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data\n  bartizan confine fs\n  bartizan confine fs --yes\n  bartizan confine --format json"
+    after_help = "Examples:\n  bartizan run --learn --name fs -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data\n  bartizan confine fs\n  bartizan confine fs --yes\n  bartizan confine --format json\n  bartizan confine --profile macos fs"
 )]
 pub(crate) struct Args {
     /// Servers. Without any: all of which something was recorded.
@@ -45,6 +47,9 @@ pub(crate) struct Args {
     /// Forget what was recorded.
     #[arg(long, requires = "servers", conflicts_with_all = ["yes", "again"])]
     forget: bool,
+    /// Print what would confine a server on another system, as far as that can be said. It was never run there.
+    #[arg(long, value_enum, value_name = "SYSTEM", requires = "servers", conflicts_with_all = ["yes", "again", "forget", "format"])]
+    profile: Option<Elsewhere>,
     /// How to print it. JSON asks nothing.
     #[arg(long, value_enum, default_value_t, conflicts_with_all = ["yes", "forget"])]
     format: Format,
@@ -65,6 +70,9 @@ pub(crate) fn main(args: &Args, places: &PlacesArgs, config: Option<PathBuf>) ->
 }
 
 fn run(args: &Args, args_places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit, Exit> {
+    if let Some(system) = args.profile {
+        return elsewhere::print(system, &args.servers, args_places, config);
+    }
     let config = places::config(config);
     let places = Places::find(args_places, config.as_deref()).map_err(|error| Exit::usage(&error))?;
     let known = learn::names(&places.state).map_err(|error| Exit::environment(&error))?;

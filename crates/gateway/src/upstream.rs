@@ -22,6 +22,7 @@ mod shelf;
 mod stdio;
 mod survey;
 
+pub use confine::profile;
 pub(crate) use dial::{Line, Way, line_after};
 pub use fetch::{Ask, Fetcher, Form};
 pub use probe::{Capabilities, Level, Probe, Watch, identity};

@@ -16,12 +16,14 @@ pub mod confinement;
 pub mod guard;
 pub mod own;
 mod place;
+mod profile;
 mod report;
 mod ward;
 
 pub use asked::{Asked, Inside, Recorder, What};
 pub use confinement::{Confinement, Level, Network, Recording, Sockets};
 pub use place::{Kind, Place, place, socket_below};
+pub use profile::{System, profile};
 pub use report::{Doors, Handed, Layer, PROXY, Report, State};
 pub use ward::{HOME, can_be_granted};
 

@@ -1,6 +1,7 @@
 //! What a server needs to start: read from its command line, so that it gets that and what the configuration grants.
 
 mod container;
+mod profile;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -13,6 +14,7 @@ use bartizan_monitor::reason::gateway::CONFINE_UNAVAILABLE;
 use bartizan_sandbox::{Confinement, Launch, Level, Network, PROXY, Process, Recording, Refused};
 
 pub(super) use container::is_asked;
+pub use profile::profile;
 
 use super::egress::{self, Egress};
 use super::{Confined, Server, learn};
@@ -86,7 +88,7 @@ pub(super) async fn start(server: &Arc<Server>, mut launch: Launch) -> Result<(P
             launch.contained = Some(asked.contained);
             contained = Some(asked.confined);
         } else {
-            let mut made = confinement(confine, &launch.command, &around).map_err(refused)?;
+            let mut made = confinement(Confinement::common(), confine, &launch.command, &around).map_err(refused)?;
             if server.settings.learning.is_some() {
                 record(&mut made.confinement);
             }
@@ -139,9 +141,9 @@ async fn ask(confine: &Confine, launch: &Launch) -> Result<Option<container::Ask
     asked.await.map_err(|error| error.to_string())?
 }
 
-/// Makes the confinement for a command line.
-pub(super) fn confinement(confine: &Confine, command: &[OsString], around: &Around<'_>) -> Result<Made, String> {
-    let mut own = Confinement::common();
+/// Makes the confinement for a command line, out of what every program of a system needs.
+fn confinement(every: Confinement, confine: &Confine, command: &[OsString], around: &Around<'_>) -> Result<Made, String> {
+    let mut own = every;
     let from = before(command);
     if from > 0 {
         own.run.extend(around.program(OsStr::new("env")));
@@ -323,7 +325,7 @@ mod tests {
     fn made(words: &[&str]) -> Made {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         let around = Around { path: OsStr::new("/usr/bin:/bin"), directory: None };
-        confinement(&Confine::default(), &words, &around).expect("made")
+        confinement(Confinement::common(), &Confine::default(), &words, &around).expect("made")
     }
 
     #[test]
@@ -386,7 +388,7 @@ mod tests {
         std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).expect("mode");
         let around = Around { path: OsStr::new("/usr/bin:/bin"), directory: None };
         let words = [engine.into_os_string(), "run".into()];
-        let refused = confinement(&Confine::default(), &words, &around).expect_err("refused");
+        let refused = confinement(Confinement::common(), &Confine::default(), &words, &around).expect_err("refused");
         assert!(refused.contains("`dangerous.unconfined`"), "{refused}");
     }
 }

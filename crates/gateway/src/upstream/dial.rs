@@ -167,7 +167,10 @@ pub(crate) async fn line_after(host: &str, port: u16, (question, yes): (&[u8], u
 /// Connects to a place that an operator listed for somebody else's program: its addresses must be public, or be listed
 /// as addresses.
 pub(super) async fn listed(host: &str, port: u16, listed: &(dyn Fn(IpAddr) -> bool + Sync)) -> io::Result<TcpStream> {
-    connect(host, port, &|address| allows(Network::Public, address) || listed(address)).await
+    let stream = connect(host, port, &|address| allows(Network::Public, address) || listed(address)).await?;
+    // What comes in small pieces goes on in them, and waits for nothing.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Whether a connection may go to an address: what somebody else names must not lead into the gateway's own network.

@@ -9,6 +9,7 @@ mod head;
 mod hello;
 mod names;
 mod pump;
+mod socks;
 mod tally;
 
 use std::io;
@@ -183,7 +184,14 @@ impl Exit {
         dialled.inspect_err(|error| self.refused(target, &error.to_string()))
     }
 
+    /// A program that knows a proxy: it speaks HTTP, or SOCKS.
     async fn proxy(&self, mut stream: TcpStream) -> io::Result<()> {
+        let mut first = [0_u8; 1];
+        if let Ok(Ok(1)) = tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await
+            && first == [socks::VERSION]
+        {
+            return self.socks(stream).await;
+        }
         let head = match tokio::time::timeout(PATIENCE, Head::read(&mut stream)).await {
             Ok(Ok(head)) => head,
             _ => return say(&mut stream, "400 Bad Request", "this is a proxy for HTTP").await,
@@ -276,7 +284,8 @@ impl Exit {
 
     /// Bytes in both directions. TLS must ask for the host that was judged; a request in clear text is judged as it is
     /// where no tunnel was asked for; and who says nothing is not let through to say it later.
-    async fn tunnel(&self, mut stream: TcpStream, mut onward: TcpStream, target: Target, address: SocketAddr) -> io::Result<()> {
+    async fn tunnel(&self, mut stream: TcpStream, onward: TcpStream, target: Target, address: SocketAddr) -> io::Result<()> {
+        stream.set_nodelay(true)?;
         let mut byte = [0_u8; 1];
         let first = tokio::select! {
             first = hello::first(&stream) => Some(first?),
@@ -295,7 +304,7 @@ impl Exit {
             return Ok(());
         }
         let (mut sent, mut received) = (0_u64, 0_u64);
-        let ended = pump(&mut stream, &mut onward, (&mut sent, &mut received)).await;
+        let ended = pump(&stream, &onward, (&mut sent, &mut received)).await;
         self.passed(&target, address, sent, received);
         ended
     }

@@ -1,45 +1,140 @@
-//! Bytes in both directions.
+//! Bytes in both directions. The kernel moves them from one connection to the other: nobody here looks at them any more.
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustix::net::{Shutdown, shutdown};
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::{IDLE, MOST};
 
+/// How much is moved at once: as much as a pipe holds.
+const PART: usize = 64 * 1024;
+/// How often it is looked whether anybody says anything while nobody does.
+const LOOKS: u32 = 10;
+
+/// What passed so far, for both directions.
+#[derive(Debug, Default)]
+struct Passed {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Passed {
+    fn all(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed).saturating_add(self.received.load(Ordering::Relaxed))
+    }
+}
+
 /// Carries bytes both ways, and counts them, until both sides are done, too much passed, or nobody says anything.
-pub(super) async fn pump(near: &mut TcpStream, far: &mut TcpStream, (sent, received): (&mut u64, &mut u64)) -> io::Result<()> {
-    let (mut ours, mut theirs) = (vec![0_u8; 32 * 1024], vec![0_u8; 32 * 1024]);
-    let (mut near_read, mut near_write) = near.split();
-    let (mut far_read, mut far_write) = far.split();
-    let (mut near_open, mut far_open) = (true, true);
-    while near_open || far_open {
-        tokio::select! {
-            read = near_read.read(&mut ours), if near_open => match read? {
-                0 => {
-                    near_open = false;
-                    far_write.shutdown().await?;
-                }
-                length => {
-                    far_write.write_all(ours.get(..length).unwrap_or_default()).await?;
-                    *sent = sent.saturating_add(u64::try_from(length).unwrap_or_default());
-                }
-            },
-            read = far_read.read(&mut theirs), if far_open => match read? {
-                0 => {
-                    far_open = false;
-                    near_write.shutdown().await?;
-                }
-                length => {
-                    near_write.write_all(theirs.get(..length).unwrap_or_default()).await?;
-                    *received = received.saturating_add(u64::try_from(length).unwrap_or_default());
-                }
-            },
-            () = tokio::time::sleep(IDLE) => return Err(io::ErrorKind::TimedOut.into()),
+pub(super) async fn pump(near: &TcpStream, far: &TcpStream, (sent, received): (&mut u64, &mut u64)) -> io::Result<()> {
+    let passed = Passed::default();
+    let both = async { tokio::try_join!(carry(near, far, &passed, &passed.sent), carry(far, near, &passed, &passed.received)) };
+    let ended = tokio::select! {
+        ended = both => ended.map(drop),
+        () = silence(&passed) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    (*sent, *received) = (passed.sent.load(Ordering::Relaxed), passed.received.load(Ordering::Relaxed));
+    ended
+}
+
+/// Carries bytes one way until that side is done.
+async fn carry(from: &TcpStream, to: &TcpStream, passed: &Passed, count: &AtomicU64) -> io::Result<()> {
+    let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    loop {
+        let taken = take(from, &into).await?;
+        if taken == 0 {
+            return Ok(shutdown(to, Shutdown::Write)?);
         }
-        if sent.saturating_add(*received) > MOST {
+        give(&out, to, taken).await?;
+        count.fetch_add(u64::try_from(taken).unwrap_or_default(), Ordering::Relaxed);
+        if passed.all() > MOST {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
     }
+}
+
+/// Takes what is there into an empty pipe; nothing is the end.
+async fn take(from: &TcpStream, pipe: &OwnedFd) -> io::Result<usize> {
+    from.async_io(Interest::READABLE, || Ok(splice(from, None, pipe, None, PART, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?)).await
+}
+
+/// Gives all that is in a pipe.
+async fn give(pipe: &OwnedFd, to: &TcpStream, mut left: usize) -> io::Result<()> {
+    while left > 0 {
+        let given = || Ok(splice(pipe, None, to, None, left, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?);
+        match to.async_io(Interest::WRITABLE, given).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            given => left = left.saturating_sub(given),
+        }
+    }
     Ok(())
+}
+
+/// Ends when nothing passed for as long as a connection may be silent.
+async fn silence(passed: &Passed) {
+    let (mut before, mut looks) = (0, 0_u32);
+    while looks < LOOKS {
+        tokio::time::sleep(IDLE / LOOKS).await;
+        let now = passed.all();
+        looks = if now == before { looks.saturating_add(1) } else { 0 };
+        before = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::dial;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// The two ends of a connection.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        listener.set_nonblocking(true).expect("nonblocking");
+        let port = listener.local_addr().expect("an address").port();
+        let listener = TcpListener::from_std(listener).expect("a listener");
+        let connected = dial::listed("127.0.0.1", port, &|_| true).await.expect("connected");
+        (connected, listener.accept().await.expect("accepted").0)
+    }
+
+    #[tokio::test]
+    async fn every_byte_arrives_in_order_and_is_counted_and_ends_are_passed_on() {
+        let ((mut client, near), (far, mut server)) = (pair().await, pair().await);
+        let pumped = tokio::spawn(async move {
+            let (mut sent, mut received) = (0, 0);
+            pump(&near, &far, (&mut sent, &mut received)).await.map(|()| (sent, received))
+        });
+        let large: Vec<u8> = (0..3_000_001_u32).map(|number| number.to_le_bytes()[1]).collect();
+        let asked = large.clone();
+        let client = tokio::spawn(async move {
+            client.write_all(&asked).await.expect("written");
+            client.shutdown().await.expect("shut");
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.expect("read");
+            answer
+        });
+        let mut arrived = Vec::new();
+        server.read_to_end(&mut arrived).await.expect("read");
+        assert!(arrived == large, "{} bytes arrived", arrived.len());
+        // After one end the other direction goes on.
+        server.write_all(b"done").await.expect("written");
+        drop(server);
+        assert_eq!(client.await.expect("ended"), b"done");
+        assert_eq!(pumped.await.expect("ended").expect("carried"), (3_000_001, 4));
+    }
+
+    #[tokio::test]
+    async fn a_side_that_is_gone_ends_it() {
+        let ((client, near), (far, mut server)) = (pair().await, pair().await);
+        let pumped = tokio::spawn(async move { pump(&near, &far, (&mut 0, &mut 0)).await });
+        drop(client);
+        assert_eq!(server.read(&mut [0; 8]).await.expect("read"), 0);
+        drop(server);
+        pumped.await.expect("ended").expect("both ended");
+    }
 }
