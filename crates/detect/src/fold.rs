@@ -39,7 +39,7 @@ pub(crate) struct Sentence<'a> {
     pub(crate) place: Range<usize>,
     /// Its plain form. Other than in a folded text, a line feed may be inside if one character stands for two sentences.
     pub(crate) plain: &'a [u8],
-    /// Whether there was a character without a shape in it.
+    /// Whether there was a character without a shape in it that scripts, emoji and hyphens do not ask for.
     pub(crate) unseen: bool,
     /// What stands between it and the one before.
     pub(crate) after: Break,
@@ -87,7 +87,7 @@ impl Sentences {
         let length = self.folder.ended.map_or(self.folder.out.len(), |open| open - 1);
         let unseen = std::mem::take(&mut self.folder.unseen);
         let after = std::mem::replace(&mut self.after, self.folder.by);
-        (!place.is_empty()).then(|| Sentence { place, plain: self.folder.out.get(..length).unwrap_or_default(), unseen, after })
+        (place.start < text.len()).then(|| Sentence { place, plain: self.folder.out.get(..length).unwrap_or_default(), unseen, after })
     }
 }
 
@@ -209,7 +209,7 @@ impl Folder {
         } else {
             let c = text.get(at..)?.chars().next()?;
             match is_invisible(c) {
-                true => self.unseen = true,
+                true => self.unseen |= !is_usual(c),
                 false => self.foreign(c),
             }
             Some(at + c.len_utf8())
@@ -277,9 +277,10 @@ impl Folder {
 
     fn take(&mut self, c: char) {
         match c {
-            '\n' | '\r' if matches!(self.wait, Gap::Line | Gap::Indent | Gap::Mark) => self.wait = Gap::Sentence,
-            '\n' | '\r' => self.wait = self.wait_at_least(Gap::Line),
-            ' ' | '\t' | '\u{b}' | '\u{c}' => {
+            '\n' if matches!(self.wait, Gap::Line | Gap::Indent | Gap::Mark) => self.wait = Gap::Sentence,
+            '\n' => self.wait = self.wait_at_least(Gap::Line),
+            // The end of a line may have two characters.
+            ' ' | '\t' | '\r' | '\u{b}' | '\u{c}' => {
                 self.wait = if self.wait == Gap::Mark { Gap::Sentence } else { self.wait_at_least(Gap::Blank) };
             }
             _ => {
@@ -352,6 +353,11 @@ pub(crate) fn is_written(c: char) -> bool {
     c.is_alphanumeric() && !is_invisible(c)
 }
 
+/// Characters without a shape that honest texts are full of.
+const fn is_usual(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}')
+}
+
 /// Characters without a shape of their own.
 pub(crate) const fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -369,6 +375,7 @@ mod tests {
     fn folding_removes_dress_and_keeps_sentences() {
         assert_eq!(fold("Read  THIS.\nThen that"), "read this.\nthen that");
         assert_eq!(fold("soft\nwrap\n- item"), "soft wrap\n- item");
+        assert_eq!(fold("soft\r\nwrap\r\n\r\nnew"), "soft wrap\nnew");
         assert_eq!(fold("n\u{435}w \u{440}\u{43e}l\u{456}\u{441}\u{443}"), "new policy");
         assert_eq!(fold("ｒｅａｄ Ünï\u{200b}code"), "read unicode");
         assert_eq!(fold("v1.2 ok"), "v1.2 ok");

@@ -145,7 +145,7 @@ pub fn crowd(length: usize) -> Score {
 }
 
 /// A sentence ends for the features here, whatever its length.
-pub(crate) const LONGEST: usize = 1200;
+const LONGEST: usize = 1200;
 
 const WORD: u64 = 0x9e37_79b9_7f4a_7c15;
 const PAIR: u64 = 0xc2b2_ae3d_27d4_eb4f;

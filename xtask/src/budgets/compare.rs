@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 pub(super) type Measured = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// More than this many hundredths above its budget, and a row fails; so many below, and the budget is worth lowering.
-/// Maps are seeded at random, and the gateway looks at its files from time to time: two runs of a whole call differ by less than a hundredth.
-const ABOVE: u64 = 5;
+/// Maps are seeded at random, and the gateway looks at its files from time to time: two runs of a whole call on one machine differ by less than a hundredth,
+/// and machines differ in what they copy memory with.
+const ABOVE: u64 = 8;
 const BELOW: u64 = 15;
 /// The same for what hands work to other threads: whether one of them has to be woken is a matter of luck.
-const LUCK: u64 = 10;
+const LUCK: u64 = 20;
 const LUCKY: [&str; 4] = ["whole", "allocations", "record", "release"];
 
 /// What a row may differ by in any case: less than a thousandth of a call.
@@ -23,7 +24,7 @@ const SLACK_OF_ALLOCATIONS: u64 = 2;
 
 const HEADER: &str = "\
 # What a call may take: instructions, and for `allocations` how often memory is asked for. `cargo xtask budgets` compares,
-# and fails where a row grew by more than a twentieth (a tenth, where other threads are woken); docs/decisions/0039 says how it counts. Whoever makes something
+# and fails where a row grew by more than 8 % (20 %, where other threads are woken); docs/decisions/0039 says how it counts. Whoever makes something
 # dearer on purpose writes this file anew with `cargo xtask budgets --write`, and says in the commit what it buys.
 # Counts are of a debug build: they compare with each other, and with nothing else.
 
@@ -119,9 +120,9 @@ mod tests {
     fn only_growth_and_surprises_fail() {
         let budgets = rows(&[("whole", 100_000), ("call.policy", 100), ("allocations", 200)]);
         let wrong = |measured: &[(&str, u64)]| verdict(&rows(measured), &budgets).unwrap().1;
-        assert!(wrong(&[("whole", 109_000), ("call.policy", 4000), ("allocations", 205)]).is_empty());
+        assert!(wrong(&[("whole", 119_000), ("call.policy", 4000), ("allocations", 239)]).is_empty());
         assert!(wrong(&[("whole", 50_000), ("call.policy", 100), ("allocations", 200)]).is_empty());
-        assert_eq!(wrong(&[("whole", 111_000), ("call.policy", 100), ("allocations", 221)]).len(), 2);
+        assert_eq!(wrong(&[("whole", 121_000), ("call.policy", 100), ("allocations", 241)]).len(), 2);
         assert_eq!(wrong(&[("whole", 100_000), ("call.new", 100), ("allocations", 200)]).len(), 2, "one is new, one is gone");
     }
 

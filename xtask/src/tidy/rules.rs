@@ -69,8 +69,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("orders", &["finding", "fold", "learned", "vocabulary", "words"]),
             row("text", &["finding", "fold", "decode", "hidden", "learned", "markup", "garble", "words", "orders"]),
             // What tools return: the first look, what is read, what is made inert.
-            row("sift", &["decode", "fold", "hidden", "learned", "orders", "text", "vocabulary", "words"]),
-            row("result", &["finding", "hidden", "sift", "text"]),
+            row("sift", &["fold", "learned", "orders", "vocabulary", "words"]),
+            row("result", &["finding", "fold", "hidden", "sift", "text"]),
             row("neutral", &["fold"]),
             row("training", &["finding", "fold", "hidden", "learned", "text", "vocabulary"]),
             // What a whole definition, or several, look like.
