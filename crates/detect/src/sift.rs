@@ -129,7 +129,8 @@ impl Sift {
             let cut = std::mem::replace(&mut full, plain.len() >= LONGEST) && cuts(text, place.start);
             match &mut last {
                 Some(piece) if cut => {
-                    piece.hot |= hot || coded(text, place.start).any(|byte| byte.is_ascii_digit());
+                    // No further than the sentence: the word may be a megabyte, and is cut two thousand times.
+                    piece.hot |= hot || coded(text, place.start).take(place.len()).any(|byte| byte.is_ascii_digit());
                     piece.place.end = place.end;
                 }
                 _ => last.replace(Piece { place, hot, after }).into_iter().for_each(&mut take),
