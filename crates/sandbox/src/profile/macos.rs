@@ -86,6 +86,8 @@ pub(super) fn profile(confinement: &Confinement) -> Result<String, String> {
     // After the grants: it may lie in one of them.
     rule(&format!("(allow file-read* file-write* {SCRATCH})"));
     rule(&format!("(deny process-exec* file-map-executable {SCRATCH})"));
+    // All of these are writing, too.
+    rule("(deny file-write-setugid file-write-mount file-write-unmount)");
     network(confinement, &grants)?.iter().for_each(|line| rule(line));
     not_enforced(confinement).iter().for_each(|line| rule(&format!("; {line}")));
     Ok(profile)
