@@ -154,5 +154,6 @@ mod tests {
         for text in ["0f3a9c1e77b2d4586aa1c0ffee", "3.14 2.71 1.41 a b c d e f", "see %20 and \\u00e9", "sha256 md5 utf8 ec2 s3 x86 i18n"] {
             assert_eq!(weight(text), None, "{text}");
         }
+        assert_eq!(weight(&"x".repeat(3 << 20)), None, "long, and no encoding");
     }
 }

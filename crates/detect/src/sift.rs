@@ -128,7 +128,10 @@ impl Sift {
             eye.before = seen;
             let cut = std::mem::replace(&mut full, plain.len() >= LONGEST) && cuts(text, place.start);
             match &mut last {
-                Some(piece) if cut => (piece.place.end, piece.hot) = (place.end, true),
+                Some(piece) if cut => {
+                    piece.hot |= hot || coded(text, place.start).any(|byte| byte.is_ascii_digit());
+                    piece.place.end = place.end;
+                }
                 _ => last.replace(Piece { place, hot, after }).into_iter().for_each(&mut take),
             }
         }
@@ -256,11 +259,19 @@ const fn bit(is: bool, bit: u8) -> u8 {
     if is { bit } else { 0 }
 }
 
+/// The bytes of which encodings are made, from somewhere on.
+fn coded(text: &str, at: usize) -> impl Iterator<Item = u8> {
+    text.bytes().skip(at).take_while(|byte| is_coded(*byte))
+}
+
+const fn is_coded(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
 /// Whether the end of a sentence cut a long word in two: it may be an encoding, which says nothing in parts.
 fn cuts(text: &str, at: usize) -> bool {
-    let part = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_');
-    let (before, after) = text.as_bytes().split_at_checked(at).unwrap_or_default();
-    let (before, after) = (before.iter().rev().take(BLOB).take_while(part).count(), after.iter().take(BLOB).take_while(part).count());
+    let before = text.bytes().take(at).rev().take(BLOB).take_while(|byte| is_coded(*byte)).count();
+    let after = coded(text, at).take(BLOB).count();
     before > 0 && after > 0 && before + after >= BLOB
 }
 
