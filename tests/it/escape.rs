@@ -388,7 +388,7 @@ done({{
     'decimal': proxy('CONNECT 2130706433:{port} HTTP/1.1\r\n\r\n'),
     'other port': proxy('CONNECT 127.0.0.1:22 HTTP/1.1\r\n\r\n'),
     'metadata': proxy('CONNECT 169.254.169.254:80 HTTP/1.1\r\n\r\n'),
-    'private': proxy('CONNECT localhost:{port} HTTP/1.1\r\n\r\n'),
+    'private': proxy('CONNECT localhost:{port} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n'),
     'name': name('allowed.example'), 'unlisted name': name('secret.evil.example'),
     'sni': tls(name('allowed.example'), 'other.example'),
     'variables': os.environ.get('https_proxy'),
@@ -640,5 +640,34 @@ done({{
     let why = |host: &str, port| written("refused", host, port).map(|one| one["why"].to_string()).unwrap_or_default();
     assert!(why("localhost", 7000).contains("may not be reached"), "{}", why("localhost", 7000));
     assert!(why("127.0.0.1", 7001).contains("only CONNECT goes out"), "{}", why("127.0.0.1", 7001));
+    assert!(why("localhost\\u{0}.evil", port).contains("this is no name"), "{}", why("localhost\\u{0}.evil", port));
     drop(client);
+}
+
+#[test]
+fn a_connection_is_written_down_though_its_server_ends_before_the_other_side() {
+    let stage = Stage::new("");
+    let open = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = open.local_addr().expect("an address").port();
+    // Takes what comes, and ends nothing.
+    let kept = std::thread::spawn(move || open.accept().map(|(stream, _)| stream));
+    let code = format!(
+        r#"
+import os, time
+one = socket.create_connection(('127.0.0.1', 3128), 5)
+one.sendall(b'CONNECT localhost:{port} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n')
+said = one.recv(1000).decode()
+one.sendall(b'\0carried off')
+time.sleep(1)
+done(said)
+os._exit(0)"#
+    );
+    let client = gateway(&stage, &format!("hosts = [\"localhost:{port}\", \"127.0.0.1:{port}\"]"), &code);
+    let said = done(&stage);
+    assert!(said.as_str().is_some_and(|said| said.starts_with("HTTP/1.1 200 ")), "{said}");
+    let kept = kept.join().expect("accepted").expect("a connection");
+    eventually("what was carried off is in the journal", || {
+        stage.journal().of("egress").any(|one| one["verdict"] == "allowed" && one["port"] == port && one["sent"] == 12)
+    });
+    drop((client, kept));
 }

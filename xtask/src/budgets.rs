@@ -125,7 +125,7 @@ fn profiles(built: &Path, keep: Option<&Path>) -> Result<Vec<(&'static Case, Pro
     let mut profiled = Profiled::start(built, &everything, dir)?;
     let call = |case: &Case, count: usize| {
         let mut c = Command::new(built.join("bench-loadgen"));
-        c.args(["exact", "--modern", "--size", &case.size.to_string(), "--count", &count.to_string()]);
+        c.args(["exact", "--modern", "--size", &case.size.to_string(), "--count", &count.to_string(), "--limit", "900"]);
         capture(c.args(everything.args(case.server))).map(drop)
     };
     CASES.iter().try_for_each(|case| call(case, WARM))?;

@@ -27,7 +27,9 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let size = o.value("--size")?.unwrap_or("100").to_owned();
     let bartizan = o.value("--bartizan")?.map(PathBuf::from);
     let profile = o.value("--profile")?.unwrap_or(SHIPPED).to_owned();
-    let out = o.value("--out")?.map_or_else(|| root().join(FILE), PathBuf::from);
+    // Only of what is shipped is the picture that others see.
+    let shown = if bartizan.is_none() && profile == SHIPPED { FILE } else { "target/flame.svg" };
+    let out = o.value("--out")?.map_or_else(|| root().join(shown), PathBuf::from);
     o.finish()?;
     if !installed("perf") {
         apt_install("linux-perf").context("perf looks at the gateway")?;

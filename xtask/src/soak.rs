@@ -88,6 +88,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let bartizan = o.value("--bartizan")?.map(PathBuf::from);
     let profile = o.value("--profile")?.unwrap_or(SHIPPED).to_owned();
     o.finish()?;
+    let shipped = profile == SHIPPED && bartizan.is_none();
     let built = bench::build(&profile, if bartizan.is_none() { &["bartizan-bench", "bartizan"] } else { &["bartizan-bench"] })?;
     let mut scene = Scene::set(&built, bartizan.unwrap_or_else(|| built.join("bartizan")))?;
     let rate = scene.half()?;
@@ -105,7 +106,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     drop(scene);
     println!("\n{}", sum.table()?);
     let said = sum.said(minutes)?;
-    let path = if minutes >= LONG && profile == SHIPPED { FILE } else { "target/soak.toml" };
+    let path = if minutes >= LONG && shipped { FILE } else { "target/soak.toml" };
     std::fs::write(root().join(path), toml::to_string(&said)?).with_context(|| format!("writing {path}"))?;
     println!("wrote {path}");
     if said.unexplained > 0 {

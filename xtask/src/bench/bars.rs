@@ -120,7 +120,8 @@ fn roads(rows: &Rows) -> Vec<Bar> {
     let modern = cpu(EVERYTHING_MODERN).zip(cpu(EVERYTHING)).map(|(modern, legacy)| modern / legacy);
     let p50 = |name| Some(rows.median(name, 100, 1)?.p50_us);
     let stdio = p50(STDIO).zip(p50(STDIO_DIRECT)).map(|(own, direct)| own - direct);
-    let first = |name| Some(rows.median(name, 100, 1)?.first_call_ms);
+    // What was not measured is no bar that is met.
+    let first = |name| Some(rows.median(name, 100, 1)?.first_call_ms).filter(|ms| *ms > 0.0);
     let start = first(STDIO).zip(first(STDIO_DIRECT)).map(|(own, direct)| own - direct);
     vec![
         bar("modern", "CPU per call of the modern era, 100 B, 16 clients", (AtMost(1.1), "× the legacy era"), modern),

@@ -24,7 +24,7 @@ const TLS: u16 = 443;
 
 /// How it was measured.
 const METHOD: &str = "\
-A server in Python (`benches/upstream/egress.py`) connects to a listener of this machine, named in `dangerous.unconfined` and therefore directly,
+A server in Python (`benches/upstream/egress.py`) connects to a listener of this machine, unconfined (`dangerous.unconfined`) and therefore directly,
 and confined: by CONNECT, by SOCKS5, and caught by name and port (transparent). Latency is from before the connection until the first byte of the answer,
 the median of 40 connections; throughput that of 256 MiB received over one more. Each way 15 times in turns; numbers are medians.
 Every connection begins as TLS does, so that what is looked at is looked at. Client, gateway and listener share the machine.

@@ -28,14 +28,13 @@ impl From<Elsewhere> for System {
     }
 }
 
-/// Prints the profiles of these servers. Nothing is started.
+/// Prints the profile of one server; two in one file would give each what the other may do. Nothing is started.
 pub(super) fn print(system: Elsewhere, servers: &[String], places: &PlacesArgs, config: Option<PathBuf>) -> Result<Exit, Exit> {
+    let [name] = servers else { return Err(Exit::usage("name one server: a profile is for one")) };
     let wanted = Target::read_all(servers);
     let loaded = target::load(&wanted, (&[], &Grants::default()), places, config)?;
-    for name in servers {
-        let settings = loaded.settings.server(name).ok_or_else(|| Exit::usage(&format!("there is no server {name:?}")))?;
-        let profile = upstream::profile(settings, system.into());
-        print!("{}", profile.map_err(|why| Exit::usage(&format!("{name}: {why}")))?);
-    }
+    let settings = loaded.settings.server(name).ok_or_else(|| Exit::usage(&format!("there is no server {name:?}")))?;
+    let profile = upstream::profile(settings, system.into());
+    print!("{}", profile.map_err(|why| Exit::usage(&format!("{name}: {why}")))?);
     Ok(Exit::Done)
 }

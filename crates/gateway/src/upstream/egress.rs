@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bartizan_monitor::wire::json::Json;
 use bartizan_sandbox::Doors;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -49,14 +49,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A server's way out. It ends with this.
 #[derive(Debug)]
 pub(super) struct Egress {
-    exit: Arc<Exit>,
     _tasks: JoinSet<()>,
-}
-
-impl Drop for Egress {
-    fn drop(&mut self) {
-        self.exit.tell_rest();
-    }
 }
 
 /// What is known of a server's way out, for all its connections.
@@ -69,6 +62,13 @@ struct Exit {
     room: Arc<Semaphore>,
 }
 
+impl Drop for Exit {
+    /// With the last of its connections, which are written down as they end.
+    fn drop(&mut self) {
+        self.tell_rest();
+    }
+}
+
 /// A name, or an address as text, that may be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Target {
@@ -76,8 +76,34 @@ struct Target {
     port: u16,
 }
 
-/// A connection that was made, and to which address.
-type Dialled = (TcpStream, SocketAddr);
+/// A connection that was made. It is written down when it ends, however that comes about.
+#[derive(Debug)]
+struct Made<'a> {
+    exit: &'a Exit,
+    target: Target,
+    address: SocketAddr,
+    onward: TcpStream,
+    passed: pump::Passed,
+    /// Whether it was written down as refused.
+    refused: bool,
+}
+
+impl Made<'_> {
+    /// It comes to nothing, for what was said over it.
+    fn refuse(mut self, why: &str) {
+        self.exit.refused(&self.target, why);
+        self.refused = true;
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        if !self.refused {
+            let [sent, received] = [&mut self.passed.sent, &mut self.passed.received].map(|count| *count.get_mut());
+            self.exit.passed(&self.target, self.address, sent, received);
+        }
+    }
+}
 
 /// Who is asked to let a connection out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,8 +130,8 @@ pub(super) fn open(server: &Arc<Server>, hosts: &[Host], doors: Doors) -> io::Re
         tasks.spawn(accept(exit.clone(), listener, door));
     }
     tasks.spawn(answer(exit.clone(), UdpSocket::from_std(doors.names.into())?));
-    tasks.spawn(tell(exit.clone()));
-    Ok(Egress { exit, _tasks: tasks })
+    tasks.spawn(tell(exit));
+    Ok(Egress { _tasks: tasks })
 }
 
 /// Writes down every minute what was only counted.
@@ -176,21 +202,22 @@ impl Exit {
         Err(target)
     }
 
-    async fn dial(&self, target: &Target) -> io::Result<Dialled> {
+    async fn dial(&self, target: &Target) -> io::Result<Made<'_>> {
         let listed = |address: IpAddr| self.hosts.iter().any(|host| host.covers(&address.to_string(), target.port));
         let dialled = tokio::time::timeout(PATIENCE, dial::listed(&target.name, target.port, &listed)).await;
         let dialled = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let dialled = dialled.and_then(|stream| stream.peer_addr().map(|address| (stream, address)));
-        dialled.inspect_err(|error| self.refused(target, &error.to_string()))
+        let dialled = dialled.and_then(|onward| onward.peer_addr().map(|address| (onward, address)));
+        let (onward, address) = dialled.inspect_err(|error| self.refused(target, &error.to_string()))?;
+        Ok(Made { exit: self, target: target.clone(), address, onward, passed: pump::Passed::default(), refused: false })
     }
 
     /// A program that knows a proxy: it speaks HTTP, or SOCKS.
     async fn proxy(&self, mut stream: TcpStream) -> io::Result<()> {
         let mut first = [0_u8; 1];
-        if let Ok(Ok(1)) = tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await
-            && first == [socks::VERSION]
-        {
-            return self.socks(stream).await;
+        match tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await {
+            Ok(Ok(1)) if first == [socks::VERSION] => return self.socks(stream).await,
+            Ok(Ok(1)) => {}
+            _ => return Ok(()),
         }
         let head = match tokio::time::timeout(PATIENCE, Head::read(&mut stream)).await {
             Ok(Ok(head)) => head,
@@ -206,12 +233,12 @@ impl Exit {
         if !head.is_connect() {
             return self.request(stream, head, target, None).await;
         }
-        let (onward, address) = match self.dial(&target).await {
-            Ok(dialled) => dialled,
+        let made = match self.dial(&target).await {
+            Ok(made) => made,
             Err(error) => return say(&mut stream, "502 Bad Gateway", &error.to_string()).await,
         };
         stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-        self.tunnel(stream, onward, target, address).await
+        self.tunnel(stream, made).await
     }
 
     /// A connection to port 80: its `Host` must be the name whose address was given.
@@ -229,8 +256,8 @@ impl Exit {
 
     async fn captured_https(&self, stream: TcpStream) -> io::Result<()> {
         let Some(Ok(target)) = self.asked_for(&stream).map(|name| self.judge(&name, 443)) else { return Ok(()) };
-        let (onward, address) = self.dial(&target).await?;
-        self.tunnel(stream, onward, target, address).await
+        let made = self.dial(&target).await?;
+        self.tunnel(stream, made).await
     }
 
     /// The name for whose address a captured connection came.
@@ -241,72 +268,53 @@ impl Exit {
 
     /// One request in clear text, and its answer. The head is what was judged, so no second one follows it.
     /// It goes over a connection that was made already, if there is one.
-    async fn request(&self, mut stream: TcpStream, head: Head, target: Target, made: Option<Dialled>) -> io::Result<()> {
+    async fn request(&self, mut stream: TcpStream, head: Head, target: Target, made: Option<Made<'_>>) -> io::Result<()> {
         let onward = match head.onward(&target.name, target.port) {
             Ok(onward) => onward,
             Err(why) => {
-                self.refused(&target, why);
+                match made {
+                    Some(made) => made.refuse(why),
+                    None => self.refused(&target, why),
+                }
                 return say(&mut stream, "403 Forbidden", why).await;
             }
         };
-        let dialled = match made {
+        let made = match made {
             Some(made) => Ok(made),
             None => self.dial(&target).await,
         };
-        let (mut out, address) = match dialled {
-            Ok(dialled) => dialled,
+        let mut made = match made {
+            Ok(made) => made,
             Err(error) => return say(&mut stream, "502 Bad Gateway", &error.to_string()).await,
         };
-        out.write_all(&onward.text).await?;
-        let (mut from, mut to) = stream.split();
-        let (mut back, mut forth) = out.split();
-        let body = async {
-            let mut rest = (&mut from).take(onward.rest);
-            tokio::io::copy(&mut rest, &mut forth).await
-        };
-        let answered = async { tokio::io::copy(&mut (&mut back).take(MOST), &mut to).await };
-        let (mut sent, mut received) = (0, 0);
-        // The answer may come before the whole body was taken.
-        let ended = tokio::time::timeout(IDLE, async {
-            tokio::pin!(answered);
-            tokio::select! {
-                done = body => {
-                    sent = done.unwrap_or_default();
-                    received = answered.await.unwrap_or_default();
-                }
-                done = &mut answered => received = done.unwrap_or_default(),
-            }
-        });
-        let _ = ended.await;
-        self.passed(&target, address, sent.saturating_add(u64::try_from(onward.text.len()).unwrap_or_default()), received);
-        Ok(())
+        stream.set_nodelay(true)?;
+        made.onward.write_all(&onward.text).await?;
+        *made.passed.sent.get_mut() = u64::try_from(onward.text.len()).unwrap_or_default();
+        pump::exchange(&stream, &made.onward, onward.rest, &made.passed).await
     }
 
     /// Bytes in both directions. TLS must ask for the host that was judged; a request in clear text is judged as it is
     /// where no tunnel was asked for; and who says nothing is not let through to say it later.
-    async fn tunnel(&self, mut stream: TcpStream, onward: TcpStream, target: Target, address: SocketAddr) -> io::Result<()> {
+    async fn tunnel(&self, mut stream: TcpStream, made: Made<'_>) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut byte = [0_u8; 1];
         let first = tokio::select! {
             first = hello::first(&stream) => Some(first?),
             // In some protocols the other side speaks first; those are neither TLS nor HTTP.
-            Ok(1) = onward.peek(&mut byte), if !matches!(target.port, 80 | 443) => Some(hello::First::Other),
+            Ok(1) = made.onward.peek(&mut byte), if !matches!(made.target.port, 80 | 443) => Some(hello::First::Other),
             () = tokio::time::sleep(PATIENCE) => None,
         };
         if first == Some(hello::First::Http) {
             return match tokio::time::timeout(PATIENCE, Head::read(&mut stream)).await {
-                Ok(Ok(head)) => self.request(stream, head, target, Some((onward, address))).await,
+                Ok(Ok(head)) => self.request(stream, head, made.target.clone(), Some(made)).await,
                 _ => say(&mut stream, "400 Bad Request", "this is no request in clear text that could be judged").await,
             };
         }
-        if let Some(why) = target.objection(first) {
-            self.refused(&target, &why);
+        if let Some(why) = made.target.objection(first) {
+            made.refuse(&why);
             return Ok(());
         }
-        let (mut sent, mut received) = (0_u64, 0_u64);
-        let ended = pump(&stream, &onward, (&mut sent, &mut received)).await;
-        self.passed(&target, address, sent, received);
-        ended
+        pump(&stream, &made.onward, &made.passed).await
     }
 
     /// Writes a connection down, or counts it.

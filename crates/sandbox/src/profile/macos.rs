@@ -86,6 +86,8 @@ pub(super) fn profile(confinement: &Confinement) -> Result<String, String> {
     // After the grants: it may lie in one of them.
     rule(&format!("(allow file-read* file-write* {SCRATCH})"));
     rule(&format!("(deny process-exec* file-map-executable {SCRATCH})"));
+    // All of these are writing, too.
+    rule("(deny file-write-setugid file-write-mount file-write-unmount)");
     network(confinement, &grants)?.iter().for_each(|line| rule(line));
     not_enforced(confinement).iter().for_each(|line| rule(&format!("; {line}")));
     Ok(profile)
@@ -250,10 +252,10 @@ mod tests {
         ] {
             assert_eq!(allowed(operation), 0, "{operation}: {text}");
         }
-        // Every rule that allows says where, but for these.
+        // Every rule says where, but for these.
         let bare: Vec<&Thing> =
             rules.iter().filter(|rule| matches!(rule, Thing::List(list) if list.iter().all(|one| matches!(one, Thing::Word(_))))).collect();
-        assert_eq!(bare.len(), 3, "version, deny default, process-fork: {bare:?}");
+        assert_eq!(bare.len(), 4, "version, deny default, process-fork, what is no mere writing: {bare:?}");
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub(super) fn profile(confinement: &Confinement) -> Result<String, String> {
         lines.extend(place(text(path)?, grant));
     }
     lines.push(String::new());
-    lines.extend(not_enforced(confinement).into_iter().map(|line| format!("# {line}")));
+    lines.extend(not_enforced(confinement)?.into_iter().map(|line| format!("# {line}")));
     Ok(format!("{HEAD}{}\n", lines.join("\n")))
 }
 
@@ -122,7 +122,7 @@ fn place(path: &str, grant: Grant) -> Vec<String> {
 }
 
 /// What neither of the two holds.
-fn not_enforced(confinement: &Confinement) -> Vec<String> {
+fn not_enforced(confinement: &Confinement) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
     let filter =
         "neither a job nor a token sees connections; an administrator adds a filter (WFP) for the server's identity that refuses all";
@@ -140,9 +140,9 @@ fn not_enforced(confinement: &Confinement) -> Vec<String> {
     lines.push(open(format_args!("file_size = {}", confinement.file_size), "there is no such limit"));
     lines.extend(confinement.wall.map(|wall| open(format_args!("wall = {} s", wall.as_secs()), "whoever starts it ends the job")));
     for path in &confinement.strict {
-        lines.push(open(path.display(), "opened without following a reparse point, by whoever grants it"));
+        lines.push(open(text(path)?, "opened without following a reparse point, by whoever grants it"));
     }
-    lines
+    Ok(lines)
 }
 
 #[cfg(test)]

@@ -44,14 +44,19 @@ impl Exit {
             Ok(asked) => asked,
             Err(reply) => return refuse(&mut stream, reply).await,
         };
+        if !is_plain(&name) {
+            self.refused(&Target { name: name.escape_default().to_string(), port }, "this is no name");
+            return refuse(&mut stream, Reply::NoSuchAddress).await;
+        }
         if command != CONNECT {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
             self.refused(&Target { name, port }, "of SOCKS, only CONNECT goes out");
             return refuse(&mut stream, Reply::NoSuchCommand).await;
         }
         let Ok(target) = self.judge(&name, port) else { return refuse(&mut stream, Reply::NotAllowed).await };
-        let Ok((onward, address)) = self.dial(&target).await else { return refuse(&mut stream, Reply::Unreachable).await };
+        let Ok(made) = self.dial(&target).await else { return refuse(&mut stream, Reply::Unreachable).await };
         stream.write_all(&answer(Reply::Connected)).await?;
-        self.tunnel(stream, onward, target, address).await
+        self.tunnel(stream, made).await
     }
 }
 
@@ -70,19 +75,19 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<Re
         return Err(io::ErrorKind::InvalidData.into());
     }
     let name = match kind {
-        1 => Some(Ipv4Addr::from(read::<4, S>(stream).await?).to_string()),
-        4 => Some(Ipv6Addr::from(read::<16, S>(stream).await?).to_string()),
+        1 => Ipv4Addr::from(read::<4, S>(stream).await?).to_string(),
+        4 => Ipv6Addr::from(read::<16, S>(stream).await?).to_string(),
         3 => {
             let [length] = read(stream).await?;
             let mut name = vec![0; usize::from(length)];
             stream.read_exact(&mut name).await?;
-            String::from_utf8(name).ok().filter(|name| is_plain(name))
+            String::from_utf8_lossy(&name).into_owned()
         }
         _ => return Ok(Err(Reply::NoSuchAddress)),
     };
     // Also behind a name that is none: what was not read would take the answer with it.
     let port = u16::from_be_bytes(read(stream).await?);
-    Ok(name.map(|name| Asked { command, name, port }).ok_or(Reply::NoSuchAddress))
+    Ok(Ok(Asked { command, name, port }))
 }
 
 async fn read<const N: usize, S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<[u8; N]> {
@@ -134,9 +139,11 @@ mod tests {
             assert_eq!(asked.expect("read"), Ok(Asked { command: CONNECT, name: name.to_owned(), port: 443 }));
             assert_eq!(said, [5, 0]);
         }
-        for rest in [&[3, 3, b'a', 0, b'b', 1, 187][..], &[3, 0, 1, 187], &[3, 2, 0xff, 0xfe, 1, 187], &[2, 1]] {
-            assert_eq!(said(&request(rest)).await.0.expect("read"), Err(Reply::NoSuchAddress), "{rest:?}");
+        for rest in [&[3, 3, b'a', 0, b'b', 1, 187][..], &[3, 0, 1, 187], &[3, 2, 0xff, 0xfe, 1, 187]] {
+            let asked = said(&request(rest)).await.0.expect("read").expect("an address");
+            assert!(!is_plain(&asked.name) && asked.port == 443, "{asked:?}");
         }
+        assert_eq!(said(&request(&[2, 1])).await.0.expect("read"), Err(Reply::NoSuchAddress));
     }
 
     #[tokio::test]
