@@ -7,6 +7,7 @@
 
 mod head;
 mod hello;
+mod made;
 mod names;
 mod pump;
 mod socks;
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 use super::{Server, dial};
 use crate::config::{Host, is_number};
 use head::Head;
+use made::Made;
 use names::Names;
 use pump::pump;
 use tally::{Passed, Tally};
@@ -74,35 +76,6 @@ impl Drop for Exit {
 struct Target {
     name: String,
     port: u16,
-}
-
-/// A connection that was made. It is written down when it ends, however that comes about.
-#[derive(Debug)]
-struct Made<'a> {
-    exit: &'a Exit,
-    target: Target,
-    address: SocketAddr,
-    onward: TcpStream,
-    passed: pump::Passed,
-    /// Whether it was written down as refused.
-    refused: bool,
-}
-
-impl Made<'_> {
-    /// It comes to nothing, for what was said over it.
-    fn refuse(mut self, why: &str) {
-        self.exit.refused(&self.target, why);
-        self.refused = true;
-    }
-}
-
-impl Drop for Made<'_> {
-    fn drop(&mut self) {
-        if !self.refused {
-            let [sent, received] = [&mut self.passed.sent, &mut self.passed.received].map(|count| *count.get_mut());
-            self.exit.passed(&self.target, self.address, sent, received);
-        }
-    }
 }
 
 /// Who is asked to let a connection out.
@@ -206,9 +179,7 @@ impl Exit {
         let listed = |address: IpAddr| self.hosts.iter().any(|host| host.covers(&address.to_string(), target.port));
         let dialled = tokio::time::timeout(PATIENCE, dial::listed(&target.name, target.port, &listed)).await;
         let dialled = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let dialled = dialled.and_then(|onward| onward.peer_addr().map(|address| (onward, address)));
-        let (onward, address) = dialled.inspect_err(|error| self.refused(target, &error.to_string()))?;
-        Ok(Made { exit: self, target: target.clone(), address, onward, passed: pump::Passed::default(), refused: false })
+        dialled.and_then(|onward| Made::new(self, target.clone(), onward)).inspect_err(|error| self.refused(target, &error.to_string()))
     }
 
     /// A program that knows a proxy: it speaks HTTP, or SOCKS.
