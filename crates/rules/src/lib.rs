@@ -4,8 +4,10 @@
 
 mod rules;
 mod scan;
+mod sieve;
 mod step;
 
 pub use rules::{ACTIONS, DEFAULT, MAX_RULES, Rule, Rules, SCHEMA, Shelf, Source, uid};
 pub use scan::{Uses, conjuncts};
+pub use sieve::{Arguments, Held, Sieve};
 pub use step::Steps;

@@ -7,7 +7,8 @@ use std::sync::{Arc, LazyLock};
 use cedar_policy::pst::{ActionConstraint, EntityOrSlot, Policy as Tree, PrincipalConstraint, ResourceConstraint};
 use cedar_policy::{Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
-use crate::scan::{Part, Uses, settled, uses};
+use crate::scan::{Part, Uses, settled, unsettled, uses};
+use crate::sieve::Sieve;
 use crate::step::Steps;
 
 /// The schema that rules are validated against.
@@ -45,6 +46,10 @@ pub struct Rule {
     pub steps: Steps,
     /// What it looks at beside who calls what.
     pub uses: Uses,
+    /// The numbers of the arguments among that, as `Rules::keys` has them.
+    pub keys: Vec<usize>,
+    /// What tells at its moment that it cannot match.
+    pub sieve: Arc<Sieve>,
 }
 
 impl Rule {
@@ -76,12 +81,34 @@ pub struct Shelf {
     pub possible: PolicySet,
 }
 
+/// The arguments that rules name, by the entity that holds them, each with a number.
+#[derive(Debug, Default)]
+struct Keys {
+    names: Vec<(String, String)>,
+    numbers: HashMap<(String, String), usize>,
+}
+
+impl Keys {
+    fn add(&mut self, key: &(String, String)) -> usize {
+        let Self { names, numbers } = self;
+        *numbers.entry(key.clone()).or_insert_with(|| {
+            names.push(key.clone());
+            names.len().saturating_sub(1)
+        })
+    }
+
+    fn number(&self, holder: &str, key: &str) -> Option<usize> {
+        self.numbers.get(&(holder.to_owned(), key.to_owned())).copied()
+    }
+}
+
 /// Rules that can be asked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Rules {
     all: HashMap<PolicyId, Rule>,
     order: Vec<PolicyId>,
     shelves: HashMap<(&'static str, [Option<EntityUid>; 2]), Shelf>,
+    keys: Keys,
     /// What would satisfy some rule that permits.
     pub permit_steps: Steps,
 }
@@ -89,7 +116,7 @@ pub struct Rules {
 impl Rules {
     /// Reads and validates. The error names file and line.
     pub fn load(sources: &[Source]) -> Result<Self, String> {
-        let mut rules = Self { all: HashMap::new(), order: Vec::new(), shelves: HashMap::new(), permit_steps: Steps::default() };
+        let mut rules = Self::default();
         // Before any is read: that takes longer than counting.
         if sources.iter().map(|source| pieces(&source.text).len()).sum::<usize>() > MAX_RULES {
             return Err(format!("there are more than {MAX_RULES} rules; write fewer about more, with groups, servers and effects"));
@@ -120,13 +147,19 @@ impl Rules {
     pub fn of(policy: Policy) -> Result<Self, String> {
         let tree = policy.to_pst().map_err(|error| error.to_string())?;
         let id = policy.id().clone();
-        let rule = Rule { name: id.to_string().into(), place: String::new(), policy, steps: Steps::default(), uses: uses(&tree) };
-        let mut rules = Self {
-            all: HashMap::from([(id.clone(), rule)]),
-            order: vec![id.clone()],
-            shelves: HashMap::new(),
-            permit_steps: Steps::default(),
-        };
+        let (mut rules, name) = (Self::default(), id.to_string().into());
+        rules.keep(
+            Rule {
+                name,
+                place: String::new(),
+                policy,
+                steps: Steps::default(),
+                uses: uses(&tree),
+                keys: Vec::new(),
+                sieve: Arc::default(),
+            },
+            &tree,
+        );
         rules.lay_out(&id, &tree)?;
         Ok(rules)
     }
@@ -149,13 +182,21 @@ impl Rules {
             return Err(bad(&unclear));
         }
         let steps = Steps::read(&policy).map_err(|what| bad(&what))?;
-        let rule = Rule { name: name.into(), place: place.to_owned(), policy, steps, uses };
+        let rule = Rule { name: name.into(), place: place.to_owned(), policy, steps, uses, keys: Vec::new(), sieve: Arc::default() };
         if rule.permits() {
             self.permit_steps.add(&rule.steps);
         }
-        self.order.push(id.clone());
-        self.all.insert(id.clone(), rule);
+        self.keep(rule, &tree);
         Ok((id, tree))
+    }
+
+    /// Adds a rule, and gives what it names among the arguments numbers.
+    fn keep(&mut self, rule: Rule, tree: &Tree) {
+        let keys = rule.uses.keys.iter().map(|key| self.keys.add(key)).collect();
+        let sieve = Sieve::of(&unsettled(tree), &|holder, key| self.keys.number(holder, key));
+        let id = rule.policy.id().clone();
+        self.order.push(id.clone());
+        self.all.insert(id, Rule { keys, sieve: Arc::new(sieve), ..rule });
     }
 
     fn validate(&self) -> Result<(), String> {
@@ -216,6 +257,12 @@ impl Rules {
     /// Every rule, in the order in which they are written.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.order.iter().filter_map(|id| self.all.get(id))
+    }
+
+    /// An argument that rules name, and the entity that holds it, by its number.
+    #[must_use]
+    pub fn key(&self, number: usize) -> Option<(&str, &str)> {
+        self.keys.names.get(number).map(|(holder, key)| (holder.as_str(), key.as_str()))
     }
 
     /// One rule.

@@ -52,17 +52,24 @@ impl Uses {
             }
             Expr::GetAttr { expr, attr } if is_context(expr) => Some(Self::fact(attr)),
             Expr::HasAttr { expr, attrs } if is_context(expr) => Some(Self::fact(&attrs.head)),
-            Expr::BinaryOp { op: BinaryOp::HasTag | BinaryOp::GetTag, left, right } => {
-                let Expr::GetAttr { expr, attr } = &**left else { return None };
-                let Expr::Literal(Literal::String(key)) = &**right else { return None };
-                let mut found = (is_context(expr) && is_arguments(attr)).then(|| Self::fact(attr))?;
-                found.keys.insert((attr.to_string(), key.to_string()));
+            Expr::BinaryOp { op: op @ (BinaryOp::HasTag | BinaryOp::GetTag), .. } => {
+                let (holder, key) = argument(expr, *op)?;
+                let mut found = Self::fact(holder);
+                found.keys.insert((holder.to_owned(), key.to_owned()));
                 Some(found)
             }
             Expr::Var(Var::Context) => Self::unclear("`context` alone: name the member"),
             _ => None,
         }
     }
+}
+
+/// The argument that an operator is applied to, with the entity that holds it.
+pub(crate) fn argument(expr: &Expr, wanted: BinaryOp) -> Option<(&str, &str)> {
+    let Expr::BinaryOp { op, left, right } = expr else { return None };
+    let Expr::GetAttr { expr, attr } = &**left else { return None };
+    let Expr::Literal(Literal::String(key)) = &**right else { return None };
+    (*op == wanted && is_context(expr) && is_arguments(attr)).then_some((attr, key))
 }
 
 fn is_context(expr: &Expr) -> bool {
@@ -100,6 +107,15 @@ pub(crate) fn uses(rule: &Tree) -> Uses {
     conjuncts(rule).iter().map(|expr| Uses::of(expr)).fold(Uses::default(), Uses::and)
 }
 
+/// The conditions of a rule that depend on the moment, from the first on.
+pub(crate) fn unsettled(rule: &Tree) -> Vec<Arc<Expr>> {
+    conjuncts(rule).into_iter().skip_while(is_settled).collect()
+}
+
+fn is_settled(expr: &Arc<Expr>) -> bool {
+    Uses::of(expr).is_settled()
+}
+
 /// Which of a rule's settled conditions count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -112,7 +128,6 @@ pub(crate) enum Part {
 /// A rule without the conditions that depend on the moment. Whatever it was, it permits: only whether it
 /// matches is asked.
 pub(crate) fn settled(rule: &Tree, part: Part) -> Result<cedar_policy::Policy, String> {
-    let is_settled = |expr: &Arc<Expr>| Uses::of(expr).is_settled();
     let all = conjuncts(rule);
     let kept: Vec<Clause> = match part {
         Part::Leading => all.into_iter().take_while(is_settled).map(Clause::When).collect(),

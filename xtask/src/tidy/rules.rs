@@ -97,7 +97,10 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("date", &["verdict"]),
         ],
     },
-    Imports { crate_name: "rules", rows: &[row("scan", &[]), row("step", &[]), row("rules", &["scan", "step"])] },
+    Imports {
+        crate_name: "rules",
+        rows: &[row("scan", &[]), row("step", &[]), row("sieve", &["scan"]), row("rules", &["scan", "sieve", "step"])],
+    },
     Imports {
         crate_name: "schema",
         rows: &[

@@ -9,6 +9,7 @@ mod ask;
 mod day;
 mod loaded;
 mod memory;
+mod shown;
 mod step;
 pub use ask::{Known, Moment, Outcome, Question, Subject};
 pub use loaded::Rules;

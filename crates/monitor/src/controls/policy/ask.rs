@@ -1,20 +1,16 @@
 //! A question to the rules. What does not depend on the moment is answered once and kept.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use bartizan_rules::{Steps, uid};
-use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicyId, PolicySet, Request, Response,
-};
-use cedar_policy::{RestrictedExpression as Value, RestrictedExpression};
+use bartizan_rules::{Held, Rule, Sieve, Steps, uid};
+use cedar_policy::{AuthorizationError, Authorizer, Context, Decision, Entities, EntityUid, PolicyId, PolicySet, Request, Response};
 
-use super::day::{DAY_MS, datetime};
 use super::loaded::Rules;
+use super::shown::{Named, arguments, client, fact_of, target, text};
 use super::step::taken;
-use crate::case::{Caller, Effect, Facts, Item, Kind, Strength};
-use crate::lock::{Confirm, Returns};
-use crate::wire::canonical;
-use crate::wire::json::{Json, Kind as Shape, View};
+use crate::case::{Caller, Facts, Item, Strength};
+use crate::wire::json::View;
 
 /// What somebody wants to use.
 #[derive(Debug, Clone, Copy)]
@@ -75,9 +71,10 @@ pub struct Known {
     outcome: Outcome,
     /// Rules that may have a say, depending on the moment.
     open: PolicySet,
-    /// What those rules look at.
-    facts: BTreeSet<String>,
-    keys: BTreeSet<(String, String)>,
+    /// The same, each with what may tell at the moment that it has none.
+    sieves: Vec<(PolicyId, Arc<Sieve>)>,
+    /// The arguments that those rules name.
+    keys: BTreeSet<usize>,
     /// Which of them could permit it.
     possible: Vec<PolicyId>,
     entities: Entities,
@@ -94,7 +91,7 @@ impl Known {
     /// The rules whose say depends on the moment.
     #[must_use]
     pub fn open(&self) -> Vec<PolicyId> {
-        self.open.policies().map(|rule| rule.id().clone()).collect()
+        self.sieves.iter().map(|(id, _)| id.clone()).collect()
     }
 
     /// What is settled.
@@ -115,10 +112,6 @@ impl Known {
 fn failed(error: &AuthorizationError) -> &PolicyId {
     let AuthorizationError::PolicyEvaluationError(error) = error;
     error.policy_id()
-}
-
-fn text(value: &str) -> Value {
-    Value::new_string(value.to_owned())
 }
 
 impl Rules {
@@ -145,7 +138,7 @@ impl Rules {
         let mut known = Known {
             outcome: Outcome::default(),
             open: PolicySet::new(),
-            facts: BTreeSet::new(),
+            sieves: Vec::new(),
             keys: BTreeSet::new(),
             possible: Vec::new(),
             entities: Entities::empty(),
@@ -155,18 +148,18 @@ impl Rules {
             ask(&shelf.settled).iter().for_each(|response| known.outcome.add(response));
             let leading = ask(&shelf.leading);
             let leading = leading.iter().map(Response::diagnostics);
-            // A rule that fails is asked again at its moment, and fails then.
-            let matching = leading.flat_map(|found| found.reason().chain(found.errors().map(failed)));
-            for rule in matching.filter_map(|id| self.get(id)) {
+            // A rule that fails is asked again at its moment whatever its sieve says, and fails then.
+            let matching = leading.flat_map(|found| found.reason().map(|id| (id, true)).chain(found.errors().map(|error| (failed(error), false))));
+            for (rule, matches) in matching.filter_map(|(id, matches)| Some((self.get(id)?, matches))) {
                 known.open.add(rule.policy.clone()).map_err(|error| error.to_string())?;
-                known.facts.extend(rule.uses.facts.iter().cloned());
-                known.keys.extend(rule.uses.keys.iter().cloned());
+                known.sieves.push((rule.policy.id().clone(), if matches { rule.sieve.clone() } else { Arc::default() }));
+                known.keys.extend(&rule.keys);
             }
             known.possible.extend(ask(&shelf.possible).iter().flat_map(|found| found.diagnostics().reason()).cloned());
         }
         // Nobody is asked again where nothing is open, or nothing could change the answer.
         if known.outcome.is_final() || known.open.is_empty() {
-            known.open = PolicySet::new();
+            (known.open, known.sieves) = (PolicySet::new(), Vec::new());
         } else {
             known.entities = entities;
         }
@@ -176,33 +169,49 @@ impl Rules {
     /// The answer at a moment.
     pub fn decide(&self, environment: &str, known: &Known, moment: Moment<'_>) -> Result<Outcome, String> {
         let mut outcome = known.outcome.clone();
-        if outcome.is_final() || known.open.is_empty() {
+        if outcome.is_final() || known.sieves.is_empty() {
             return Ok(outcome);
         }
-        let mut pairs = vec![("environment".to_owned(), text(environment))];
-        for fact in &known.facts {
-            pairs.extend(fact_of(fact, moment)?.map(|value| (fact.clone(), value)));
-        }
-        let context = Context::from_pairs(pairs).map_err(|error| error.to_string())?;
-        let request = request(&known.names, context)?;
-        let missed = known.keys.iter().filter(|(holder, key)| moment.arguments.is_some_and(|all| misses(holder, key, all)));
-        for (holder, key) in missed {
-            let looks = |id: &PolicyId| self.get(id).is_some_and(|rule| rule.uses.keys.iter().any(|own| own.0 == *holder && own.1 == *key));
-            let what = if holder == "numbers" { "no whole number of 64 bits" } else { "no array" };
-            let ids = known.open.policies().map(|rule| rule.id()).filter(|id| looks(id));
-            outcome.errors.extend(ids.map(|id| (id.clone(), format!("the argument {key:?} is {what}"))));
+        let named: Vec<Named<'_>> = known.keys.iter().filter_map(|key| Named::find(self, *key, moment)).collect();
+        for missed in named.iter().filter(|named| named.is_missed()) {
+            let looks = |id: &PolicyId| self.get(id).is_some_and(|rule| rule.keys.contains(&missed.number));
+            let what = if missed.holder == "numbers" { "no whole number of 64 bits" } else { "no array" };
+            let ids = known.sieves.iter().map(|(id, _)| id).filter(|id| looks(id));
+            outcome.errors.extend(ids.map(|id| (id.clone(), format!("the argument {:?} is {what}", missed.key))));
         }
         if outcome.is_final() {
             return Ok(outcome);
         }
-        let held;
-        let entities = if known.keys.is_empty() {
+        let held: Vec<(usize, Held<'_>)> = named.iter().map(|named| (named.number, named.held())).collect();
+        let asked: Vec<&Rule> = known.sieves.iter().filter(|(_, sieve)| sieve.lets_through(&held)).filter_map(|(id, _)| self.get(id)).collect();
+        if asked.is_empty() {
+            return Ok(outcome);
+        }
+        let some;
+        let open = if asked.len() == known.sieves.len() {
+            &known.open
+        } else {
+            some = PolicySet::from_policies(asked.iter().map(|rule| rule.policy.clone())).map_err(|error| error.to_string())?;
+            &some
+        };
+        let facts: BTreeSet<&str> = asked.iter().flat_map(|rule| &rule.uses.facts).map(String::as_str).collect();
+        let mut pairs = vec![("environment".to_owned(), text(environment))];
+        for fact in facts {
+            pairs.extend(fact_of(fact, moment)?.map(|value| (fact.to_owned(), value)));
+        }
+        let context = Context::from_pairs(pairs).map_err(|error| error.to_string())?;
+        let request = request(&known.names, context)?;
+        let keys: BTreeSet<usize> = asked.iter().flat_map(|rule| &rule.keys).copied().collect();
+        let with;
+        let entities = if keys.is_empty() {
             &known.entities
         } else {
-            held = known.entities.clone().add_entities(arguments(&known.keys, moment)?, None).map_err(|error| error.to_string())?;
-            &held
+            let shown = named.iter().zip(held).filter(|(named, _)| keys.contains(&named.number));
+            let arguments = arguments(shown.map(|(named, (_, held))| (named.holder, named.key, held)))?;
+            with = known.entities.clone().add_entities(arguments, None).map_err(|error| error.to_string())?;
+            &with
         };
-        outcome.add(&Authorizer::new().is_authorized(&request, &known.open, entities));
+        outcome.add(&Authorizer::new().is_authorized(&request, open, entities));
         Ok(outcome)
     }
 
@@ -269,118 +278,4 @@ impl Rules {
 
 fn request([principal, action, resource]: &[EntityUid; 3], context: Context) -> Result<Request, String> {
     Request::new(principal.clone(), action.clone(), resource.clone(), context, None).map_err(|error| error.to_string())
-}
-
-fn client(caller: &Caller, strength: &Strength) -> Result<Entity, String> {
-    let badge = caller.badge();
-    let groups = || badge.into_iter().flat_map(|badge| &badge.groups);
-    let mut members = vec![
-        ("means".to_owned(), text(caller.means().name())),
-        ("groups".to_owned(), Value::new_set(groups().map(|group| text(group)))),
-        ("secondFactor".to_owned(), Value::new_bool(strength.second_factor)),
-    ];
-    members.extend(caller.label().map(|label| ("label".to_owned(), text(label))));
-    let application = badge.and_then(|badge| badge.application.as_deref());
-    members.extend(application.map(|application| ("application".to_owned(), text(application))));
-    members.extend(strength.certificate.as_deref().map(|name| ("certificate".to_owned(), text(name))));
-    members.extend(strength.logged_in_ms.map(|at| ("loggedIn".to_owned(), datetime(at))));
-    let parents = groups().map(|group| uid("Group", group)).collect::<Result<HashSet<_>, _>>()?;
-    Entity::new(uid("Client", caller.principal())?, members.into_iter().collect(), parents).map_err(|error| error.to_string())
-}
-
-/// The entity of what is used, and of the server that it belongs to.
-fn target(subject: Subject<'_>) -> Result<(Entity, Option<EntityUid>), String> {
-    let (server, name, pin) = match subject {
-        Subject::Item(item) => (&*item.server, item.pin.name.as_str(), Some(&item.pin)),
-        Subject::Server(server) => (server, server, None),
-    };
-    let parent = uid("Server", server)?;
-    // A server's name has no slash (configuration sees to it), so two targets never share an id.
-    let own = match pin.map(|pin| pin.kind) {
-        None => parent.clone(),
-        Some(Kind::Tool) => uid("Tool", &format!("{server}/{name}"))?,
-        Some(Kind::Prompt) => uid("Prompt", &format!("{server}/{name}"))?,
-        Some(Kind::Resource | Kind::Template | Kind::Instructions | Kind::Server) => uid("Resource", &format!("{server}/{name}"))?,
-    };
-    let contract = pin.map(|pin| &pin.contract);
-    let members = [
-        ("server", server),
-        ("name", name),
-        ("effect", pin.map_or(Effect::Read, |pin| pin.effect).name()),
-        ("owner", contract.and_then(|contract| contract.owner.as_deref()).unwrap_or_default()),
-        ("environment", contract.and_then(|contract| contract.environment.as_deref()).unwrap_or_default()),
-        ("returns", contract.map_or(Returns::Untrusted, |contract| contract.returns()).name()),
-        ("confirm", pin.and_then(|pin| pin.confirm()).map_or("", Confirm::name)),
-    ];
-    let members = members.into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect();
-    let parents = pin.map(|_| parent.clone());
-    let entity = Entity::new(own, members, parents.iter().cloned().collect()).map_err(|error| error.to_string())?;
-    Ok((entity, parents))
-}
-
-/// A member of the context.
-fn fact_of(name: &str, moment: Moment<'_>) -> Result<Option<Value>, String> {
-    let holder = |kind: &str| uid(kind, "call").map(|uid| Some(Value::new_entity_uid(uid)));
-    let facts = moment.facts;
-    Ok(match name {
-        "transport" => Some(text(facts.transport)),
-        "peer" => facts.peer.map(|peer| Value::new_ip(peer.to_canonical().to_string())),
-        "now" => Some(datetime(facts.now_ms)),
-        // The first of January 1970 was a Thursday.
-        "weekday" => Some(Value::new_long(i64::try_from((facts.now_ms / DAY_MS + 3) % 7).unwrap_or_default().saturating_add(1))),
-        "labels" => Some(Value::new_set(facts.labels.names().map(text))),
-        "uri" => Some(text(moment.uri.ok_or("no URI is read")?)),
-        "arguments" => holder("Arguments")?,
-        "numbers" => holder("Numbers")?,
-        "lists" => holder("Lists")?,
-        other => return Err(format!("no fact is called {other}")),
-    })
-}
-
-/// The arguments that some rule names, and no others: how large a call is costs nothing here.
-fn arguments(keys: &BTreeSet<(String, String)>, moment: Moment<'_>) -> Result<Vec<Entity>, String> {
-    let of = |holder: &str, read: fn(View<'_>) -> Option<Value>| {
-        let named = keys.iter().filter(|(name, _)| name == holder);
-        let found = named.filter_map(|(_, key)| Some((key.clone(), read(find(moment.arguments?, key)?)?)));
-        found.collect::<Vec<_>>()
-    };
-    let entity = |kind, tags: Vec<(String, RestrictedExpression)>| {
-        Entity::new_with_tags(uid(kind, "call")?, [], [], tags).map_err(|error| error.to_string())
-    };
-    let read = |holder: &str| match holder {
-        "numbers" => entity("Numbers", of(holder, |value| value.as_whole().map(Value::new_long))),
-        "lists" => entity("Lists", of(holder, texts)),
-        _ => entity("Arguments", of(holder, |value| Some(Value::new_string(written(value))))),
-    };
-    let mut holders: Vec<&str> = keys.iter().map(|(holder, _)| holder.as_str()).collect();
-    // Sorted, as the set that they come from.
-    holders.dedup();
-    holders.into_iter().map(read).collect()
-}
-
-fn texts(value: View<'_>) -> Option<Value> {
-    (value.kind() == Shape::Array).then(|| Value::new_set(value.items().map(|item| Value::new_string(written(item)))))
-}
-
-/// Whether an argument is there that its holder cannot show. A rule would take it for absent, and what it forbids would pass.
-fn misses(holder: &str, key: &str, arguments: View<'_>) -> bool {
-    find(arguments, key).is_some_and(|value| match holder {
-        "numbers" => value.as_whole().is_none(),
-        "lists" => value.kind() != Shape::Array,
-        _ => false,
-    })
-}
-
-/// A member by its name, or anything by a JSON Pointer (RFC 6901).
-fn find<'v>(arguments: View<'v>, key: &str) -> Option<View<'v>> {
-    let Some(path) = key.strip_prefix('/') else { return arguments.get(key) };
-    path.split('/').try_fold(arguments, |at, step| match at.kind() {
-        Shape::Object => at.get(&step.replace("~1", "/").replace("~0", "~")),
-        Shape::Array => at.items().nth(step.parse().ok().filter(|_| step == "0" || !step.starts_with(['0', '+']))?),
-        _ => None,
-    })
-}
-
-fn written(value: View<'_>) -> String {
-    value.as_str().map_or_else(|| canonical::text(&Json::of(&value.to_value())), |text| text.into_owned())
 }

@@ -117,6 +117,59 @@ fn arguments_are_seen_by_name_and_by_pointer() {
     }
 }
 
+/// Conditions of many shapes, each asked as it is, and behind one that no sieve answers and that always holds.
+#[test]
+fn rules_that_were_not_asked_would_not_have_matched() {
+    let atoms = [
+        r#"(context.arguments.hasTag("path") && context.arguments.getTag("path") like "/srv/*")"#,
+        r#"(context.arguments.hasTag("path") && !(context.arguments.getTag("path") like "*.txt"))"#,
+        r#"(context.arguments.hasTag("path") && context.arguments.getTag("path") == "/srv/a.txt")"#,
+        r#"(context.arguments.hasTag("path") && ["/srv/a.txt", "true", "[1]"].contains(context.arguments.getTag("path")))"#,
+        r#"(context.arguments.hasTag("/to/name") && context.arguments.getTag("/to/name") != "eve")"#,
+        r#"(context.numbers.hasTag("amount") && context.numbers.getTag("amount") > 5)"#,
+        r#"(context.numbers.hasTag("amount") && context.numbers.getTag("amount") != 5)"#,
+        r#"(context.numbers.hasTag("amount") && 5 <= context.numbers.getTag("amount"))"#,
+        r#"(context.lists.hasTag("tags") && context.lists.getTag("tags").contains("x"))"#,
+        r#"(context.lists.hasTag("tags") && context.lists.getTag("tags").containsAny(["x", "1"]))"#,
+        r#"(context.arguments.hasTag("path") && (if context.transport == "http" then context.arguments.getTag("path") == "true" else true))"#,
+        r#"context.labels.contains("private")"#,
+    ];
+    let pairs = || atoms.iter().flat_map(|one| atoms.iter().filter(move |other| *other != one).map(move |other| (one, other)));
+    let mut conditions: Vec<String> = atoms.iter().flat_map(|atom| [(*atom).to_owned(), format!("!{atom}")]).collect();
+    conditions.push(r#"context.arguments.hasTag("path")"#.to_owned());
+    conditions.extend(pairs().flat_map(|(one, other)| [format!("{one} && {other}"), format!("{one} || {other}"), format!("!({one} && !{other})")]));
+    let rules = |behind: &str| {
+        let rule = |(n, condition): (usize, &String)| {
+            format!(
+                "@id(\"w{n}\") forbid (principal, action == Action::\"call\", resource) when {{ {behind} ({condition}) }};
+                 @id(\"u{n}\") forbid (principal, action == Action::\"call\", resource) when {{ {behind} true }} unless {{ {condition} }};\n"
+            )
+        };
+        control(&format!("permit (principal, action, resource);\n{}", conditions.iter().enumerate().map(rule).collect::<String>()))
+    };
+    let (plain, behind) = (rules(""), rules("context.transport != \"pigeon\" &&"));
+    let said = |control: &Policy, arguments: &str| {
+        let (code, detail) = call(control, &caller(), &item("t", Effect::Write), arguments).expect_err("some rule forbids");
+        (code, detail.split(", ").map(str::to_owned).collect::<std::collections::BTreeSet<_>>())
+    };
+    for arguments in [
+        "{}",
+        r#"{"path":"/srv/a.txt"}"#,
+        r#"{"path":"/srv/b.txt","amount":5}"#,
+        r#"{"path":"","amount":6,"tags":["x"]}"#,
+        r#"{"path":true,"tags":[1,"y"],"to":{"name":"eve"}}"#,
+        r#"{"path":[1],"tags":[],"to":{"name":"bob"},"amount":-9223372036854775808}"#,
+        r#"{"path":null,"to":[{"name":"eve"}]}"#,
+    ] {
+        let (is, must) = (said(&plain, arguments), said(&behind, arguments));
+        assert_eq!(is, must, "{arguments}");
+        assert!(is.1.len() > 10, "{arguments}: {is:?}");
+    }
+    for arguments in [r#"{"amount":1.5}"#, r#"{"tags":"x","path":"/srv/a.txt"}"#] {
+        assert_eq!(code(call(&plain, &caller(), &item("t", Effect::Write), arguments)), "policy.error", "{arguments}");
+    }
+}
+
 #[test]
 fn time_network_transport_environment_and_labels_are_seen() {
     let permit = |condition: &str| {
