@@ -158,7 +158,7 @@ impl Front {
                     self.post(asker, &parts.headers, (body, room)).await
                 }
                 HttpMethod::GET => self.get(asker, &parts.headers),
-                HttpMethod::DELETE => self.delete(asker, &parts.headers).await,
+                HttpMethod::DELETE => Box::pin(self.delete(asker, &parts.headers)).await,
                 _ => Err(Refusal::new(HTTP_METHOD, parts.method.to_string())),
             }
         };
@@ -210,9 +210,10 @@ impl Front {
         let Asker { caller, endpoint, whence, .. } = asker;
         let named = self.session(asker, headers)?;
         let negotiated = named.as_ref().and_then(|session| session.talk.negotiated()).map(|settled| settled.version);
+        // What is rare has a place of its own: whatever may be waited for here takes room in every connection.
         match envelope::parse(body, &mirror, negotiated) {
-            Arrival::Batch(messages) => Ok(self.batch(asker, named, messages).await),
-            Arrival::One(message) if opens_session(&message) && named.is_none() => self.initialize(asker, *message).await,
+            Arrival::Batch(messages) => Ok(Box::pin(self.batch(asker, named, messages)).await),
+            Arrival::One(message) if opens_session(&message) && named.is_none() => Box::pin(self.initialize(asker, *message)).await,
             Arrival::One(message) => Ok(match named.filter(|_| is_legacy(&message)) {
                 Some(session) => self.within(session, whence, (*message, room)).await,
                 None => self.alone(self.sessions.standing(caller, endpoint), whence, (*message, room)).await,

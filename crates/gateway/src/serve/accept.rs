@@ -126,6 +126,10 @@ impl Gate {
         let Some(tls) = &self.tls else {
             return self.serve(stream, self.line(peer, None)).await;
         };
+        Box::pin(self.secured(tls, stream, peer)).await;
+    }
+
+    async fn secured(&self, tls: &Tls, stream: TcpStream, peer: IpAddr) {
         let Some(stream) = self.handshake(tls, stream, peer).await else { return };
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let Some(certificate) = Certificate::of(shown.iter().map(|one| one.clone().into_owned()).collect()).map(Arc::new) else {

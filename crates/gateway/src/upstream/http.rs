@@ -344,9 +344,11 @@ impl Pipe {
         if self.era == Era::Legacy && self.session().is_some() {
             let (over, weak) = (self.over.clone(), Arc::downgrade(link));
             let reading = async move {
+                // Most servers have no such stream, and the task takes its memory as long as somebody may wait for its end.
+                let listening = Box::pin(standalone::listen(weak));
                 tokio::select! {
                     () = over.cancelled() => {}
-                    () = standalone::listen(weak) => {}
+                    () = listening => {}
                 }
             };
             *self.ear.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(reading));

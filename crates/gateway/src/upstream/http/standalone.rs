@@ -19,7 +19,8 @@ pub(super) async fn listen(link: Weak<Link>) {
         let Some(strong) = link.upgrade().filter(|link| link.is_alive()) else { return };
         let Pipe::Http(pipe) = &strong.pipe else { return };
         let (server, version) = (pipe.server.clone(), strong.version());
-        match pipe.get(last.as_deref(), version).await {
+        // In a place of its own, which is given back: hundreds of sessions hear nothing for hours.
+        match Box::pin(pipe.get(last.as_deref(), version)).await {
             Ok(response) if response.status().is_success() => {
                 // The link must be able to end while its stream is idle.
                 drop(strong);
