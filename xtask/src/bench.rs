@@ -79,7 +79,10 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         bail!("there is no target `{wrong}`; there are {}", known.join(", "));
     }
     // Alone, and only when it is named: its figures are in `docs/confinement.md`.
-    if plan.only == [egress::NAME] {
+    if plan.only.iter().any(|name| name == egress::NAME) {
+        if plan.only.len() > 1 {
+            bail!("`{}` is measured alone: name nothing else with --only", egress::NAME);
+        }
         return egress::measure(&gateway(bartizan, &plan.profile)?);
     }
     let programs = programs(&plan, bartizan)?;

@@ -62,7 +62,7 @@ impl Act {
 }
 
 /// What is kept of a long one.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Said {
     pub(crate) date: String,
     pub(crate) commit: String,
@@ -89,6 +89,8 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let profile = o.value("--profile")?.unwrap_or(SHIPPED).to_owned();
     o.finish()?;
     let shipped = profile == SHIPPED && bartizan.is_none();
+    // What is measured is what is checked out now; in an hour it may be something else.
+    let (date, commit) = now()?;
     let built = bench::build(&profile, if bartizan.is_none() { &["bartizan-bench", "bartizan"] } else { &["bartizan-bench"] })?;
     let mut scene = Scene::set(&built, bartizan.unwrap_or_else(|| built.join("bartizan")))?;
     let rate = scene.half()?;
@@ -105,7 +107,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     }
     drop(scene);
     println!("\n{}", sum.table()?);
-    let said = sum.said(minutes)?;
+    let said = sum.said(Said { date, commit, minutes, ..Said::default() })?;
     let path = if minutes >= LONG && shipped { FILE } else { "target/soak.toml" };
     std::fs::write(root().join(path), toml::to_string(&said)?).with_context(|| format!("writing {path}"))?;
     println!("wrote {path}");

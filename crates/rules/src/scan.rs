@@ -59,6 +59,12 @@ impl Uses {
                 Some(found)
             }
             Expr::Var(Var::Context) => Self::unclear("`context` alone: name the member"),
+            // By its name it would be looked at before the moment, when it holds nothing.
+            Expr::Literal(Literal::EntityUID(named)) if matches!(named.ty.to_string().as_str(), "Arguments" | "Numbers" | "Lists") => {
+                Self::unclear(
+                    "arguments by the name of what holds them: they are looked at with `context.arguments`, `context.numbers` and `context.lists`",
+                )
+            }
             _ => None,
         }
     }

@@ -71,17 +71,25 @@ try {
   };
   const open = url => loaded(() => send('Page.navigate', { url }));
   const text = () => look('document.body.innerText');
-  // A real click, where the element is.
+  // A real click, where the element is, once it stays there: after the window had another size the page is laid out anew.
   const click = async selector => {
-    const at = await look(`(() => {
+    const place = () => look(`(() => {
       const found = document.querySelector(${JSON.stringify(selector)});
       if (!found) return null;
       found.scrollIntoView({ block: 'center' });
-      const { x, y, width, height } = found.getBoundingClientRect();
-      return { x: x + width / 2, y: y + height / 2 };
+      const box = found.getBoundingClientRect();
+      const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+      return { x, y, hit: found.contains(document.elementFromPoint(x, y)), within: innerWidth };
     })()`);
-    if (!at) throw new Error(`no ${selector} in ${await text()}`);
-    const button = { ...at, button: 'left', clickCount: 1 };
+    let before = await place();
+    if (!before) throw new Error(`no ${selector} in ${await text()}`);
+    const { x, y } = await eventually(`${selector} stays where it is`, async () => {
+      await pause(100);
+      const last = before;
+      before = await place();
+      return before?.hit && JSON.stringify(before) === JSON.stringify(last) && before;
+    });
+    const button = { x, y, button: 'left', clickCount: 1 };
     await loaded(async () => {
       await send('Input.dispatchMouseEvent', { type: 'mousePressed', ...button });
       await send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...button });

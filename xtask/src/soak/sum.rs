@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Act, Said, now};
+use super::{Act, Said};
 use crate::bench::median;
 
 #[derive(Default)]
@@ -70,13 +70,13 @@ impl Sum {
         Some((first / 1024.0, last / 1024.0, warm.iter().copied().fold(0.0, f64::max) / 1024.0))
     }
 
-    pub(super) fn said(&self, minutes: f64) -> Result<Said> {
+    /// What is kept, with what was known when it began.
+    pub(super) fn said(&self, begun: Said) -> Result<Said> {
         let (first, last, _) = self.memory().context("nothing was measured")?;
-        let (date, commit) = now()?;
         let unexplained = self.errors().values().filter(|(_, caused)| !caused).map(|(count, _)| count).sum();
         let (calls, sessions) = self.slices.iter().fold((0, 0), |(calls, sessions), one| (calls + one.calls, sessions + one.sessions));
         let grown_percent = ((last / first - 1.0) * 1000.0).round() / 10.0;
-        Ok(Said { date, commit, minutes, calls, sessions, grown_percent, unexplained })
+        Ok(Said { calls, sessions, grown_percent, unexplained, ..begun })
     }
 
     pub(super) fn table(&self) -> Result<String> {
