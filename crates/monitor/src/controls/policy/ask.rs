@@ -1,5 +1,6 @@
 //! A question to the rules. What does not depend on the moment is answered once and kept.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -188,14 +189,11 @@ impl Rules {
             return Ok(outcome);
         }
         // Putting a set together takes about as long as asking it.
-        let is_most = asked.len().saturating_mul(2) > known.sieves.len();
-        let asked = if is_most { known.sieves.iter().filter_map(|(id, _)| self.get(id)).collect() } else { asked };
-        let some;
-        let open = if is_most {
-            &known.open
+        let (asked, open) = if asked.len().saturating_mul(2) > known.sieves.len() {
+            (known.sieves.iter().filter_map(|(id, _)| self.get(id)).collect(), Cow::Borrowed(&known.open))
         } else {
-            some = PolicySet::from_policies(asked.iter().map(|rule| rule.policy.clone())).map_err(|error| error.to_string())?;
-            &some
+            let some = PolicySet::from_policies(asked.iter().map(|rule| rule.policy.clone())).map_err(|error| error.to_string())?;
+            (asked, Cow::Owned(some))
         };
         let facts: BTreeSet<&str> = asked.iter().flat_map(|rule| &rule.uses.facts).map(String::as_str).collect();
         let mut pairs = vec![("environment".to_owned(), text(environment))];
@@ -214,7 +212,7 @@ impl Rules {
             with = known.entities.clone().add_entities(arguments, None).map_err(|error| error.to_string())?;
             &with
         };
-        outcome.add(&Authorizer::new().is_authorized(&request, open, entities));
+        outcome.add(&Authorizer::new().is_authorized(&request, &open, entities));
         Ok(outcome)
     }
 
