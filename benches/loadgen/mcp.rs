@@ -1,5 +1,8 @@
 //! The MCP messages the load generator sends, and the check of what comes back.
 
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::Value;
 
 use crate::http::{Answer, Conn, Target};
@@ -55,16 +58,27 @@ impl Plan {
         let name = Value::from(self.tool.as_str());
         let (before, after) = self.args.split_once("@MSG@").unwrap_or((&self.args, ""));
         let tail = if self.modern { format!(",{}", meta()) } else { String::new() };
-        let stamp = 18;
         CallMaker {
             client,
             head: r#"{"jsonrpc":"2.0","id":"#.to_string(),
             mid: format!(r#","method":"tools/call","params":{{"name":{name},"arguments":{before}"#),
             tail: format!("{after}{tail}}}}}"),
-            filler: filler(self.size.saturating_sub(stamp)),
+            filler: filler(self.size.saturating_sub(STAMP)),
             stamp: String::new(),
         }
     }
+}
+
+/// How long the text is that tells one call's payload from every other.
+const STAMP: usize = 27;
+
+/// Another number in each run: a gateway may answer a write that it knows from the run before without making it.
+fn run() -> u32 {
+    static RUN: LazyLock<u32> = LazyLock::new(|| {
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
+        nanos.rotate_left(16) ^ std::process::id()
+    });
+    *RUN
 }
 
 /// Plain ASCII words, nothing that JSON would escape.
@@ -87,7 +101,7 @@ impl CallMaker {
     pub(crate) fn body(&mut self, seq: u64, out: &mut Vec<u8>) {
         use std::fmt::Write as _;
         self.stamp.clear();
-        let _ = write!(self.stamp, "c{:06}n{:09}-", self.client, seq);
+        let _ = write!(self.stamp, "r{:08x}c{:06}n{:09}-", run(), self.client, seq);
         let mut id = String::with_capacity(20);
         let _ = write!(id, "{seq}");
         out.clear();

@@ -9,8 +9,14 @@ use serde_json::Value;
 use super::Plan;
 use crate::run::{line, tail};
 
-/// More than this many cores busy with something else, and a measurement is worth repeating.
+/// More than this many cores busy with something else, or not there, and a measurement is worth repeating.
 const DISTURBED: f64 = 0.15;
+
+/// Cores that did something else meanwhile, or that the machine's host gave to others.
+fn disturbance(v: &Value) -> f64 {
+    let number = |pointer| v.pointer(pointer).and_then(Value::as_f64).unwrap_or(0.0);
+    number("/machine/foreign_cores") + number("/machine/steal_cores")
+}
 
 pub(crate) struct Loadgen {
     pub(crate) program: PathBuf,
@@ -41,11 +47,11 @@ impl Loadgen {
         let mut best: Option<(f64, Value)> = None;
         for _ in 0..=plan.retries {
             let value = self.run(mode, &args)?;
-            let foreign = value.pointer("/machine/foreign_cores").and_then(Value::as_f64).unwrap_or(0.0);
-            if best.as_ref().is_none_or(|(f, _)| foreign < *f) {
-                best = Some((foreign, value));
+            let disturbed = disturbance(&value);
+            if best.as_ref().is_none_or(|(least, _)| disturbed < *least) {
+                best = Some((disturbed, value));
             }
-            if foreign <= DISTURBED {
+            if disturbed <= DISTURBED {
                 break;
             }
         }
@@ -68,7 +74,7 @@ pub(crate) struct Figures {
     pub(crate) p99_us: f64,
     pub(crate) calls_per_s: f64,
     pub(crate) cpu_us: f64,
-    pub(crate) foreign_cores: f64,
+    pub(crate) disturbance: f64,
     /// From starting a server to its first answered call, where the load generator starts one.
     pub(crate) first_call_ms: f64,
 }
@@ -85,7 +91,7 @@ impl Row {
             p99_us: number("/latency_us/p99")?,
             calls_per_s: number("/calls_per_s")?,
             cpu_us: number(&format!("/{tree}/cpu_us_per_call"))?,
-            foreign_cores: number("/machine/foreign_cores").unwrap_or(0.0),
+            disturbance: disturbance(v),
             first_call_ms: number("/cold_first_call_ms").unwrap_or(0.0),
         };
         println!(
@@ -114,14 +120,14 @@ impl Rows {
             p99_us: of(|f| f.p99_us)?,
             calls_per_s: of(|f| f.calls_per_s)?,
             cpu_us: of(|f| f.cpu_us)?,
-            foreign_cores: of(|f| f.foreign_cores)?,
+            disturbance: of(|f| f.disturbance)?,
             first_call_ms: of(|f| f.first_call_ms)?,
         })
     }
 
-    /// The most that anything else kept busy during a kept measurement.
+    /// The most cores that were not there for a kept measurement.
     pub(crate) fn worst_disturbance(&self) -> f64 {
-        self.0.iter().map(|r| r.figures.foreign_cores).fold(0.0, f64::max)
+        self.0.iter().map(|r| r.figures.disturbance).fold(0.0, f64::max)
     }
 }
 

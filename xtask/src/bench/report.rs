@@ -121,7 +121,7 @@ fn circumstances(plan: &Plan, rows: &Rows) -> Result<String> {
     row("compiler", &rustc)?;
     row("yardstick", &nginx)?;
     row("rounds", &format!("{} of {} s each, after {} s", plan.rounds, plan.secs, plan.warmup))?;
-    row("most cores busy with something else", &format!("{:.2}", rows.worst_disturbance()))?;
+    row("most cores busy with something else, or given to others by the host", &format!("{:.2}", rows.worst_disturbance()))?;
     row("command", &command(plan))?;
     Ok(p)
 }
