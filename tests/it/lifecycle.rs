@@ -156,6 +156,32 @@ fn draining_has_a_deadline() {
     assert_eq!(closed["outcome"], "abandoned");
 }
 
+/// Calls run in threads of their own there, and none of them is left open in the record.
+#[test]
+fn what_a_deadline_cuts_off_is_closed_for_every_client() {
+    let script = Script::with_tools(["never"]).on("tools/call never", vec![]);
+    let stage = Stage::with_server("files", &script);
+    stage.configure("[limits]\ndrain = \"300ms\"");
+    let token = stage.token("t", &[]).text;
+    let mut gateway = stage.serve();
+    let call = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"never","arguments":{}}}"#;
+    let waits = |_| gateway.visitor(&token).at("/mcp/files").initialize().begin("POST", call);
+    let _waiting: Vec<_> = (0..4).map(waits).collect();
+    let decided = || {
+        let journal = stage.journal();
+        journal.of("decided").filter(|line| line["method"] == "tools/call").map(|line| line["call"].clone()).collect::<Vec<_>>()
+    };
+    eventually("the calls run", || decided().len() == 4);
+    process::signal(gateway.pid(), "TERM");
+    assert!(gateway.end().success());
+    stage.verify();
+    let journal = stage.journal();
+    for call in decided() {
+        let closed = journal.of("closed").find(|line| line["call"] == call);
+        assert!(closed.is_some(), "{call} is open");
+    }
+}
+
 #[test]
 fn a_server_that_dies_is_started_again_with_growing_pauses() {
     let good = Script::with_tools(["a", "die"]).on("tools/call die", vec![Act::Exit(1)]);

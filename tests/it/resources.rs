@@ -256,8 +256,17 @@ fn ended(stage: &Stage) -> usize {
 
 #[test]
 fn one_address_leaves_connections_for_others() {
+    connections_have_an_end("connections_per_address = 3");
+}
+
+#[test]
+fn all_addresses_together_leave_memory() {
+    connections_have_an_end("connections = 3");
+}
+
+fn connections_have_an_end(limit: &str) {
     let stage = Stage::with_server("files", &Script::with_tools(["a"]));
-    stage.configure("[limits]\nconnections_per_address = 3\nheader_timeout = \"60s\"");
+    stage.configure(&format!("[limits]\n{limit}\nheader_timeout = \"60s\""));
     let token = stage.token("t", &[]).text;
     let gateway = stage.serve();
     let mut open: Vec<Wire> = (0..3).map(|_| gateway.dial()).collect();

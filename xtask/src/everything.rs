@@ -105,6 +105,7 @@ sessions = 20000
 sessions_per_principal = 20000
 calls_per_principal = 1024
 calls_per_session = 1024
+connections = 20000
 connections_per_address = 20000
 messages_per_minute = 60000000
 

@@ -203,7 +203,7 @@ impl<W: io::Write> io::Write for Covered<W> {
     }
 }
 
-/// Where the gateway's tasks run.
+/// Where the tasks of all commands run; connections of clients have lanes of their own.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod judges;
 pub mod kept;
 pub mod labels;
+mod lanes;
 pub mod learn;
 pub mod leases;
 pub mod metrics;

@@ -135,6 +135,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("serve", &["*"]),
             row("clock", &[]),
             row("share", &[]),
+            row("lanes", &[]),
             row("counts", &["clock", "config", "config/files", "journal"]),
             // What gateways tell each other goes over the one dialer, and the stops end up in the file.
             row("leases", &["config", "config/files", "counts", "identity", "journal", "stops", "upstream"]),
@@ -188,7 +189,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("webhook", &["clock", "config", "identity", "upstream"]),
             // What is started is looked at just before, so the way to a server leads through it.
             row("artefact", &["config", "config/files"]),
-            row("upstream", &["artefact", "clock", "config", "config/files", "learn", "secrets", "share"]),
+            row("upstream", &["artefact", "clock", "config", "config/files", "lanes", "learn", "secrets", "share"]),
             // Stores are asked through the one dialer, and what a server is shown comes from them.
             row("secrets", &["clock", "config", "config/files", "config/secret", "upstream"]),
             row("session", &["artefact", "clock", "secrets", "share", "snapshot", "upstream", "serve"]),

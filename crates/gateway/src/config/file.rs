@@ -143,6 +143,8 @@ pub(super) struct Limits {
     pub(super) children_per_server: Option<Spanned<usize>>,
     /// Of these, processes that run for one principal; half when nothing is said.
     pub(super) children_per_principal: Option<Spanned<usize>>,
+    /// Open connections of everybody, and as many of proxies.
+    pub(super) connections: Option<Spanned<usize>>,
     /// Open connections from one address; behind one of `listen.proxies`, requests that run.
     pub(super) connections_per_address: Option<Spanned<usize>>,
     /// Bytes of all request bodies that are in the house at the same time.

@@ -112,6 +112,7 @@ pub(super) fn limits(written: file::Limits, problems: &mut Problems) -> Limits {
         children_per_server,
         children_per_principal: count(written.children_per_principal, children_per_server.div_ceil(2), 1, 100_000),
         streams_per_principal: count(written.streams_per_principal, usual.streams_per_principal, 1, 1_000_000),
+        connections: count(written.connections, usual.connections, 1, 1_000_000),
         connections_per_address: count(written.connections_per_address, usual.connections_per_address, 1, 1_000_000),
         body_bytes: count(written.body_bytes, usual.body_bytes, 1024, 1 << 40).max(message_bytes),
         session_idle: time(written.session_idle, usual.session_idle, problems),

@@ -203,6 +203,8 @@ pub struct Limits {
     pub children_per_server: usize,
     /// Of these, processes that run for one principal.
     pub children_per_principal: usize,
+    /// Open connections of everybody, and as many of proxies.
+    pub connections: usize,
     /// Open connections from one address, and requests that run for one behind a proxy.
     pub connections_per_address: usize,
     /// Bytes of all request bodies that are in the house at the same time; one principal gets a quarter of them, and
@@ -252,6 +254,7 @@ impl Default for Limits {
             drain: Duration::from_secs(10),
             children_per_server: 64,
             children_per_principal: 32,
+            connections: 4096,
             connections_per_address: 1024,
             body_bytes: 256 * 1024 * 1024,
             header_timeout: Duration::from_secs(10),

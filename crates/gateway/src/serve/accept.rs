@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use bartizan_monitor::reason::Refusal;
 use bartizan_monitor::reason::gateway::IDENTITY_CERTIFICATE;
+use http::{Method, Request};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,11 +26,10 @@ use crate::clock;
 use crate::config::OpenTo;
 use crate::front::http::{Front, Line, Stall};
 use crate::identity::Certificate;
+use crate::lanes::{Lanes, Seat};
 use crate::share::{Full, Share, Shares, household};
 use crate::tls::Tls;
 
-/// How many connections may be open at once; more are closed unread, before they cost anything.
-const MAX_CONNECTIONS: usize = 4096;
 /// How many handshakes may be under way at once, and how many from one address: each costs a signature.
 const MAX_HANDSHAKES: usize = 1024;
 const MAX_HANDSHAKES_EACH: usize = 128;
@@ -56,21 +57,22 @@ struct Room {
 
 impl Gate {
     pub(super) fn new(house: &Arc<House>, front: &Arc<Front>, tls: Option<Arc<Tls>>) -> Arc<Self> {
-        let each = house.settings.limits.connections_per_address;
+        let limits = &house.settings.limits;
+        let (all, each) = (limits.connections, limits.connections_per_address);
         Arc::new(Self {
             house: house.clone(),
             front: front.clone(),
             tls,
-            connections: Shares::new(MAX_CONNECTIONS, each),
-            relayed: Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS),
+            connections: Shares::new(all, each),
+            relayed: Shares::new(all, all),
             // A request has a connection, and connections are counted.
             behind: Shares::new(usize::MAX, each),
             handshakes: Shares::new(MAX_HANDSHAKES, MAX_HANDSHAKES_EACH),
         })
     }
 
-    /// Accepts connections until the house drains.
-    pub(super) async fn accept(self: &Arc<Self>, listener: &TcpListener) -> JoinSet<()> {
+    /// Accepts connections until the house drains. Each is served on one lane as long as it lasts.
+    pub(super) async fn accept(self: &Arc<Self>, listener: &TcpListener, lanes: &Lanes) -> JoinSet<()> {
         let mut connections = JoinSet::new();
         // Ends with this function.
         let mut watching = JoinSet::new();
@@ -98,11 +100,18 @@ impl Gate {
             };
             // Answers are small and written whole; waiting to fill a segment only adds latency.
             let _ = stream.set_nodelay(true);
+            let Ok(stream) = stream.into_std() else { continue };
+            let (lane, seat) = lanes.seat();
             let own = self.clone();
-            connections.spawn(async move {
-                own.connection(stream, peer).await;
+            let served = async move {
+                // It is known to the lane from here on, and to nobody else.
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => own.connection(stream, peer, Arc::new(seat)).await,
+                    Err(error) => tracing::error!(%error, "cannot serve a connection"),
+                }
                 drop(room);
-            });
+            };
+            connections.spawn_on(served, lane);
         }
     }
 
@@ -114,7 +123,10 @@ impl Gate {
             OpenTo::Proxies if !is_proxy => return Err("without TLS only `listen.proxies` may connect"),
             OpenTo::Proxies | OpenTo::Everybody => {}
         }
-        let full = |_: Full| "too many connections";
+        let full = |full| match full {
+            Full::All => "limits.connections",
+            Full::Own => "limits.connections_per_address",
+        };
         Ok(if is_proxy {
             Room { _own: None, _relayed: Some(self.relayed.take(&(), 1).map_err(full)?) }
         } else {
@@ -122,20 +134,20 @@ impl Gate {
         })
     }
 
-    async fn connection(&self, stream: TcpStream, peer: IpAddr) {
+    async fn connection(&self, stream: TcpStream, peer: IpAddr, seat: Arc<Seat>) {
         let Some(tls) = &self.tls else {
-            return self.serve(stream, self.line(peer, None)).await;
+            return self.serve(stream, self.line(peer, None), seat).await;
         };
-        Box::pin(self.secured(tls, stream, peer)).await;
+        Box::pin(self.secured(tls, stream, peer, seat)).await;
     }
 
-    async fn secured(&self, tls: &Tls, stream: TcpStream, peer: IpAddr) {
+    async fn secured(&self, tls: &Tls, stream: TcpStream, peer: IpAddr, seat: Arc<Seat>) {
         let Some(stream) = self.handshake(tls, stream, peer).await else { return };
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let Some(certificate) = Certificate::of(shown.iter().map(|one| one.clone().into_owned()).collect()).map(Arc::new) else {
-            return self.serve(stream, self.line(peer, None)).await;
+            return self.serve(stream, self.line(peer, None), seat).await;
         };
-        let served = self.serve(stream, self.line(peer, Some(certificate.clone())));
+        let served = self.serve(stream, self.line(peer, Some(certificate.clone())), seat);
         tokio::select! {
             () = served => {}
             what = lapsed(tls, certificate.chain()) => {
@@ -206,10 +218,13 @@ impl Gate {
         }
     }
 
-    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: S, line: Line) {
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: S, line: Line, seat: Arc<Seat>) {
         let limits = &self.house.settings.limits;
         let (front, line) = (self.front.clone(), Arc::new(line));
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
+            if request.method() == Method::POST {
+                seat.calls();
+            }
             let (front, line) = (front.clone(), line.clone());
             async move { Ok::<_, std::convert::Infallible>(front.answer(&line, request).await) }
         });

@@ -1,16 +1,17 @@
 //! External judges are heard when everything else has agreed: last before a call leaves, so that nothing is shown to them
 //! that a person would not have let go, and last before an answer is released.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use bartizan_monitor::reason::Refusal;
-use bartizan_monitor::stages::opinion::{Brief, CHANGED, Opinion};
+use bartizan_monitor::stages::opinion::{Brief, CHANGED, Opinion, Screened};
 use bartizan_monitor::stages::{Admitted, Answer, Released, Ruling};
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{House, Visit, ended};
 use crate::clock::Stopwatch;
 use crate::consult;
+use crate::lanes;
 use crate::session::Running;
 use crate::snapshot::Snapshot;
 use crate::stops::Enlisted;
@@ -60,24 +61,31 @@ async fn weighed(
     Ok((admitted, snapshot))
 }
 
-/// What is longer takes milliseconds or more to look through: others are served by another thread meanwhile.
+/// What is longer takes milliseconds or more to look through: its lane serves others meanwhile.
 const LONG: usize = 128 * 1024;
+
+async fn aside(house: &House, snapshot: &Arc<Snapshot>, answer: Answer) -> Result<Screened, Refusal> {
+    // It is never closed.
+    let turn = house.places.long_answers.clone().acquire_owned().await;
+    let snapshot = snapshot.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        // Kept also when nobody waits any more: what is looked through takes memory until it is done.
+        let _turn = turn;
+        snapshot.monitor.screen(answer)
+    });
+    looked.await.unwrap_or_else(|failed| resume_unwind(failed.into_panic()))
+}
 
 /// Asks every control, and then whoever has to be heard, whether the answer may come back.
 pub(super) async fn release(
     house: &Arc<House>,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     answer: Answer,
     running: Option<&Running>,
 ) -> Result<Released, Refusal> {
-    let screened = match answer.length() > LONG && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-        true => {
-            // It is never closed.
-            let _turn = house.places.long_answers.acquire().await;
-            tokio::task::block_in_place(|| snapshot.monitor.screen(answer))
-        }
-        false => snapshot.monitor.screen(answer),
-    }?;
+    // Where there is no lane, there is one client.
+    let is_aside = answer.length() > LONG && lanes::here().is_some();
+    let screened = if is_aside { aside(house, snapshot, answer).await } else { snapshot.monitor.screen(answer) }?;
     let Some(brief) = screened.brief() else { return screened.released() };
     let enlisted = house.stops.enlist(screened.case(), []);
     let heard = Box::pin(hear(house, &brief, (running, &enlisted))).await;

@@ -29,7 +29,7 @@ pub struct Places {
     patience: Duration,
     inside: TaskTracker,
     /// Long answers that are looked through at the same time: each takes several times its length meanwhile.
-    pub(super) long_answers: Semaphore,
+    pub(super) long_answers: Arc<Semaphore>,
 }
 
 /// So many at once.
@@ -55,7 +55,7 @@ impl Places {
             queue: Shares::new(limits.queued_calls, limits.queued_calls.div_ceil(4)),
             patience: limits.queue_wait,
             inside: TaskTracker::new(),
-            long_answers: Semaphore::new(LONG_ANSWERS),
+            long_answers: Arc::new(Semaphore::new(LONG_ANSWERS)),
         }
     }
 

@@ -25,6 +25,7 @@ use crate::front::http::Front;
 use crate::front::stdio::Lines;
 use crate::identity::{Identity, local_user};
 use crate::journal::{Journal, JournalError};
+use crate::lanes::Lanes;
 use crate::leases;
 use crate::session::{Endpoint, Ids, Opening, Outbox as _, Talk};
 use crate::snapshot::{Current, OpenError, Renewed};
@@ -51,6 +52,9 @@ pub enum ServeError {
     /// The keys of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// No threads to serve with.
+    #[error("cannot start the threads that serve connections: {0}")]
+    Threads(std::io::Error),
     /// The client's pipe broke.
     #[error("the client's pipe broke: {0}")]
     Pipe(std::io::Error),
@@ -340,6 +344,7 @@ pub async fn run_http(loaded: Loaded, own: Enclosed, ready: impl FnOnce(std::net
     let tls = house.settings.listen.tls.as_ref().map(Tls::open).transpose()?;
     let failed = |source| ServeError::Listen { address: wanted, source };
     let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    let lanes = Lanes::open().map_err(ServeError::Threads)?;
     let address = listener.local_addr().map_err(failed)?;
     let single = servers.iter().map(|server| Endpoint::single(server.clone())).collect();
     let front = Front::new(house.clone(), Endpoint::merged(servers.clone()), single);
@@ -362,12 +367,15 @@ pub async fn run_http(loaded: Loaded, own: Enclosed, ready: impl FnOnce(std::net
     show_approvals(&house).await?;
     ready(address);
     drain_when_asked(&house);
-    let mut connections = Gate::new(&house, &front, tls).accept(&listener).await;
+    let mut connections = Gate::new(&house, &front, tls).accept(&listener, &lanes).await;
     drop(listener);
     drain(&house).await;
     front.close().await;
     // The last answers leave; connections that are merely kept open do not hold up the end.
     let _ = tokio::time::timeout(Duration::from_millis(500), async { while connections.join_next().await.is_some() {} }).await;
+    drop(connections);
+    // Whatever is cut off closes its record, and then there is nobody who could write any more.
+    let _ = tokio::task::spawn_blocking(move || lanes.end()).await;
     house.once.finish().await;
     house.identity.remember();
     counting.abort();

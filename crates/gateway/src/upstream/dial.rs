@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use bartizan_format::address;
 use bytes::Bytes;
-use http::Uri;
+use http::{Request, Uri};
 use http_body_util::Full;
 use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::ResponseFuture;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -27,9 +28,24 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::config::Network;
+use crate::lanes;
 
-/// The gateway's HTTP client: keeps connections and reuses them.
-pub(super) type Client = hyper_util::client::legacy::Client<Dialer, Full<Bytes>>;
+/// The gateway's HTTP client: keeps connections and reuses them, those of each lane for itself.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    lanes: Arc<[Pool]>,
+    /// That of all other threads.
+    outside: Pool,
+}
+
+type Pool = hyper_util::client::legacy::Client<Dialer, Full<Bytes>>;
+
+impl Client {
+    /// Sends a request over a connection of the lane that asks.
+    pub(super) fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+        lanes::here().and_then(|lane| self.lanes.get(lane)).unwrap_or(&self.outside).request(request)
+    }
+}
 
 /// How long a connection may take to come about.
 const DIAL: Duration = Duration::from_secs(10);
@@ -54,6 +70,11 @@ fn trust(ca: &[CertificateDer<'static>]) -> io::Result<Arc<rustls::ClientConfig>
 }
 
 fn build(dialer: Dialer) -> Client {
+    let lanes = (0..lanes::count()).map(|_| pool(dialer.clone())).collect();
+    Client { lanes, outside: pool(dialer) }
+}
+
+fn pool(dialer: Dialer) -> Pool {
     #[expect(clippy::disallowed_methods, reason = "the one HTTP client, over the one dialer")]
     let mut builder = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(50)).pool_max_idle_per_host(256).build(dialer)
@@ -240,7 +261,56 @@ impl Write for Line {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http_body_util::BodyExt as _;
+
     use super::*;
+
+    /// Answers every request with nothing; how many connections were made.
+    fn server() -> (SocketAddr, Arc<AtomicUsize>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("an address");
+        let (address, made) = (listener.local_addr().expect("bound"), Arc::new(AtomicUsize::new(0)));
+        let counted = made.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || {
+                    let mut stream = stream.expect("a connection");
+                    while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("written");
+                    }
+                });
+            }
+        });
+        (address, made)
+    }
+
+    async fn ask(client: Client, address: SocketAddr) {
+        let request = Request::builder().uri(format!("http://{address}/")).body(Full::default()).expect("a request");
+        let answer = client.request(request).await.expect("an answer");
+        answer.into_body().collect().await.expect("nothing");
+        // The connection goes back when its task has seen the end.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    #[test]
+    fn each_lane_keeps_connections_of_its_own() {
+        let (address, made) = server();
+        let (client, lanes) = (client(Network::Any), lanes::Lanes::open().expect("threads"));
+        let elsewhere = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let mut counts = Vec::new();
+        for _ in 0..2 {
+            elsewhere.block_on(ask(client.clone(), address));
+            counts.push(made.load(Ordering::SeqCst));
+            let (lane, _) = lanes.seat();
+            elsewhere.block_on(lane.spawn(ask(client.clone(), address))).expect("it ends");
+            counts.push(made.load(Ordering::SeqCst));
+        }
+        assert_eq!(counts, [1, 2, 2, 2]);
+        lanes.end();
+    }
 
     #[test]
     fn an_address_of_many_parts_stands_in_brackets() {
