@@ -111,6 +111,7 @@ impl Args {
             "--args" => self.plan.args = value,
             "--cmd" => self.cmd = value,
             "--label" => self.label = value,
+            "--run" => self.plan.run = number(key, &value)?,
             "--size" => self.plan.size = number(key, &value)?,
             "--clients" => self.clients = number(key, &value)?,
             "--secs" => self.secs = number(key, &value)?,

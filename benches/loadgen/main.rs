@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bench-loadgen call      --url URL --clients N --secs T --size BYTES [--pid P]...
-//! bench-loadgen exact     --url URL --count N --size BYTES
+//! bench-loadgen exact     --url URL --count N --size BYTES [--run N: the same payloads each time]
 //! bench-loadgen spread    --url URL --n N --clients N --secs T --size BYTES [--pid P]...
 //! bench-loadgen churn     --url URL --clients N --count N --rate R --secs T --size BYTES
 //! bench-loadgen list      --url URL --count N

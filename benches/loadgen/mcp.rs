@@ -1,6 +1,5 @@
 //! The MCP messages the load generator sends, and the check of what comes back.
 
-use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -17,6 +16,9 @@ pub(crate) struct Plan {
     /// JSON text of the arguments; `@MSG@` stands for the payload.
     pub(crate) args: String,
     pub(crate) size: usize,
+    /// In every payload, and another number in each run: a gateway may answer a write that it knows from the run before without
+    /// making it.
+    pub(crate) run: u32,
 }
 
 /// The revision without a handshake.
@@ -24,7 +26,14 @@ pub(crate) const MODERN: &str = "2026-07-28";
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { modern: false, version: "2025-11-25".into(), tool: "echo".into(), args: r#"{"message":"@MSG@"}"#.into(), size: 100 }
+        Plan {
+            modern: false,
+            version: "2025-11-25".into(),
+            tool: "echo".into(),
+            args: r#"{"message":"@MSG@"}"#.into(),
+            size: 100,
+            run: by_the_clock(),
+        }
     }
 }
 
@@ -60,6 +69,7 @@ impl Plan {
         let tail = if self.modern { format!(",{}", meta()) } else { String::new() };
         CallMaker {
             client,
+            run: word(self.run),
             head: r#"{"jsonrpc":"2.0","id":"#.to_string(),
             mid: format!(r#","method":"tools/call","params":{{"name":{name},"arguments":{before}"#),
             tail: format!("{after}{tail}}}}}"),
@@ -69,16 +79,18 @@ impl Plan {
     }
 }
 
+/// A number as a word of eight letters. Letters and digits in one word, or many digits, are what gateways look at more closely
+/// than at other texts.
+fn word(number: u32) -> String {
+    (0..8).rev().map(|nibble| char::from(b'a' + (number >> (4 * nibble) & 15) as u8)).collect()
+}
+
 /// How long the text is that tells one call's payload from every other.
 const STAMP: usize = 27;
 
-/// Another number in each run: a gateway may answer a write that it knows from the run before without making it.
-fn run() -> u32 {
-    static RUN: LazyLock<u32> = LazyLock::new(|| {
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
-        nanos.rotate_left(16) ^ std::process::id()
-    });
-    *RUN
+fn by_the_clock() -> u32 {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
+    nanos.rotate_left(16) ^ std::process::id()
 }
 
 /// Plain ASCII words, nothing that JSON would escape.
@@ -89,6 +101,7 @@ fn filler(n: usize) -> String {
 
 pub(crate) struct CallMaker {
     client: usize,
+    run: String,
     head: String,
     mid: String,
     tail: String,
@@ -101,7 +114,7 @@ impl CallMaker {
     pub(crate) fn body(&mut self, seq: u64, out: &mut Vec<u8>) {
         use std::fmt::Write as _;
         self.stamp.clear();
-        let _ = write!(self.stamp, "r{:08x}c{:06}n{:09}-", run(), self.client, seq);
+        let _ = write!(self.stamp, "{} c{:06}n{:09}-", self.run, self.client, seq);
         let mut id = String::with_capacity(20);
         let _ = write!(id, "{seq}");
         out.clear();
