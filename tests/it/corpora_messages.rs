@@ -224,7 +224,7 @@ fn requested(row: &Row) -> Judged {
             },
             read: Default::default(),
         };
-        monitor.relay(Heard::unsolicited(event)).is_ok()
+        monitor.relay(Heard::new(event)).is_ok()
     };
     hold(!heard(Json::empty_object()), "the client did not offer it")?;
     if method == Method::Elicitation {

@@ -206,25 +206,24 @@ fn open(house: &House, visit: &Visit<'_>, arrival: &Result<Parsed, Misread>) -> 
     let mut ticket = identify(visit, house.journal.ticket());
     let asked = Asked::of(arrival, ticket.id());
     if let Some(method) = asked.method {
-        ticket.note("method", Json::string(method.name()));
+        ticket.about().string("method", method.name());
     }
     if let Some(server) = &talk.endpoint.name {
-        ticket.note("server", Json::string(server));
+        ticket.about().string("server", server);
     }
     (asked, ticket)
 }
 
 /// Notes who it is whose call this record is of.
 fn identify(visit: &Visit<'_>, mut ticket: Ticket) -> Ticket {
-    let talk = visit.talk;
-    ticket.note("principal", Json::string(talk.caller.principal()));
+    let (talk, about) = (visit.talk, ticket.about());
+    about.string("principal", talk.caller.principal());
     if let Some(application) = talk.caller.badge().and_then(|badge| badge.application.as_deref()) {
-        ticket.note("application", Json::string(application));
+        about.string("application", application);
     }
-    ticket.note("session", Json::string(&talk.label));
-    ticket.note("transport", Json::string(talk.transport));
+    about.string("session", &talk.label).string("transport", talk.transport);
     if let Some(peer) = visit.peer {
-        ticket.note("peer", Json::string(&peer.to_string()));
+        about.shown("peer", peer);
     }
     ticket
 }

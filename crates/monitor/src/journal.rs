@@ -5,6 +5,8 @@
 //! lines, `decided` before anything happens and `closed` after; a call that is refused has one,
 //! `closed`. Writing is the gateway's business; this module holds no file.
 
+use std::borrow::Cow;
+
 mod chain;
 pub use chain::{Break, Chain, Summary, Verifier};
 
@@ -56,7 +58,8 @@ pub enum Outcome {
 /// record as abandoned, so that no early return, disconnect or panic can lose one.
 pub struct Ticket {
     id: u64,
-    about: Vec<(&'static str, Json)>,
+    /// The closing line as far as it is known before there is a case.
+    about: Members,
     decided: bool,
     ledger: Option<Box<dyn Ledger>>,
 }
@@ -71,7 +74,7 @@ impl Ticket {
     /// Opens a record.
     #[must_use]
     pub fn open(id: u64, ledger: Box<dyn Ledger>) -> Self {
-        Self { id, about: Vec::new(), decided: false, ledger: Some(ledger) }
+        Self { id, about: closed(id), decided: false, ledger: Some(ledger) }
     }
 
     /// The number of the call.
@@ -80,9 +83,9 @@ impl Ticket {
         self.id
     }
 
-    /// Notes something about the call for a refusal that comes before there is a case.
-    pub fn note(&mut self, key: &'static str, value: Json) {
-        self.about.push((key, value));
+    /// What is noted about the call here stands in its record when it ends before there is a case.
+    pub const fn about(&mut self) -> &mut Members {
+        &mut self.about
     }
 
     pub(crate) const fn decided(&mut self) {
@@ -91,101 +94,116 @@ impl Ticket {
 
     /// Closes the record of a call that ended well.
     pub(crate) fn close(mut self, outcome: Outcome, trail: &[Step], beside: Option<(&'static str, Json)>) {
-        let mut members = match outcome {
+        let mut members = closed(self.id);
+        match outcome {
             Outcome::Answered { form, bytes } => {
                 let form = if form == ReplyForm::Result { "result" } else { "error" };
-                vec![("outcome", Json::string("answered")), ("form", Json::string(form)), ("bytes", Json::of(&bytes))]
+                members.string("outcome", "answered").string("form", form).number("bytes", bytes as u64)
             }
-            Outcome::Sent => vec![("outcome", Json::string("sent"))],
+            Outcome::Sent => members.string("outcome", "sent"),
         };
-        members.extend(trail_member(trail));
-        members.extend(notes_member(trail).into_iter().chain(beside));
+        went(&mut members, trail, beside);
         self.write(members);
     }
 
     /// Closes the record of a call that was refused outside of the controls.
     pub fn refuse(mut self, refusal: &Refusal) {
-        let mut members = if self.decided { Vec::new() } else { std::mem::take(&mut self.about) };
-        members.extend(refused("refused", refusal));
-        self.write(members);
+        let members = if self.decided { closed(self.id) } else { std::mem::take(&mut self.about) };
+        self.write(refused(members, "refused", refusal));
     }
 
     /// Closes the record of a call that a control denied.
     pub(crate) fn deny(mut self, decision: &Json, refusal: &Refusal) {
-        self.write_with(decision, refused("refused", refusal));
-    }
-
-    fn write_with(&mut self, decision: &Json, end: impl IntoIterator<Item = (&'static str, Json)>) {
-        let view = decision.view();
-        let mut members: Vec<(String, Json)> = view
-            .members()
-            .filter(|(key, _)| !matches!(&**key, "event" | "call"))
-            .map(|(key, value)| (key.into_owned(), decision.share(value)))
-            .collect();
-        members.extend(end.into_iter().map(|(key, value)| (key.to_owned(), value)));
-        self.write(members.iter().map(|(key, value)| (key.as_str(), value.clone())));
+        self.write(refused(closed_as(self.id, decision), "refused", refusal));
     }
 
     /// Closes the record of a call that waits for a person: its message is answered with the question.
     pub(crate) fn hold(mut self, decision: &Json, reason: Reason) {
-        let end = [("outcome", Json::string("held")), ("reason", Json::string(reason.code()))];
-        self.write_with(decision, end);
+        let mut members = closed_as(self.id, decision);
+        members.string("outcome", "held").string("reason", reason.code());
+        self.write(members);
     }
 
     /// Closes the record of a call whose reply was withheld: it had its effect.
     pub(crate) fn withhold(mut self, refusal: &Refusal, trail: &[Step], beside: Option<(&'static str, Json)>) {
-        let mut members: Vec<_> = refused("withheld", refusal).into();
-        members.extend(trail_member(trail));
-        members.extend(notes_member(trail).into_iter().chain(beside));
+        let mut members = refused(closed(self.id), "withheld", refusal);
+        went(&mut members, trail, beside);
         self.write(members);
     }
 
-    fn write<'k>(&mut self, members: impl IntoIterator<Item = (&'k str, Json)>) {
-        let Some(ledger) = self.ledger.take() else { return };
-        let head = [("event", Json::string("closed")), ("call", Json::string(&call_name(self.id)))];
-        ledger.close(&Json::object(head.into_iter().chain(members)));
+    fn write(&mut self, members: Members) {
+        if let Some(ledger) = self.ledger.take() {
+            ledger.close(&members.end());
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut members = std::mem::take(&mut self.about);
-        members.push(("outcome", Json::string("abandoned")));
-        self.write(members);
+        if self.ledger.is_some() {
+            let mut members = std::mem::take(&mut self.about);
+            members.string("outcome", "abandoned");
+            self.write(members);
+        }
     }
 }
 
-fn refused(outcome: &str, refusal: &Refusal) -> [(&'static str, Json); 3] {
-    [
-        ("outcome", Json::string(outcome)),
-        ("reason", Json::string(refusal.reason.code())),
-        ("detail", Json::string(&bounded(&refusal.detail, 500))),
-    ]
+/// A closing line begins so.
+fn closed(id: u64) -> Members {
+    let mut members = Members::new();
+    members.string("event", "closed").shown("call", format_args!("{id:016x}"));
+    members
 }
 
-fn trail_member(trail: &[Step]) -> Option<(&'static str, Json)> {
-    (!trail.is_empty()).then(|| ("trail", trail_json(trail)))
+/// A closing line that is the only one of its call, and says what was decided, too.
+fn closed_as(id: u64, decision: &Json) -> Members {
+    let mut members = closed(id);
+    for (key, value) in decision.view().members().filter(|(key, _)| !matches!(&**key, "event" | "call")) {
+        members.json(&key, &decision.share(value));
+    }
+    members
+}
+
+fn refused(mut members: Members, outcome: &str, refusal: &Refusal) -> Members {
+    members.string("outcome", outcome).string("reason", refusal.reason.code()).string("detail", &bounded(&refusal.detail, 500));
+    members
+}
+
+/// How a reply went through the controls, and what is known beside.
+fn went(members: &mut Members, trail: &[Step], beside: Option<(&'static str, Json)>) {
+    if !trail.is_empty() {
+        write_trail(members, trail);
+    }
+    write_notes(members, trail);
+    if let Some((key, value)) = beside {
+        members.json(key, &value);
+    }
 }
 
 /// What the controls noted, without content.
-fn notes_member(trail: &[Step]) -> Option<(&'static str, Json)> {
+fn write_notes(members: &mut Members, trail: &[Step]) {
     let notes = || trail.iter().filter_map(|step| Some((step.control, step.note.as_deref()?)));
-    notes().next()?;
-    Some(("notes", Json::object(notes().map(|(control, note)| (control, Json::string(&bounded(note, 1000)))))))
+    if notes().next().is_some() {
+        members.object("notes", |members| {
+            notes().for_each(|(control, note)| {
+                members.string(control, &bounded(note, 1000));
+            });
+        });
+    }
 }
 
-fn trail_json(trail: &[Step]) -> Json {
-    let mut members = Members::new();
-    for step in trail {
-        match step.mark {
-            Mark::Pass => members.string(step.control, "pass"),
-            Mark::Mask => members.string(step.control, "mask"),
-            Mark::Hold(reason) => members.shown(step.control, format_args!("hold {reason}")),
-            Mark::Deny(reason) => members.shown(step.control, format_args!("deny {reason}")),
-            Mark::Observed(reason) => members.shown(step.control, format_args!("observed {reason}")),
-        };
-    }
-    members.end()
+fn write_trail(members: &mut Members, trail: &[Step]) {
+    members.object("trail", |members| {
+        for step in trail {
+            match step.mark {
+                Mark::Pass => members.string(step.control, "pass"),
+                Mark::Mask => members.string(step.control, "mask"),
+                Mark::Hold(reason) => members.shown(step.control, format_args!("hold {reason}")),
+                Mark::Deny(reason) => members.shown(step.control, format_args!("deny {reason}")),
+                Mark::Observed(reason) => members.shown(step.control, format_args!("observed {reason}")),
+            };
+        }
+    });
 }
 
 /// A call's number as it stands in the journal. Text, because a number of this size loses digits in
@@ -233,7 +251,8 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
         members.string("kind", kind).string("item", &item.pin.name).string("effect", effect).shown("pinned", item.pin.digest);
     }
     if let Some(arguments) = case.arguments() {
-        members.shown("arguments", case.arguments_digest()).json("shape", &outline(arguments));
+        members.shown("arguments", case.arguments_digest());
+        write_outline(&mut members, "shape", arguments, OUTLINE_DEPTH);
     }
     if let Some(agreement) = case.agreed() {
         members.shown("agreed", format_args!("{:016x}", agreement.call));
@@ -250,10 +269,8 @@ pub(crate) fn decision(case: &Case, policy: Digest, trail: &[Step], admitted: bo
     if let Some(rules) = trail.iter().find_map(|step| step.rules.as_ref()) {
         members.json("rules", rules);
     }
-    members.json("trail", &trail_json(trail));
-    if let Some((key, notes)) = notes_member(trail) {
-        members.json(key, &notes);
-    }
+    write_trail(&mut members, trail);
+    write_notes(&mut members, trail);
     members.end()
 }
 
@@ -270,34 +287,28 @@ const OUTLINE_DEPTH: usize = 4;
 
 /// The redacted form of arguments: names, types and sizes, never a value. Values may be secrets
 /// whatever their name is.
-#[must_use]
-pub fn outline(view: View<'_>) -> Json {
-    outline_at(view, OUTLINE_DEPTH)
-}
-
-fn outline_at(view: View<'_>, depth: usize) -> Json {
+fn write_outline(members: &mut Members, key: &str, view: View<'_>, depth: usize) {
     match view.kind() {
-        Kind::String => Json::string(&format!("string:{}", view.as_str().unwrap_or_default().chars().count())),
-        Kind::Number => Json::string("number"),
-        Kind::Bool => Json::string("boolean"),
-        Kind::Null => Json::string("null"),
-        Kind::Array => Json::string(&format!("array:{}", view.items().count())),
-        Kind::Object if depth == 0 => Json::string("object"),
+        Kind::String => members.shown(key, format_args!("string:{}", view.as_str().unwrap_or_default().chars().count())),
+        Kind::Number => members.string(key, "number"),
+        Kind::Bool => members.string(key, "boolean"),
+        Kind::Null => members.string(key, "null"),
+        Kind::Array => members.shown(key, format_args!("array:{}", view.items().count())),
+        Kind::Object if depth == 0 => members.string(key, "object"),
         Kind::Object => {
-            let mut keys = std::collections::BTreeMap::new();
-            for (key, value) in view.members().take(OUTLINE_MEMBERS) {
-                keys.insert(bounded(&key, 64), outline_at(value, depth.saturating_sub(1)));
-            }
-            Json::object(keys.iter().map(|(key, value)| (key.as_str(), value.clone())))
+            let inner = view.members().take(OUTLINE_MEMBERS).map(|(key, value)| (bounded(&key, 64).into_owned(), value));
+            let inner: std::collections::BTreeMap<String, View<'_>> = inner.collect();
+            members.object(key, |members| {
+                inner.iter().for_each(|(key, value)| write_outline(members, key, *value, depth.saturating_sub(1)));
+            })
         }
-    }
+    };
 }
 
-fn bounded(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most).chain(['…']).collect()
+fn bounded(text: &str, most: usize) -> Cow<'_, str> {
+    // There are no more characters than bytes.
+    let cut = if text.len() > most { text.char_indices().nth(most) } else { None };
+    cut.map_or(Cow::Borrowed(text), |(end, _)| Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())))
 }
 
 #[cfg(test)]

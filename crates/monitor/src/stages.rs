@@ -111,12 +111,6 @@ impl Recorded {
     pub fn sent(self) {
         self.ticket.close(Outcome::Sent, &[], None);
     }
-
-    /// Something the server says in the course of this call.
-    #[must_use]
-    pub fn heard(&self, event: Event) -> Heard {
-        Heard { event }
-    }
 }
 
 /// A reply, tied to its call. Nobody has seen it yet.
@@ -134,9 +128,9 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// Said outside of any call.
+    /// Said in the course of a call or outside of any.
     #[must_use]
-    pub const fn unsolicited(event: Event) -> Self {
+    pub const fn new(event: Event) -> Self {
         Self { event }
     }
 

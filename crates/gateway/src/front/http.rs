@@ -199,7 +199,7 @@ impl Front {
             Entry::Own => {}
         }
         let mut ticket = self.house.journal.ticket();
-        ticket.note("transport", Json::string("http"));
+        ticket.about().string("transport", "http");
         let id = ticket.id();
         ticket.refuse(refusal);
         id

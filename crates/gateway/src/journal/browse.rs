@@ -196,7 +196,7 @@ mod tests {
 
     fn write(state: &Path, name: &str, lines: &[(u64, &str)]) {
         files::private_directory(&super::super::directory(state)).expect("directory");
-        let mut chain = Chain::begin();
+        let mut chain = Chain::default();
         let mut text = Vec::new();
         for (at, members) in lines {
             text.extend(chain.append(*at, None, &Json::parse(Bytes::from((*members).to_owned())).expect("json")));

@@ -22,7 +22,7 @@ struct Page {
 
 impl Writer {
     pub(super) fn new(file: File) -> Self {
-        Self::resume(file, Chain::begin())
+        Self::resume(file, Chain::default())
     }
 
     /// Goes on with a file that has lines.
@@ -39,20 +39,20 @@ impl Writer {
         let mut line = page.chain.append(at_ms, elapsed_us, members);
         line.push(b'\n');
         match write_once(&mut page.file, &line) {
-            Ok(()) => Ok(page.chain.len()),
+            Ok(()) => Ok(page.chain.lines()),
             Err(error) => Err(page.die(&error)),
         }
     }
 
     /// How many lines have been written.
     pub(super) fn written(&self) -> u64 {
-        self.page().chain.len()
+        self.page().chain.lines()
     }
 
     /// How many lines, and how many bytes, as far as the file says.
     pub(super) fn size(&self) -> (u64, u64) {
         let page = self.page();
-        (page.chain.len(), page.file.metadata().map(|data| data.len()).unwrap_or_default())
+        (page.chain.lines(), page.file.metadata().map(|data| data.len()).unwrap_or_default())
     }
 
     /// Nothing is written any more.

@@ -289,10 +289,7 @@ fn judged(
         // Nobody has reviewed the server: it may not speak to the person or the model either.
         return Err(Refusal::new(UNAPPROVED, format!("{} says {method} before anything of it is approved", event.server)));
     }
-    let (event, released) = match call {
-        Some(recorded) => snapshot.monitor.relay(recorded.heard(event))?,
-        None => snapshot.monitor.relay(Heard::unsolicited(event))?,
-    };
+    let (event, released) = snapshot.monitor.relay(Heard::new(event))?;
     // That a list changed says nothing. Progress names its call; anything else on a pipe does not.
     let silent = LISTS.contains(&method) || method == Method::Acknowledged;
     let hears = if link.is_shared() && method != Method::Progress { overheard } else { said };

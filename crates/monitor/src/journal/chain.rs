@@ -15,19 +15,14 @@ pub struct Chain {
     head: Digest,
 }
 
+/// The chain of an empty journal.
 impl Default for Chain {
     fn default() -> Self {
-        Self::begin()
+        Self { seq: 0, head: Digest::of_bytes(b"bartizan journal 1") }
     }
 }
 
 impl Chain {
-    /// The chain of an empty journal.
-    #[must_use]
-    pub fn begin() -> Self {
-        Self { seq: 0, head: Digest::of_bytes(b"bartizan journal 1") }
-    }
-
     /// Makes the next line, without its line feed, and moves on.
     #[must_use]
     pub fn append(&mut self, at_ms: u64, elapsed_us: Option<u64>, members: &Json) -> Vec<u8> {
@@ -49,14 +44,8 @@ impl Chain {
 
     /// How many lines there are.
     #[must_use]
-    pub const fn len(&self) -> u64 {
+    pub const fn lines(&self) -> u64 {
         self.seq
-    }
-
-    /// Whether there is no line.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.seq == 0
     }
 
     /// The digest of the last line: note it elsewhere, and a cut tail shows too.

@@ -11,7 +11,7 @@ impl Ledger for Book {
 }
 
 fn lines() -> Vec<Vec<u8>> {
-    let mut chain = Chain::begin();
+    let mut chain = Chain::default();
     let entry = |event: &str, call: &str| {
         Json::object([("event", Json::string(event)), ("call", Json::string(call)), ("outcome", Json::string("refused"))])
     };
@@ -62,7 +62,7 @@ fn removed_and_swapped_lines_show() {
 
 #[test]
 fn closing_twice_shows() {
-    let mut chain = Chain::begin();
+    let mut chain = Chain::default();
     let closed = Json::object([("event", Json::string("closed")), ("call", Json::string("a"))]);
     let twice: Vec<_> = (0..2).map(|_| chain.append(1, None, &closed)).collect();
     assert_eq!(verify(&twice).expect_err("twice").what, "the call was closed twice");
@@ -78,5 +78,7 @@ fn a_dropped_ticket_closes_its_record() {
 #[test]
 fn an_outline_has_names_and_no_values() {
     let json = Json::parse(bytes::Bytes::from_static(br#"{"password":"hunter2","n":42,"deep":{"a":[1,2]},"ok":true}"#)).expect("json");
-    assert_eq!(outline(json.view()).to_string(), r#"{"deep":{"a":"array:2"},"n":"number","ok":"boolean","password":"string:7"}"#);
+    let mut members = Members::new();
+    write_outline(&mut members, "shape", json.view(), OUTLINE_DEPTH);
+    assert_eq!(members.end().to_string(), r#"{"shape":{"deep":{"a":"array:2"},"n":"number","ok":"boolean","password":"string:7"}}"#);
 }

@@ -50,33 +50,25 @@ impl Digest {
     }
 }
 
-/// Bytes as hexadecimal digits. They stand in every record, so a byte is looked up and not formatted.
+/// Bytes as hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    const PAIRS: [[u8; 2]; 256] = {
-        let (digits, mut pairs, mut byte) = (b"0123456789abcdef", [[0; 2]; 256], 0);
-        while byte < 256 {
-            #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-            {
-                pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
-            }
-            byte += 1;
-        }
-        pairs
-    };
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        let [high, low] = PAIRS.get(usize::from(*byte)).copied().unwrap_or([b'0'; 2]);
-        text.push(char::from(high));
-        text.push(char::from(low));
-    }
+    bytes.iter().for_each(|byte| text.extend(digits(*byte).map(char::from)));
     text
+}
+
+/// They stand in every record, so they are not formatted.
+fn digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|half| if half < 10 { b'0' | half } else { b'`' | half.wrapping_sub(9) })
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut hex = [b'0'; 64];
+        hex.chunks_exact_mut(2).zip(self.0).for_each(|(pair, byte)| pair.copy_from_slice(&digits(byte)));
         f.write_str("sha256:")?;
-        f.write_str(&hex(&self.0))
+        f.write_str(std::str::from_utf8(&hex).unwrap_or_default())
     }
 }
 

@@ -287,11 +287,7 @@ impl<'a> View<'a> {
     /// The value of a Boolean.
     #[must_use]
     pub fn as_bool(self) -> Option<bool> {
-        match self.0 {
-            b"true" => Some(true),
-            b"false" => Some(false),
-            _ => None,
-        }
+        (self.kind() == Kind::Bool).then_some(self.0 == b"true")
     }
 
     /// The value of an integer written without fraction or exponent.

@@ -50,6 +50,23 @@ impl Members {
         self
     }
 
+    /// A member that is a number.
+    pub fn number(&mut self, key: &str, value: u64) -> &mut Self {
+        self.key(key);
+        // Writing to memory cannot fail.
+        let _ = write!(self.0, "{value}");
+        self
+    }
+
+    /// A member that is an object, which `write` fills.
+    pub fn object(&mut self, key: &str, write: impl FnOnce(&mut Self)) -> &mut Self {
+        self.key(key);
+        self.0.push(b'{');
+        write(self);
+        self.0.push(b'}');
+        self
+    }
+
     /// A member that is any value.
     pub fn json(&mut self, key: &str, value: &Json) -> &mut Self {
         self.key(key);
@@ -73,7 +90,8 @@ impl Members {
     }
 
     fn key(&mut self, key: &str) {
-        if self.0.len() > 1 {
+        // No value ends so: an object has just begun.
+        if self.0.last() != Some(&b'{') {
             self.0.push(b',');
         }
         quote(&mut self.0, key);
@@ -112,6 +130,18 @@ mod tests {
         assert_eq!(view.get("c").and_then(|c| c.as_str()).as_deref(), Some("7"));
         assert!(view.get("d\"").is_some_and(|d| d.is_null()));
         assert_eq!(Members::new().end(), Json::empty_object());
+    }
+
+    #[test]
+    fn objects_are_written_where_they_stand() {
+        let mut members = Members::new();
+        members.object("a", |inner| {
+            inner.string("b", "{").object("{", |_| {}).number("c", u64::MAX);
+        });
+        members.string("d", "");
+        let json = members.end();
+        assert_eq!(&**json.bytes(), br#"{"a":{"b":"{","{":{},"c":18446744073709551615},"d":""}"#);
+        assert_eq!(Json::parse(json.bytes().clone()), Ok(json));
     }
 
     #[test]
