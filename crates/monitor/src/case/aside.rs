@@ -99,7 +99,7 @@ impl Case {
 }
 
 /// The answer with what a model must know of what it was not given. It stands after the server's own words, between
-/// whose boundaries nothing of ours is said.
+/// whose boundaries nothing of ours is said. An answer of which all was given is not walked through: it may be long.
 pub(crate) fn told(body: Json, case: &Case, labels: Labels, asides: &[Aside]) -> Json {
     let mut said = Vec::new();
     if let Some(Reads { what: Reading::Part { number, next, left }, labels, .. }) = case.reads() {
@@ -113,7 +113,7 @@ pub(crate) fn told(body: Json, case: &Case, labels: Labels, asides: &[Aside]) ->
             Aside::Quarantined(taken) => taken.told(),
         });
     }
-    let Some(content) = body.view().get("content").filter(|_| !said.is_empty()) else { return body };
+    let Some(content) = (!said.is_empty()).then(|| body.view().get("content")).flatten() else { return body };
     let blocks = content.items().map(|block| body.share(block));
     let own = said.iter().map(|(text, ..)| Json::object([("type", Json::string("text")), ("text", Json::string(text))]));
     let content = Json::array(blocks.chain(own));
