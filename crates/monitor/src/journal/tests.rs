@@ -82,3 +82,26 @@ fn an_outline_has_names_and_no_values() {
     write_outline(&mut members, "shape", json.view(), OUTLINE_DEPTH);
     assert_eq!(members.end().to_string(), r#"{"shape":{"deep":{"a":"array:2"},"n":"number","ok":"boolean","password":"string:7"}}"#);
 }
+
+#[test]
+fn what_is_long_is_cut_between_characters() {
+    assert_eq!(bounded("äöü", 3), "äöü");
+    assert_eq!(bounded("äöüß", 3), "äöü…");
+    assert_eq!(bounded("", 0), "");
+}
+
+#[test]
+fn a_decided_call_does_not_say_twice_who_it_was() {
+    let refusal = Refusal::new(crate::reason::gateway::MONITOR_FAULT, "x");
+    for decided in [false, true] {
+        let book = Book::default();
+        let mut ticket = Ticket::open(7, Box::new(book.clone()));
+        ticket.about().string("principal", "ann");
+        if decided {
+            ticket.decided();
+        }
+        ticket.refuse(&refusal);
+        let lines = book.0.lock().expect("book");
+        assert_eq!((lines.len(), lines[0].contains("\"principal\":\"ann\"")), (1, !decided), "{lines:?}");
+    }
+}

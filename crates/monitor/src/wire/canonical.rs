@@ -54,7 +54,7 @@ impl Digest {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    bytes.iter().for_each(|byte| text.extend(digits(*byte).map(char::from)));
+    bytes.iter().flat_map(|byte| digits(*byte)).for_each(|digit| text.push(char::from(digit)));
     text
 }
 
