@@ -47,4 +47,5 @@ mod strangers;
 mod supply;
 mod tls;
 mod told;
+mod traces;
 mod variants;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::everything::{Everything, READS, RULES, WRITES, Wanted};
+use crate::everything::{Everything, READS, RULES, TRACED, WRITES, Wanted};
 use crate::run::{Options, Server, apt_install, capture, cargo, free_port, installed, loopback, root, run, tail, text};
 use compare::Measured;
 use profile::Profile;
@@ -119,9 +119,10 @@ fn profiles(built: &Path, keep: Option<&Path>) -> Result<Vec<(&'static Case, Pro
     let mut upstream = Server::start("bench-upstream", &c, &dir.path().join("upstream.log"))?;
     upstream.wait_for(behind, Duration::from_secs(10))?;
     let everything = Everything::set_up(&Wanted { bartizan: &built.join("bartizan"), upstream: behind, rules: RULES })?;
-    // How often it reads lists again while it is counted would depend on how long that takes.
+    // How often it reads lists again while it is counted would depend on how long that takes, and whom it follows on chance.
     let config = everything.gateway.read("bartizan.toml")?;
-    everything.gateway.write("bartizan.toml", &config.replace("\n[limits]\n", "\n[limits]\nlist_age = \"10min\"\n"))?;
+    let config = config.replace("\n[limits]\n", "\n[limits]\nlist_age = \"10min\"\n").replace(TRACED, "share = 1e-15");
+    everything.gateway.write("bartizan.toml", &config)?;
     let mut profiled = Profiled::start(built, &everything, dir)?;
     // The same payloads each time, because what is in a text decides what looking through it takes; others than when warming up,
     // because a write that is repeated is answered from the record.

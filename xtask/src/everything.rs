@@ -2,7 +2,7 @@
 //!
 //! Nothing of it is off; what counts is raised so far that a load generator does not reach it. What it adds to the
 //! defaults: clients with access tokens (ES256), rules that look at arguments, every limit with a number, budgets, a
-//! listener for metrics. The product has no tracing, so no spans are sampled.
+//! listener for metrics, spans of one call in a hundred.
 
 use std::path::Path;
 
@@ -130,6 +130,9 @@ bytes = 1000000000000000
 write = "never"
 "#;
 
+/// How many calls are followed.
+pub(crate) const TRACED: &str = "share = 0.01";
+
 fn config(issuer: &str, port: u16, metrics: u16, upstream: u16) -> String {
     format!(
         r#"environment = "bench"
@@ -139,6 +142,10 @@ address = "127.0.0.1:{port}"
 
 [metrics]
 listen = "127.0.0.1:{metrics}"
+
+[traces]
+url = "{issuer}/v1/traces"
+{TRACED}
 
 [servers.{READS}]
 url = "http://127.0.0.1:{upstream}/mcp"

@@ -1,5 +1,6 @@
 //! An issuer of access tokens on this machine: a key that is made for one run, the page on which it stands, and tokens
-//! that are signed with it (ES256). The gateway sees what it sees of any other.
+//! that are signed with it (ES256). The gateway sees what it sees of any other. Its page takes what is posted to it, too, and
+//! so spans of a gateway that is measured.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -81,8 +82,8 @@ impl Issuer {
 
 /// Answers one request, whatever it is.
 fn show(mut client: TcpStream, page: &str) {
-    let (mut seen, mut some) = (Vec::new(), [0; 1024]);
-    while !seen.windows(4).any(|end| end == b"\r\n\r\n") {
+    let (mut seen, mut some) = (Vec::new(), [0; 16 * 1024]);
+    while !is_whole(&seen) {
         match client.read(&mut some) {
             Ok(count) if count > 0 => seen.extend_from_slice(some.get(..count).unwrap_or_default()),
             _ => return,
@@ -91,6 +92,14 @@ fn show(mut client: TcpStream, page: &str) {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", page.len());
     // Whoever went away without reading asks again.
     let _ = client.write_all(head.as_bytes()).and_then(|()| client.write_all(page.as_bytes()));
+}
+
+/// Whether all of a request is there: its head, and as much after it as that says.
+fn is_whole(seen: &[u8]) -> bool {
+    let Some(end) = seen.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(seen.get(..end).unwrap_or_default()).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    seen.len() >= end + 4 + length.unwrap_or(0)
 }
 
 /// A signature as tokens have it, of one as OpenSSL writes it: a sequence of two numbers (SEC 1, C.5).
@@ -128,6 +137,13 @@ mod tests {
         let said = ["", "f", "fo", "foo", "foob"].map(|text| base64url(text.as_bytes()));
         assert_eq!(said, ["", "Zg", "Zm8", "Zm9v", "Zm9vYg"]);
         assert_eq!(base64url(&[0xfb, 0xff]), "-_8");
+    }
+
+    #[test]
+    fn a_request_is_whole_with_its_body() {
+        assert!(is_whole(b"GET / HTTP/1.1\r\n\r\n"));
+        assert!(!is_whole(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab"));
+        assert!(is_whole(b"POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc"));
     }
 
     #[test]

@@ -5,11 +5,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Milliseconds since the Unix epoch.
 #[must_use]
 pub fn now_ms() -> u64 {
+    millis(now())
+}
+
+/// Microseconds since the Unix epoch.
+#[must_use]
+pub fn now_us() -> u64 {
+    u64::try_from(now().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn now() -> Duration {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     let now = SystemTime::now();
     // A machine whose clock stands before 1970 gets the epoch: every credential is then valid from
     // its own point of view, and every record says plainly that the clock was wrong.
-    millis(now.duration_since(UNIX_EPOCH).unwrap_or_default())
+    now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// A duration in milliseconds; the longest there is when it is longer than that.

@@ -26,6 +26,7 @@ pub mod seen;
 mod server;
 mod settings;
 mod stores;
+mod traces;
 pub mod watch;
 
 pub use access::{Access, Grant, Headers, Login};
@@ -46,6 +47,7 @@ pub(crate) use secret::Part;
 pub use secret::{Reference, Secret, Template};
 pub use settings::{Floating, How, Limits, Names, ServerSettings, Settings, Supply};
 pub use stores::{Aws, Stores, Vault, VaultLogin};
+pub use traces::Traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -208,9 +210,7 @@ impl Judging<'_> {
         let known: BTreeSet<String> = file.servers.keys().map(|name| name.get_ref().clone()).collect();
         for (name, written) in file.servers {
             judge::server_name(&name, &names.separator, problems);
-            if written.get_ref().sampling {
-                sampling.insert(name.get_ref().clone());
-            }
+            sampling.extend(written.get_ref().sampling.then(|| name.get_ref().clone()));
             servers.extend(surroundings.server(name.get_ref(), written.into_inner(), name.span(), problems).map(Arc::new));
         }
         let ground = Ground { base: &base, plain, servers: &known, environment: environment.as_deref() };
@@ -221,6 +221,7 @@ impl Judging<'_> {
         let trust = Trust { base: &base, variables: self.variables, servers: known, private: &file.dangerous.private_issuers, exchanged };
         let oauth = file.oauth.and_then(|written| trust.oauth(written, problems)).map(Arc::new);
         let (metrics, probe_every) = (notices::metrics(file.metrics, problems), notices::probe_every(file.drift, problems));
+        let traces = file.traces.and_then(|written| surroundings.traces(written, problems));
         let (redis, postgres, webhook) = common(&surroundings, (file.redis, file.postgres, file.webhook), problems);
         material.weaken(&file.dangerous, sampling, problems);
         material.policy(file.policy, &base, problems);
@@ -233,6 +234,7 @@ impl Judging<'_> {
             listen,
             clients: Arc::new(clients),
             metrics,
+            traces,
             approvals,
             names,
             servers,

@@ -28,5 +28,6 @@ pub mod share;
 pub mod snapshot;
 pub mod stops;
 pub mod tls;
+pub mod traces;
 pub mod upstream;
 pub mod webhook;

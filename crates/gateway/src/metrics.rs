@@ -43,7 +43,9 @@ pub enum Outcome {
 impl Outcome {
     const ALL: [Self; 5] = [Self::Answered, Self::Error, Self::Refused, Self::Failed, Self::Abandoned];
 
-    const fn name(self) -> &'static str {
+    /// Its name in metrics and spans.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Answered => "answered",
             Self::Error => "error",
@@ -59,6 +61,16 @@ impl Outcome {
         match reason.class() {
             Class::Upstream | Class::Timeout | Class::Fault => Self::Failed,
             _ => Self::Refused,
+        }
+    }
+
+    /// How a call ended that led to this.
+    #[must_use]
+    pub fn told(outcome: &Result<Option<Released>, Refusal>) -> Self {
+        match outcome {
+            Ok(Some(released)) if released.kind() != ReleasedKind::Reply(ReplyForm::Result) => Self::Error,
+            Ok(_) => Self::Answered,
+            Err(refusal) => Self::of(refusal.reason),
         }
     }
 }
@@ -255,14 +267,10 @@ impl Call<'_> {
 
     /// It has ended, and so.
     pub fn ended(mut self, outcome: &Result<Option<Released>, Refusal>) {
-        self.outcome = match outcome {
-            Ok(Some(released)) if released.kind() != ReleasedKind::Reply(ReplyForm::Result) => Outcome::Error,
-            Ok(_) => Outcome::Answered,
-            Err(refusal) => {
-                self.metrics.refused(refusal.reason);
-                Outcome::of(refusal.reason)
-            }
-        };
+        if let Err(refusal) = outcome {
+            self.metrics.refused(refusal.reason);
+        }
+        self.outcome = Outcome::told(outcome);
     }
 }
 

@@ -16,6 +16,7 @@ mod rehearse;
 mod run;
 mod seen;
 mod task;
+mod watch;
 pub(crate) use guest::{facts, menu_of};
 pub(crate) use place::no_room;
 pub(crate) use rehearse::rehearse;
@@ -51,16 +52,18 @@ use crate::journal::Journal;
 use crate::judges::Judges;
 use crate::kept::Kept;
 use crate::labels::Read;
-use crate::metrics::{Call, Metrics};
+use crate::metrics::Metrics;
 use crate::once::Store;
 use crate::secrets::{Inventory, Keeper};
 use crate::session::{Ear, InterimSender, Running, Talk};
 use crate::snapshot::{Current, Snapshot, Standing};
 use crate::stops::{Enlisted, Watched};
+use crate::traces::{Parent, Traces};
 use crate::upstream::Listener;
 use crate::webhook::Hook;
 use guest::{Guest, menus};
 use place::Places;
+use watch::Watch;
 
 /// Everything that serves.
 #[derive(Debug)]
@@ -81,6 +84,8 @@ pub struct House {
     pub keeper: Arc<Keeper>,
     /// How much happens.
     pub metrics: Arc<Metrics>,
+    /// Who follows calls.
+    traces: Option<Traces>,
     /// Lists that were made before.
     lists: lists::Lists,
     /// Room for calls, streams and bodies.
@@ -112,6 +117,8 @@ pub struct Visit<'a> {
     pub interim: InterimSender,
     /// Runs since the message came, before anything was looked up for it.
     pub arrived: Stopwatch,
+    /// What it says in its headers that it was made from.
+    pub parent: Option<Parent>,
 }
 
 /// The life of a call. Step 1, bytes within limits, and step 2, [`envelope::parse`], are done by the
@@ -124,9 +131,9 @@ pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed
     }
     visit.talk.came_from(visit.peer);
     let (asked, ticket) = open(house, &visit, &arrival);
-    let mut call = house.metrics.call();
-    let outcome = live(house, &visit, (ticket, &mut call), arrival).await;
-    call.ended(&outcome);
+    let mut watch = Watch::of(house, &visit, &asked, &arrival);
+    let outcome = live(house, &visit, (ticket, &mut watch), arrival).await;
+    watch.ended(&outcome);
     door::learn(house, &visit, &outcome);
     front::reply(&asked, outcome) // 10
 }
@@ -134,7 +141,7 @@ pub async fn handle(house: &Arc<House>, visit: Visit<'_>, arrival: Result<Parsed
 async fn live(
     house: &Arc<House>,
     visit: &Visit<'_>,
-    (ticket, call): (Ticket, &mut Call<'_>),
+    (ticket, watch): (Ticket, &mut Watch<'_>),
     arrival: Result<Parsed, Misread>,
 ) -> Result<Option<Released>, Refusal> {
     let talk = visit.talk;
@@ -143,7 +150,7 @@ async fn live(
     let (unfolded, ticket) = closing(house.consult.unfold(|| consult::place(visit), parsed), ticket)?;
     let (parsed, brought) = unfolded;
     if let Some(handle) = keep::handle(house, visit, &parsed) {
-        return Box::pin(keep::read(house, visit, (parsed, ticket), (handle, call), guest.running.as_ref())).await;
+        return Box::pin(keep::read(house, visit, (parsed, ticket), (handle, watch), guest.running.as_ref())).await;
     }
     let menus = menus(house, talk, &parsed, &guest).await;
     let (menus, ticket) = closing(menus, ticket)?;
@@ -158,7 +165,7 @@ async fn live(
     let case = snapshot.catalog.case(parsed, &talk.caller, place, facts);
     let case = case.map_err(|refusal| veil(&snapshot, talk, meant, brought.explain(refusal)));
     let (case, ticket) = closing(case, ticket)?; // 4
-    case.server().into_iter().for_each(|server| call.concerns(server, case.effect()));
+    watch.concerns(&case);
     let ruling = snapshot.monitor.admit(case, ticket)?; // 5
     house.counts.nudge();
     let asked = consult::ask(house, visit, (ruling, snapshot), (brought, guest.running.as_ref())).await?; // 6
@@ -171,7 +178,7 @@ async fn live(
     let begun = recorded.case().tool().map(|tool| Owner { server: tool.server.clone(), tool: Some(tool.pin.name.as_str().into()) });
     let labels = recorded.case().server().map(|server| said(&snapshot, Some(recorded.case()), server));
     let origin = keep::origin(recorded.case());
-    let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, &mut guest).await? else { return Ok(None) }; // 8
+    let Some(answer) = send(house, visit, (&snapshot, &menus), recorded, (&mut guest, watch)).await? else { return Ok(None) }; // 8
     let mut released = opinions::release(house, &snapshot, answer, guest.running.as_ref()).await?; // 9
     house.releases(&talk.caller, labels.unwrap_or_default().and(released.labels()));
     keep::keep(house, visit, origin, &mut released).await?;
@@ -264,8 +271,10 @@ impl House {
         let kept = Kept::open(&settings.places.state, &settings.limits);
         let read = Read::open(&settings.places.state, settings.effects.labels_kept);
         let keeper = Keeper::new(&settings.stores, Some(Inventory::of(&settings.places.state)));
-        let judges = Judges::of(&settings.judges);
-        settings.judges.iter().filter_map(|judge| judge.token.as_ref()).for_each(|token| keeper.holdings().learn(token));
+        let (judges, traces) = (Judges::of(&settings.judges), settings.traces.clone().and_then(Traces::start));
+        let collector = settings.traces.iter().filter_map(|traces| traces.token.as_ref());
+        let tokens = settings.judges.iter().filter_map(|judge| judge.token.as_ref()).chain(collector);
+        tokens.for_each(|token| keeper.holdings().learn(token));
         journal.cover_with(keeper.holdings().clone());
         Arc::new(Self {
             settings,
@@ -276,6 +285,7 @@ impl House {
             drift,
             keeper,
             metrics,
+            traces,
             lists: lists::Lists::default(),
             counts,
             once,
@@ -305,6 +315,13 @@ impl House {
         self.draining.cancelled().await;
     }
 
+    /// Tells of the calls that were followed last.
+    pub async fn tell_last(&self) {
+        if let Some(traces) = &self.traces {
+            traces.finish().await;
+        }
+    }
+
     /// Waits until all running calls have ended.
     pub async fn empty(&self) {
         self.places.empty().await;
@@ -326,7 +343,7 @@ async fn send(
     visit: &Visit<'_>,
     (snapshot, menus): (&Arc<Snapshot>, &[Menu]),
     recorded: Recorded,
-    guest: &mut Guest,
+    (guest, watch): (&mut Guest, &mut Watch<'_>),
 ) -> Result<Option<Answer>, Refusal> {
     let talk = visit.talk;
     if let Some(own) = guest.own.take() {
@@ -360,7 +377,7 @@ async fn send(
             let enlisted = house.stops.enlist(recorded.case(), []);
             let asked = Stopwatch::start();
             let answer = link.send(recorded, &ear as &dyn Listener, ended(Some(running), &enlisted)).await;
-            house.metrics.waited(&name, asked.elapsed());
+            watch.waited(&name, asked.elapsed());
             let answer = answer?;
             ear.finish();
             Ok(Some(answer))

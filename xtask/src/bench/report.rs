@@ -20,8 +20,8 @@ open. The server behind the gateway copies the argument into its answer and does
 answer is searched for the whole argument, and a wrong one ends the measurement. `bartizan-…` is Bartizan as it
 ships: all controls but the label around texts of results, the journal, a token, the tool approved as one that reads; only the quotas and the
 number of sessions are raised. `bartizan-everything-…` has everything on (`xtask/src/everything.rs`): clients with access tokens (ES256),
-50 rules of which 49 look at arguments, every limit with a number, budgets, the label around texts (provenance), metrics; `…-write` is the same for a tool
-that writes, with its bookkeeping and the record on disk before the call. There is no tracing in the product, so no spans are sampled.
+50 rules of which 49 look at arguments, every limit with a number, budgets, the label around texts (provenance), metrics, spans of one call in a hundred; `…-write` is the same for a tool
+that writes, with its bookkeeping and the record on disk before the call.
 nginx is a plain `proxy_pass` with connections kept open and no log. Targets are measured in
 turns, and stopped (SIGSTOP) while another one is; a measurement during which something else kept more
 than 0.15 cores busy is repeated. Numbers are medians of the rounds. Latency is from just before the

@@ -186,6 +186,8 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("drift", &["journal", "metrics", "review/*", "webhook"]),
             row("metrics", &["review/*", "upstream"]),
             row("judges", &["clock", "config", "upstream"]),
+            // A span says how a call ended in the words of the metrics.
+            row("traces", &["clock", "config", "metrics", "upstream"]),
             row("webhook", &["clock", "config", "identity", "upstream"]),
             // What is started is looked at just before, so the way to a server leads through it.
             row("artefact", &["config", "config/files"]),
@@ -194,7 +196,7 @@ pub(crate) const IMPORTS: &[Imports] = &[
             row("secrets", &["clock", "config", "config/files", "config/secret", "upstream"]),
             row("session", &["artefact", "clock", "secrets", "share", "snapshot", "upstream", "serve"]),
             // A front speaks for a conversation, and hands every message to the life of a call.
-            row("front", &["clock", "config", "identity", "session", "serve", "share", "upstream"]),
+            row("front", &["clock", "config", "identity", "session", "serve", "share", "traces", "upstream"]),
         ],
     },
 ];

@@ -16,7 +16,7 @@ use crate::clock;
 
 use super::listen;
 use super::problem::Problems;
-use super::{access, approvals, confine, issuers, opinions, stores};
+use super::{access, approvals, confine, issuers, opinions, stores, traces};
 
 /// Everything but `[controls]`, which the controls read themselves.
 #[derive(Default, Deserialize)]
@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) listen: listen::written::Listen,
     /// Where `serve` shows how much happens.
     pub(super) metrics: Metrics,
+    /// Where it is told how long calls take.
+    pub(super) traces: Option<Spanned<traces::Written>>,
     /// Where people answer what waits.
     pub(super) approvals: approvals::written::Approvals,
     /// Who comes with a certificate.

@@ -23,6 +23,7 @@ use super::postgres::Postgres;
 use super::redis::Redis;
 use super::secret::Template;
 use super::stores::Stores;
+use super::traces::Traces;
 use crate::learn::Learning;
 
 /// Everything that the gateway needs to know.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub clients: Arc<Clients>,
     /// Where `serve` shows how much happens: an address of this machine alone.
     pub metrics: Option<SocketAddr>,
+    /// Where it is told how long calls take, and of how many.
+    pub traces: Option<Arc<Traces>>,
     /// The page on which people answer what waits, where `serve` has one.
     pub approvals: Option<Approvals>,
     /// How the names of several servers are told apart.

@@ -641,6 +641,27 @@ fn judges_are_asked_safely_or_not_at_all() {
 }
 
 #[test]
+fn a_collector_has_an_address_and_hears_of_a_share() {
+    let bench = Bench::new();
+    let traces = |rest: &str| format!("[servers.a]\nurl = \"https://a.example/mcp\"\n[traces]\n{rest}");
+    let loaded = bench.load(&traces("url = \"http://127.0.0.1:4318/v1/traces\"\ntoken = \"${env:API_KEY}\"")).expect("good");
+    let read = loaded.settings.traces.expect("traces");
+    assert_eq!((read.share, read.token.is_some()), (0.01, true));
+    for (text, what) in [
+        (traces("share = 0.5"), "no collector"),
+        (traces("url = \"http://c.example/v1/traces\""), "in clear text"),
+        (traces("url = \"https://c.example/\"\nshare = 0.0"), "not a share"),
+        (traces("url = \"https://c.example/\"\nshare = 1.01"), "not a share"),
+        (traces("url = \"https://c.example/\"\nshare = nan"), "not a share"),
+        (traces("url = \"https://c.example/\"\ntoken = \"hunter2\""), "holds no secrets"),
+        (traces("url = \"https://c.example/\"\nevery = \"1s\""), "every"),
+    ] {
+        let found = bench.problems(&text);
+        assert!(found.iter().any(|problem| problem.contains(what)), "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn stores_that_cannot_be_opened_safely_are_problems() {
     let bench = Bench::new();
     let vault = |rest: &str| format!("[secrets.vault]\naddress = \"https://v.example\"\n{rest}");

@@ -11,7 +11,6 @@ mod sessions;
 mod stall;
 mod tape;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_monitor::case::Caller;
@@ -31,8 +30,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Reply, Text, UNREAD, scope, stdio};
 use crate::clock::{self, Stopwatch};
 use crate::identity::{self, Certificate, Shown};
-use crate::serve::{House, Visit, handle};
-use crate::session::{Endpoint, Interim, InterimSender, Talk};
+use crate::serve::{House, handle};
+use crate::session::{Endpoint, Interim, Talk};
 use crate::share::Share;
 use answer::{Answer, json, plain, plain_status, stream};
 use body::{Body, Kept};
@@ -70,21 +69,8 @@ type Held = (Result<Parsed, Misread>, Room);
 struct Asker<'a> {
     caller: &'a Caller,
     endpoint: &'a Arc<Endpoint>,
-    whence: Whence,
+    whence: door::Whence,
     certificate: Option<&'a Arc<Certificate>>,
-}
-
-/// Where a message comes from, and since when it is there.
-#[derive(Clone, Copy)]
-struct Whence {
-    peer: IpAddr,
-    arrived: Stopwatch,
-}
-
-impl Whence {
-    fn visit(self, talk: &Arc<Talk>, interim: InterimSender) -> Visit<'_> {
-        Visit { talk, peer: Some(self.peer), interim, arrived: self.arrived }
-    }
 }
 
 impl Front {
@@ -148,7 +134,8 @@ impl Front {
             let shown = Shown { authorization: &authorization, certificate: certificate.map(AsRef::as_ref), place };
             let caller = identity.admit(shown, clock::now_ms()).await?;
             let endpoint = door::endpoint(parts.uri.path(), (&self.merged, &self.single), &caller, identity)?;
-            let asker = Asker { caller: &caller, endpoint: &endpoint, whence: Whence { peer, arrived }, certificate };
+            let whence = door::Whence { peer, arrived, parent: door::parent(&parts.headers) };
+            let asker = Asker { caller: &caller, endpoint: &endpoint, whence, certificate };
             match parts.method {
                 HttpMethod::POST => {
                     door::postable(&parts.headers)?;
@@ -264,7 +251,7 @@ impl Front {
     }
 
     /// A request that stands alone: it lives as long as its connection.
-    async fn alone(self: &Arc<Self>, talk: Arc<Talk>, whence: Whence, (message, room): Held) -> Answer {
+    async fn alone(self: &Arc<Self>, talk: Arc<Talk>, whence: door::Whence, (message, room): Held) -> Answer {
         let house = self.house.clone();
         let (interim, early) = mpsc::channel(BACKLOG);
         let work = Box::pin(async move {
@@ -278,7 +265,7 @@ impl Front {
     }
 
     /// A request of a session: it goes on when the connection breaks, and its stream can be resumed.
-    async fn within(self: &Arc<Self>, session: Arc<Session>, whence: Whence, (message, room): Held) -> Answer {
+    async fn within(self: &Arc<Self>, session: Arc<Session>, whence: door::Whence, (message, room): Held) -> Answer {
         let (decided, mut decision) = oneshot::channel();
         let house = self.house.clone();
         let work = Onward::new(async move {
@@ -376,7 +363,7 @@ enum Decision {
 async fn run_within(
     house: &Arc<House>,
     session: &Arc<Session>,
-    (whence, message): (Whence, Result<Parsed, Misread>),
+    (whence, message): (door::Whence, Result<Parsed, Misread>),
     decided: oneshot::Sender<Decision>,
 ) {
     let (interim, early) = mpsc::channel(BACKLOG);

@@ -178,7 +178,8 @@ impl Client {
     /// Handles one message; what comes before its answer is written as it comes.
     async fn run(&self, message: Result<Parsed, Misread>) -> Option<Reply> {
         let (interim, mut early) = mpsc::channel(256);
-        let handled = handle(&self.house, Visit { talk: &self.talk, peer: None, interim, arrived: Stopwatch::start() }, message);
+        let handled =
+            handle(&self.house, Visit { talk: &self.talk, peer: None, interim, arrived: Stopwatch::start(), parent: None }, message);
         let forward = async {
             while let Some(item) = early.recv().await {
                 if let Interim::Message(message) | Interim::Ask(_, message) = item {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_monitor::case::{Aside, Case, Effect, Quarantined, READ_ON, Reading};
+use bartizan_monitor::case::{Aside, Case, Quarantined, READ_ON, Reading};
 use bartizan_monitor::catalog::Catalog;
 use bartizan_monitor::controls::injection::FOUND;
 use bartizan_monitor::journal::{Ticket, call_name};
@@ -14,11 +14,11 @@ use bartizan_monitor::wire::json::{Edits, Json, View};
 use bartizan_monitor::wire::method::Method;
 use bartizan_monitor::wire::version::Era;
 
+use super::watch::Watch;
 use super::{House, Visit, closing, facts, once, opinions, said};
 use crate::clock;
 use crate::consult::{self, desk::Place};
 use crate::kept::{self, Found, HANDLE, Origin, Source};
-use crate::metrics::Call;
 use crate::session::{Running, Talk};
 use crate::snapshot::Snapshot;
 
@@ -116,7 +116,7 @@ pub(super) async fn read(
     house: &Arc<House>,
     visit: &Visit<'_>,
     (parsed, ticket): (Parsed, Ticket),
-    (handle, call): (String, &mut Call<'_>),
+    (handle, watch): (String, &mut Watch<'_>),
     running: Option<&Running>,
 ) -> Result<Option<Released>, Refusal> {
     let (talk, place, era) = (visit.talk, place(visit.talk), parsed.version().era());
@@ -131,7 +131,7 @@ pub(super) async fn read(
     let changed = || Refusal::new(KEPT_UNKNOWN, "what was called is not there, or not approved any more as it was");
     let (item, ticket) = closing(item.ok_or_else(changed), ticket)?;
     let (facts, ticket) = closing(facts(house, visit, (&snapshot, ticket.id()), visit.arrived), ticket)?;
-    call.concerns(&item.server, Effect::Read);
+    watch.reads(&item);
     let is_last = matches!(reads.what, Reading::Part { next: None, .. });
     let admitted = match snapshot.monitor.admit(Catalog::reading(parsed, &talk.caller, facts, (item, reads)), ticket)? {
         Ruling::Admitted(admitted) => admitted,

@@ -279,6 +279,7 @@ async fn drain(house: &Arc<House>) {
     if tokio::time::timeout(house.settings.limits.drain, house.empty()).await.is_err() {
         tracing::warn!("the deadline passed: running calls are cut off");
     }
+    house.tell_last().await;
 }
 
 /// One stdio server behind the gateway, the client at standard input and output (`bartizan run`). `own` is how the gateway

@@ -1,6 +1,7 @@
 //! What is looked at before a request becomes a message: where it comes from, what it carries, how
 //! large it is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_monitor::case::{Caller, Effect};
@@ -17,11 +18,27 @@ use http::{HeaderMap, request};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use crate::clock::Stopwatch;
 use crate::config::{Limits, Listen};
 use crate::identity::Identity;
-use crate::serve::{House, no_room};
-use crate::session::Endpoint;
+use crate::serve::{House, Visit, no_room};
+use crate::session::{Endpoint, InterimSender, Talk};
 use crate::share::Share;
+use crate::traces::Parent;
+
+/// Where a message comes from, since when it is there, and what its headers say that it was made from.
+#[derive(Clone, Copy)]
+pub(super) struct Whence {
+    pub(super) peer: IpAddr,
+    pub(super) arrived: Stopwatch,
+    pub(super) parent: Option<Parent>,
+}
+
+impl Whence {
+    pub(super) fn visit(self, talk: &Arc<Talk>, interim: InterimSender) -> Visit<'_> {
+        Visit { talk, peer: Some(self.peer), interim, arrived: self.arrived, parent: self.parent }
+    }
+}
 
 /// Checks `Host`, the request target and `Origin`: a page or a name that is not this gateway's may
 /// not speak to it (DNS rebinding; 2025-11-25, transports, security warning).
@@ -70,7 +87,7 @@ fn is_own(listen: &Listen, authority: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse();
     let loopback = listen.address.ip().is_loopback();
     (loopback && host.eq_ignore_ascii_case("localhost"))
-        || address.is_ok_and(|address: std::net::IpAddr| address == listen.address.ip() || (loopback && address.is_loopback()))
+        || address.is_ok_and(|address: IpAddr| address == listen.address.ip() || (loopback && address.is_loopback()))
 }
 
 /// All values of `Authorization`: more than one is not a credential.
@@ -107,6 +124,11 @@ pub(super) fn once<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h 
         (Some(value), None) => value.to_str().map(Some).map_err(|_| format!("{name} is not readable")),
         (Some(_), Some(_)) => Err(format!("{name} is given twice")),
     }
+}
+
+/// The span of somebody else that a request says it was made from, by W3C Trace Context. Two of them are none.
+pub(super) fn parent(headers: &HeaderMap) -> Option<Parent> {
+    once(headers, "traceparent").ok().flatten().and_then(Parent::read)
 }
 
 fn header(headers: &HeaderMap, name: &HeaderName) -> Header {
