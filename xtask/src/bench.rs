@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 
 use crate::run::{Options, cargo, root, run};
+use crate::ship;
 pub(crate) use measure::{Loadgen, median};
 use measure::{Row, Rows};
 use stage::Stage;
@@ -103,8 +104,12 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
 }
 
 /// The gateway of a profile, unless another one is named.
-fn gateway(named: Option<PathBuf>, profile: &str) -> Result<PathBuf> {
-    named.map_or_else(|| Ok(build(profile, &["bartizan"])?.join("bartizan")), Ok)
+pub(crate) fn gateway(named: Option<PathBuf>, profile: &str) -> Result<PathBuf> {
+    match named {
+        Some(named) => Ok(named),
+        None if profile == SHIPPED => ship::build(),
+        None => Ok(build(profile, &["bartizan"])?.join("bartizan")),
+    }
 }
 
 /// Builds packages, and says where their programs are.
@@ -124,14 +129,15 @@ pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<PathBuf> {
 /// The programs that a plan needs.
 fn programs(plan: &Plan, bartizan: Option<PathBuf>) -> Result<Programs> {
     let mut packages = vec!["bartizan-bench"];
-    packages.extend((bartizan.is_none() && BESIDE.iter().chain(&["bartizan"]).any(|name| plan.wants(name))).then_some("bartizan"));
     packages.extend(plan.wants(lists::NAME).then_some("bartizan-bench-catalog"));
     let built = build(&plan.profile, &packages)?;
+    let wanted = BESIDE.iter().chain(&["bartizan"]).any(|name| plan.wants(name));
+    let bartizan = if wanted { gateway(bartizan, &plan.profile)? } else { PathBuf::new() };
     Ok(Programs {
         loadgen: built.join("bench-loadgen"),
         upstream: built.join("bench-upstream"),
         catalog: built.join("bench-catalog"),
-        bartizan: bartizan.unwrap_or_else(|| built.join("bartizan")),
+        bartizan,
     })
 }
 

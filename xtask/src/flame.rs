@@ -34,8 +34,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     if !installed("perf") {
         apt_install("linux-perf").context("perf looks at the gateway")?;
     }
-    let built = bench::build(&profile, if bartizan.is_none() { &["bartizan-bench", "bartizan"] } else { &["bartizan-bench"] })?;
-    let bartizan = bartizan.unwrap_or_else(|| built.join("bartizan"));
+    let (built, bartizan) = (bench::build(&profile, &["bartizan-bench"])?, bench::gateway(bartizan, &profile)?);
     let seen = look(&Loadgen { program: built.join("bench-loadgen") }, &built.join("bench-upstream"), &bartizan, &size)?;
     let stacks = stacks::read(&seen);
     let title = format!("One call of {size} B, everything on, 16 clients: {} looks at the processor, by what it was doing", stacks.len());

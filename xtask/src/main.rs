@@ -12,6 +12,7 @@ mod gateway;
 mod issuer;
 mod judge;
 mod run;
+mod ship;
 mod soak;
 mod test;
 mod tidy;
@@ -71,6 +72,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--size BYTES] [--out FILE] [--bartizan PATH] [--profile NAME]",
         what: "docs/flame.svg: where the time of a call goes, by perf",
         run: flame::main,
+    },
+    Command {
+        name: "ship",
+        usage: "",
+        what: "the program as it is shipped and measured: built, called, and built again by what was used (20 minutes)",
+        run: ship::main,
     },
     Command {
         name: "soak",

@@ -91,8 +91,8 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let shipped = profile == SHIPPED && bartizan.is_none();
     // What is measured is what is checked out now; in an hour it may be something else.
     let (date, commit) = now()?;
-    let built = bench::build(&profile, if bartizan.is_none() { &["bartizan-bench", "bartizan"] } else { &["bartizan-bench"] })?;
-    let mut scene = Scene::set(&built, bartizan.unwrap_or_else(|| built.join("bartizan")))?;
+    let (built, bartizan) = (bench::build(&profile, &["bartizan-bench"])?, bench::gateway(bartizan, &profile)?);
+    let mut scene = Scene::set(&built, bartizan)?;
     let rate = scene.half()?;
     println!("half of what it can: {rate:.0} calls/s");
     let mut sum = Sum::default();

@@ -142,6 +142,11 @@ enum List {
     Empty,
 }
 
+/// Reads the words before the first text comes.
+pub(crate) fn prepare() {
+    LazyLock::force(&VOCABULARY);
+}
+
 static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
     let mut nouns: HashMap<String, Vec<Noun>> = HashMap::new();
     for (list, bare) in [(NOUNS, false), (BARE, true)] {

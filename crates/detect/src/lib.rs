@@ -34,6 +34,13 @@ pub use neutral::{neutralise, visible};
 pub use result::{Findings, Options, Spotted, scan_result};
 pub use split::scan_together;
 
+/// Reads what the detectors know. Whoever does not call this has the first text wait for it, some milliseconds.
+pub fn prepare() {
+    vocabulary::vocabulary();
+    asks::prepare();
+    std::sync::LazyLock::force(&learned::MODEL);
+}
+
 /// Everything that is noticed about one text outside a definition, such as what a tool returned.
 #[must_use]
 pub fn scan_text(text: &str, setting: Setting) -> Vec<Finding> {

@@ -260,6 +260,8 @@ impl House {
     /// Puts everything that serves together.
     #[must_use]
     pub fn new(settings: Settings, current: Current, identity: Identity, journal: Arc<Journal>) -> Arc<Self> {
+        // Beside the rest of the start.
+        drop(tokio::task::spawn_blocking(bartizan_detect::prepare));
         let counts = Counts::open(&settings, journal.clone());
         let (places, stops) = (Places::new(&settings.limits), Watched::open(&settings.places.state));
         let metrics = Metrics::new(settings.servers.iter().map(|server| &server.name));

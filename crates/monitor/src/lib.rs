@@ -25,6 +25,6 @@ pub fn reasons() -> impl Iterator<Item = reason::Reason> {
     // Some areas are the gateway's and a control's; a reader finds them in one place.
     let met = |area: &str| all.iter().position(|reason| reason.area() == area);
     let mut together = all.clone();
-    together.sort_by_key(|reason| met(reason.area()));
+    together.sort_by_cached_key(|reason| met(reason.area()));
     together.into_iter()
 }

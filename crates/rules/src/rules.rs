@@ -116,6 +116,14 @@ pub struct Rules {
 impl Rules {
     /// Reads and validates. The error names file and line.
     pub fn load(sources: &[Source]) -> Result<Self, String> {
+        // Beside the rules: reading the schema takes as long as reading a few hundred of them.
+        std::thread::scope(|scope| {
+            let schema = scope.spawn(|| Schema::from_cedarschema_str(SCHEMA).map(|(schema, _)| schema).map_err(|error| error.to_string()));
+            Self::read(sources, || schema.join().unwrap_or_else(|_| Err("the schema cannot be read".to_owned())))
+        })
+    }
+
+    fn read(sources: &[Source], schema: impl FnOnce() -> Result<Schema, String>) -> Result<Self, String> {
         let mut rules = Self::default();
         // Before any is read: that takes longer than counting.
         if sources.iter().map(|source| pieces(&source.text).len()).sum::<usize>() > MAX_RULES {
@@ -138,7 +146,7 @@ impl Rules {
                 trees.push(rules.add(&place, policy)?);
             }
         }
-        rules.validate()?;
+        rules.validate(schema()?)?;
         trees.iter().try_for_each(|(id, tree)| rules.lay_out(id, tree))?;
         Ok(rules)
     }
@@ -199,8 +207,7 @@ impl Rules {
         self.all.insert(id, Rule { keys, sieve: Arc::new(sieve), ..rule });
     }
 
-    fn validate(&self) -> Result<(), String> {
-        let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+    fn validate(&self, schema: Schema) -> Result<(), String> {
         let set = PolicySet::from_policies(self.iter().map(|rule| rule.policy.clone())).map_err(|error| error.to_string())?;
         let checked = Validator::new(schema).validate(&set, ValidationMode::Strict);
         let errors = checked.validation_errors().map(|error| (error.policy_id(), error.to_string()));

@@ -126,14 +126,11 @@ fn attempt(confinement: &Confinement, level: Level, channel: Option<&OwnedFd>, c
     };
     drop(far);
     let (groups, layer) = cgroup::Groups::make(confinement, pid);
-    let told = hold.write_all(told_of(&layer).as_bytes()).and_then(|()| {
-        let mut answer = String::new();
-        let mut one = [0_u8; 1024];
-        // One message: `+`, or what went wrong.
-        let length = hold.read(&mut one)?;
-        answer.push_str(&String::from_utf8_lossy(one.get(..length).unwrap_or_default()));
-        Ok(answer)
-    });
+    // One that could not take its place has ended already, and left the reason.
+    let _ = hold.write_all(told_of(&layer).as_bytes());
+    let mut one = [0_u8; 1024];
+    // One message: `+`, or what went wrong.
+    let told = hold.read(&mut one).map(|length| String::from_utf8_lossy(one.get(..length).unwrap_or_default()).into_owned());
     let ward = Ward { pid, level, hold: Some(hold), wall: confinement.wall, _groups: groups, scratch };
     match told {
         Ok(answer) if answer == "+" => Ok(ward),
@@ -211,11 +208,12 @@ struct Inmate<'a> {
 impl Inmate<'_> {
     fn live(&self, mut hold: UnixStream) -> ! {
         let mut first = [0_u8; 1024];
-        let prepared = match hold.read(&mut first) {
-            Ok(length) if length > 0 => self.confine(layer_of(&String::from_utf8_lossy(first.get(..length).unwrap_or_default()))),
+        // Meanwhile the guard puts this process into its groups, for which the kernel takes up to ten milliseconds.
+        let prepared = self.separate().and_then(|doors| match hold.read(&mut first) {
+            Ok(length) if length > 0 => self.confine(doors, layer_of(&String::from_utf8_lossy(first.get(..length).unwrap_or_default()))),
             // The guard is gone.
             _ => std::process::exit(NOT_STARTED),
-        };
+        });
         if let Err(why) = prepared {
             // Without the guard there is nobody to tell.
             let _ = hold.write_all(why.as_bytes());
@@ -231,15 +229,10 @@ impl Inmate<'_> {
         if self.level == Level::Native { self.stay() } else { self.become_server() }
     }
 
-    fn confine(&self, resources: Option<Layer>) -> Result<(), String> {
+    fn confine(&self, doors: Option<Doors>, resources: Option<Layer>) -> Result<(), String> {
         let failed = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
-        setsid().map_err(failed("setsid"))?;
-        let directory = rustix::process::getcwd(Vec::new()).map_err(failed("the working directory"))?;
         let mut layers = Vec::new();
-        let mut doors = None;
         if self.level == Level::Native {
-            let directory = PathBuf::from(<OsString as std::os::unix::ffi::OsStringExt>::from_vec(directory.into_bytes()));
-            doors = self.separate(&directory)?;
             layers.push(Layer::new("namespaces", State::Enforced, "user mount pid network ipc uts cgroup"));
             layers.push(Layer::new("root", State::Enforced, ""));
         } else {
@@ -265,9 +258,15 @@ impl Inmate<'_> {
         told.map_err(|error| format!("the gateway cannot be told: {error}"))
     }
 
-    /// Takes its place in the namespaces that it was made in.
-    fn separate(&self, directory: &Path) -> Result<Option<Doors>, String> {
+    /// Takes its place in the session and the namespaces that it was made in.
+    fn separate(&self) -> Result<Option<Doors>, String> {
         let failed = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
+        setsid().map_err(failed("setsid"))?;
+        if self.level != Level::Native {
+            return Ok(None);
+        }
+        let directory = rustix::process::getcwd(Vec::new()).map_err(failed("the working directory"))?;
+        let directory = PathBuf::from(<OsString as std::os::unix::ffi::OsStringExt>::from_vec(directory.into_bytes()));
         // Otherwise its own files in /proc would belong to somebody else.
         set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(failed("prctl"))?;
         let (user, group) = self.identity;
@@ -280,7 +279,7 @@ impl Inmate<'_> {
             Network::Doors => Some(network::doors().map_err(|error| format!("the doors: {error}"))?),
             Network::Nothing => None,
         };
-        root::enter(self.confinement, directory)?;
+        root::enter(self.confinement, &directory)?;
         Ok(doors)
     }
 

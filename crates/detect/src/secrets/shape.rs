@@ -110,8 +110,11 @@ impl Shape {
     pub(super) fn head(&self) -> [Vec<u8>; 4] {
         let mut sets: Vec<Vec<u8>> = Vec::new();
         for piece in &self.0 {
+            if sets.len() >= 4 {
+                break;
+            }
             match *piece {
-                Piece::Text(text) => sets.extend(text.iter().map(|byte| vec![*byte])),
+                Piece::Text(text) => sets.extend(text.iter().take(4).map(|byte| vec![*byte])),
                 Piece::Run { class, min, .. } => {
                     let all: Vec<u8> = (0..128).filter(|byte| class.has(*byte)).collect();
                     sets.extend(std::iter::repeat_n(all, min.clamp(1, 4)));

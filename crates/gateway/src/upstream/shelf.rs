@@ -1,7 +1,7 @@
 //! What a server offers, read when it is needed and kept while it holds.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_monitor::case::Kind;
@@ -28,7 +28,8 @@ pub(super) struct Shelf {
     stock: Mutex<Option<Stock>>,
 }
 
-/// What links to one server read last, kept once for all of them: most servers say the same to everybody.
+/// What links to one server read last, kept once for all of them and for those to come: most servers say the same to
+/// everybody, and the next client finds what the last one left.
 #[derive(Debug, Default)]
 pub(super) struct Common(std::sync::Mutex<Option<Shared>>);
 
@@ -36,7 +37,7 @@ pub(super) struct Common(std::sync::Mutex<Option<Shared>>);
 struct Shared {
     hello: Json,
     pages: Pages,
-    offer: Weak<Offer>,
+    offer: Arc<Offer>,
 }
 
 type Pages = Arc<[Page]>;
@@ -70,16 +71,23 @@ impl Page {
 }
 
 impl Common {
+    fn last(&self) -> MutexGuard<'_, Option<Shared>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pages that were read last.
+    fn pages(&self) -> Option<Pages> {
+        self.last().as_ref().map(|shared| shared.pages.clone())
+    }
+
     /// The offer that another link made of the same words, or a new one.
     fn share(&self, link: &Link, pages: Vec<Page>) -> (Pages, Arc<Offer>) {
-        let last = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |shared: &Shared| shared.hello == *link.hello() && *shared.pages == *pages;
-        let known = last().as_ref().filter(|shared| same(shared)).and_then(|shared| Some((shared.pages.clone(), shared.offer.upgrade()?)));
-        if let Some(known) = known {
-            return known;
+        let same = |shared: &&Shared| shared.hello == *link.hello() && *shared.pages == *pages;
+        if let Some(shared) = self.last().as_ref().filter(same) {
+            return (shared.pages.clone(), shared.offer.clone());
         }
         let (offer, pages) = (Arc::new(compose(link, &pages)), Pages::from(pages));
-        *last() = Some(Shared { hello: link.hello().clone(), pages: pages.clone(), offer: Arc::downgrade(&offer) });
+        *self.last() = Some(Shared { hello: link.hello().clone(), pages: pages.clone(), offer: offer.clone() });
         (pages, offer)
     }
 }
@@ -116,7 +124,8 @@ impl Shelf {
         let read = Stopwatch::start();
         // Taken before waiting: when reading fails or is given up, what was known is not known to hold any more.
         let old = stock.take();
-        let pages = pages(link, old.as_ref().map_or(&[], |stock| &stock.pages)).await?;
+        let before = old.as_ref().map(|stock| stock.pages.clone()).or_else(|| link.server().common.pages());
+        let pages = pages(link, before.as_deref().unwrap_or_default()).await?;
         let (pages, offer) = match old.as_ref() {
             Some(stock) if *stock.pages == *pages => (stock.pages.clone(), stock.offer.clone()),
             _ => link.server().common.share(link, pages),
