@@ -1,5 +1,6 @@
 //! Spans at a real collector: what they say, what they do not hold, and that nobody waits for it.
 
+use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -132,14 +133,20 @@ fn no_call_waits_for_a_collector_that_hangs() {
     let stage = Stage::with_server("files", &Script::with_tools(["a"]));
     // It takes connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    stage.configure(&traced(silent.local_addr().expect("its address"), "share = 1.0"));
+    stage.configure(&traced(silent.local_addr().expect("its address"), "share = 1.0\ntoken = \"${env:COLLECTOR_TOKEN}\""));
     let token = stage.token("laptop", &[]).text;
-    let mut gateway = stage.serve();
+    let mut gateway = stage.serve_with(|command| _ = command.env("COLLECTOR_TOKEN", "collector-secret"));
     let mut visitor = gateway.visitor(&token).at("/mcp/files").initialize();
     for _ in 0..20 {
         let called = visitor.request("tools/call", &json!({"name": "a", "arguments": {}})).json();
         assert_eq!(reason(&called), None, "{called}");
     }
+    // What it is shown is the token.
+    let (mut shown, mut head) = (silent.accept().expect("the gateway calls").0, [0; 512]);
+    shown.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+    let length = shown.read(&mut head).expect("a request");
+    let head = String::from_utf8_lossy(&head[..length]).to_ascii_lowercase();
+    assert!(head.starts_with("post /v1/traces") && head.contains("authorization: bearer collector-secret\r\n"), "{head}");
     let asked = Instant::now();
     signal(gateway.pid(), "TERM");
     assert!(gateway.end().success());

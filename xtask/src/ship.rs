@@ -1,5 +1,5 @@
 //! `cargo xtask ship`: the program as it is shipped and measured, built twice. The first one counts which of its code is used
-//! while it is called as in daily work; the second one is laid out by that (docs/decisions/0046).
+//! while it is called as in daily work; the second one is laid out by that (docs/decisions/0047).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,9 +39,10 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
 pub(crate) fn build() -> Result<PathBuf> {
     let (here, profdata) = (root().join("target/ship"), profdata()?);
     let counting = compile(&here.join("counting"), "-Cprofile-generate")?;
-    let sum = capture(Command::new("sha256sum").arg(&counting))?;
-    // Named by the program that it belongs to: another source is another profile, and another name builds anew.
-    let name = sum.get(..16).context("a digest has 64 digits")?;
+    let load = ["ship", "everything"].map(|name| root().join(format!("xtask/src/{name}.rs")));
+    let sums = capture(Command::new("sha256sum").arg(&counting).args(load))?;
+    // Named by the program that it belongs to and by what that was called with: another name builds anew.
+    let name = sums.lines().filter_map(|line| line.get(..12)).collect::<Vec<_>>().join("-");
     let profile = here.join(format!("{name}.profdata"));
     if !profile.is_file() {
         let counts = tempfile::Builder::new().prefix("ship-").tempdir()?;
@@ -92,6 +93,8 @@ fn train(counting: &Path, into: &Path) -> Result<()> {
     let mut server = Server::start("bench-upstream", &c, &dir.path().join("upstream.log"))?;
     server.wait_for(port, Duration::from_secs(10))?;
     let everything = Everything::set_up(&Wanted { bartizan: counting, upstream: port, rules: RULES })?;
+    // What the commands counted that set it up says little, and would hide that the rest is missing.
+    forget(&everything.gateway)?;
     let serving = everything.serve()?;
     for (server, size, more) in CALLS {
         let mut args = everything.args(server);
@@ -110,6 +113,7 @@ fn over_stdio(counting: &Path, loadgen: &Loadgen, upstream: &Path, into: &Path) 
     let gateway = Gateway::new(counting, NO_LIMITS)?;
     let server = [text(upstream)?, "stdio"];
     gateway.approve("bench-stdio", &["echo=read".into()], &server)?;
+    forget(&gateway)?;
     let [_, state, _] = gateway.places();
     let counted = state.join("run-%p-%m.profraw");
     let run = gateway.command(&["run"], &["--config", "--state", "--lock"]);
@@ -122,19 +126,26 @@ fn words(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }
 
+/// What was counted so far beside the records of a gateway.
+fn counted(gateway: &Gateway) -> Result<Vec<PathBuf>> {
+    let [_, state, _] = gateway.places();
+    let files = std::fs::read_dir(&state)?.flatten().map(|entry| entry.path());
+    Ok(files.filter(|file| file.extension().is_some_and(|ending| ending == "profraw")).collect())
+}
+
+fn forget(gateway: &Gateway) -> Result<()> {
+    counted(gateway)?.into_iter().try_for_each(|file| std::fs::remove_file(&file).with_context(|| file.display().to_string()))
+}
+
 /// Copies what was counted out of a directory that will be gone.
 fn keep(gateway: &Gateway, into: &Path) -> Result<()> {
-    let [_, state, _] = gateway.places();
-    let mut kept = 0_u64;
-    for entry in std::fs::read_dir(&state)?.flatten() {
-        let name = entry.file_name();
-        if Path::new(&name).extension().is_some_and(|ending| ending == "profraw") {
-            kept += std::fs::copy(entry.path(), into.join(name))?;
-        }
+    let counted = counted(gateway)?;
+    // One that was killed leaves nothing.
+    if counted.is_empty() {
+        bail!("nothing was counted: the gateway did not end by itself");
     }
-    // The commands that set it up count a little; a gateway that was killed leaves nothing.
-    if kept == 0 {
-        bail!("nothing was counted in {}", state.display());
+    for file in counted {
+        std::fs::copy(&file, into.join(file.file_name().unwrap_or_default()))?;
     }
     Ok(())
 }

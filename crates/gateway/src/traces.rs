@@ -83,7 +83,11 @@ impl Traces {
     /// Starts to tell a collector. `None` where the system has no random numbers: spans would have the same names.
     #[must_use]
     pub fn start(settings: Arc<Settings>) -> Option<Self> {
-        let (share, seed) = (Share::of(settings.share), u64::from_ne_bytes(random()?));
+        let Some(seed) = random().map(u64::from_ne_bytes) else {
+            tracing::error!("no call is followed: the system gives no random numbers");
+            return None;
+        };
+        let share = Share::of(settings.share);
         let (spans, waiting) = mpsc::channel(QUEUE);
         let (lost, over, teller) = (Arc::new(AtomicU64::new(0)), CancellationToken::new(), TaskTracker::new());
         teller.spawn(tell(settings, waiting, lost.clone(), over.clone()));
@@ -115,12 +119,16 @@ impl Traces {
         Some(Span { traces: self, since, told: Some(told) })
     }
 
-    /// Tells what is left, and no more after it.
+    /// Tells what is left, when no call is followed any more.
     pub async fn finish(&self) {
         self.over.cancel();
         self.teller.close();
         if tokio::time::timeout(LAST, self.teller.wait()).await.is_err() {
-            tracing::warn!("the collector does not answer: the last spans are lost");
+            let waiting = self.spans.max_capacity().saturating_sub(self.spans.capacity());
+            tracing::warn!(
+                waiting,
+                "the collector does not answer: the last spans are lost, those that wait and those that it was being told"
+            );
         }
     }
 }
@@ -160,8 +168,6 @@ impl Drop for Span<'_> {
 /// Tells a collector what has ended, until it is over.
 async fn tell(settings: Arc<Settings>, mut waiting: mpsc::Receiver<Told>, lost: Arc<AtomicU64>, over: CancellationToken) {
     let fetcher = Fetcher::default();
-    let bearer = settings.token.as_ref().map(|token| ("authorization", format!("Bearer {}", token.expose())));
-    let headers: Vec<_> = bearer.into_iter().collect();
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let first = tokio::select! {
@@ -170,12 +176,13 @@ async fn tell(settings: Arc<Settings>, mut waiting: mpsc::Receiver<Told>, lost: 
         };
         let Some(first) = first else { return };
         batch.push(first);
-        let _ = tokio::time::timeout(PATIENCE, over.cancelled()).await;
-        while batch.len() < BATCH
-            && let Ok(next) = waiting.try_recv()
-        {
-            batch.push(next);
+        fill(&mut batch, &mut waiting);
+        if batch.len() < BATCH {
+            let _ = tokio::time::timeout(PATIENCE, over.cancelled()).await;
+            fill(&mut batch, &mut waiting);
         }
+        let bearer = settings.token.as_ref().map(|token| ("authorization", format!("Bearer {}", token.expose())));
+        let headers: Vec<_> = bearer.into_iter().collect();
         let body = otlp::encode(&batch);
         if let Err(error) = fetcher.deliver(&settings.url, Network::Any, &headers, body.bytes().clone()).await {
             tracing::warn!(%error, spans = batch.len(), "the collector does not take spans; they are lost");
@@ -183,8 +190,17 @@ async fn tell(settings: Arc<Settings>, mut waiting: mpsc::Receiver<Told>, lost: 
         batch.clear();
         match lost.swap(0, Ordering::Relaxed) {
             0 => {}
-            lost => tracing::warn!(lost, "spans are lost: more ended than the collector took; take a smaller share of calls"),
+            lost => tracing::warn!(lost, "spans are lost: calls ended faster than they could be told; follow a smaller share of them"),
         }
+    }
+}
+
+/// Takes what waits, as far as one telling has room for it.
+fn fill(batch: &mut Vec<Told>, waiting: &mut mpsc::Receiver<Told>) {
+    while batch.len() < BATCH
+        && let Ok(next) = waiting.try_recv()
+    {
+        batch.push(next);
     }
 }
 
@@ -196,4 +212,31 @@ fn random<const N: usize>() -> Option<[u8; N]> {
         *first |= 1;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_not_told_fast_enough_is_lost_and_holds_up_nobody() {
+        // It takes a connection and says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/v1/traces", silent.local_addr().expect("its address")).parse().expect("an address");
+        let traces = Traces::start(Arc::new(Settings { url, token: None, share: 1.0 })).expect("random numbers");
+        let begun = Stopwatch::start();
+        let follow = |call| drop(traces.follow((call, None), None, Stopwatch::start()).expect("all are followed"));
+        (0..QUEUE as u64 + 10).for_each(follow);
+        assert_eq!(traces.lost.load(Ordering::Relaxed), 10, "the queue holds no more");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        // A full batch is told without waiting for more.
+        let told = async {
+            while traces.spans.capacity() < BATCH {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE / 2, told).await.expect("the first batch is on its way");
+        traces.finish().await;
+        assert!(begun.elapsed() < LAST + Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
 }

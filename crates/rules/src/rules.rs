@@ -116,10 +116,11 @@ pub struct Rules {
 impl Rules {
     /// Reads and validates. The error names file and line.
     pub fn load(sources: &[Source]) -> Result<Self, String> {
-        // Beside the rules: reading the schema takes as long as reading a few hundred of them.
-        std::thread::scope(|scope| {
-            let schema = scope.spawn(|| Schema::from_cedarschema_str(SCHEMA).map(|(schema, _)| schema).map_err(|error| error.to_string()));
-            Self::read(sources, || schema.join().unwrap_or_else(|_| Err("the schema cannot be read".to_owned())))
+        let schema = || Schema::from_cedarschema_str(SCHEMA).map(|(schema, _)| schema).map_err(|error| error.to_string());
+        // Beside the rules, where there may be another thread: it takes as long as reading a few hundred of them.
+        std::thread::scope(|scope| match std::thread::Builder::new().spawn_scoped(scope, schema) {
+            Ok(beside) => Self::read(sources, || beside.join().unwrap_or_else(|_| Err("the schema cannot be read".to_owned()))),
+            Err(_) => Self::read(sources, schema),
         })
     }
 

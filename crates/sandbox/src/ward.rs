@@ -130,16 +130,16 @@ fn attempt(confinement: &Confinement, level: Level, channel: Option<&OwnedFd>, c
     let _ = hold.write_all(told_of(&layer).as_bytes());
     let mut one = [0_u8; 1024];
     // One message: `+`, or what went wrong.
-    let told = hold.read(&mut one).map(|length| String::from_utf8_lossy(one.get(..length).unwrap_or_default()).into_owned());
+    // Whoever ended without having read what it was told leaves an error instead of the end: it said nothing.
+    let length = hold.read(&mut one).unwrap_or(0);
+    let answer = String::from_utf8_lossy(one.get(..length).unwrap_or_default()).into_owned();
     let ward = Ward { pid, level, hold: Some(hold), wall: confinement.wall, _groups: groups, scratch };
-    match told {
-        Ok(answer) if answer == "+" => Ok(ward),
-        Ok(answer) => {
-            let _ = waitpid(Some(pid), WaitOptions::empty());
-            Err(if answer.is_empty() { "it ended while it was confined".to_owned() } else { answer })
-        }
-        Err(error) => Err(error.to_string()),
+    if answer == "+" {
+        return Ok(ward);
     }
+    ward.kill();
+    let _ = waitpid(Some(pid), WaitOptions::empty());
+    Err(if answer.is_empty() { "it ended while it was confined".to_owned() } else { answer })
 }
 
 const HOW_NAMESPACES: &str = "A distribution may forbid them to ordinary users: see kernel.unprivileged_userns_clone, \

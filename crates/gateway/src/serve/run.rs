@@ -279,7 +279,6 @@ async fn drain(house: &Arc<House>) {
     if tokio::time::timeout(house.settings.limits.drain, house.empty()).await.is_err() {
         tracing::warn!("the deadline passed: running calls are cut off");
     }
-    house.tell_last().await;
 }
 
 /// One stdio server behind the gateway, the client at standard input and output (`bartizan run`). `own` is how the gateway
@@ -325,6 +324,7 @@ pub async fn run_stdio(loaded: Loaded, own: Enclosed) -> Result<(), ServeError> 
     let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
     house.counts.write();
     house.journal.finish();
+    house.tell_last().await;
     ended
 }
 
@@ -383,6 +383,7 @@ pub async fn run_http(loaded: Loaded, own: Enclosed, ready: impl FnOnce(std::net
     hearing.abort();
     house.counts.write();
     house.journal.finish();
+    house.tell_last().await;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub(super) fn encode(spans: &[Told]) -> Json {
     Json::object([("resourceSpans", Json::array([Json::object([("resource", resource), ("scopeSpans", Json::array([scoped]))])]))])
 }
 
-/// The call, from its last byte in to the answer's first byte out.
+/// The call: since its head was read (over stdio, its line), until its answer was ready to be written.
 fn whole(told: &Told) -> Json {
     let failed = matches!(told.outcome, Outcome::Refused | Outcome::Failed);
     let attributes = attributes([

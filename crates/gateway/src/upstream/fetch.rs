@@ -109,6 +109,8 @@ impl Fetcher {
     pub async fn deliver(&self, url: &Url, network: Network, headers: &[(&'static str, String)], body: Bytes) -> Result<(), String> {
         let mut builder = request(url, Method::POST).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in headers {
+            let mut value = HeaderValue::try_from(value).map_err(|_| format!("{url}: `{name}` cannot be sent"))?;
+            value.set_sensitive(true);
             builder = builder.header(*name, value);
         }
         let request = builder.body(Full::new(body)).map_err(|error| format!("{url}: {error}"))?;
