@@ -46,7 +46,8 @@ pub(crate) fn build() -> Result<PathBuf> {
     let profile = here.join(format!("{name}.profdata"));
     if !profile.is_file() {
         let counts = tempfile::Builder::new().prefix("ship-").tempdir()?;
-        let mut training = Command::new(std::env::current_exe()?);
+        // This very program, also when another one lies in its place by now.
+        let mut training = Command::new("/proc/self/exe");
         training.args(["ship", "--train", text(&counting)?, "--into", text(counts.path())?]);
         run(training.current_dir(root()).env("LLVM_PROFILE_FILE", COUNTED))?;
         let merged = here.join(format!("{name}.new"));

@@ -185,7 +185,7 @@ fn tests(full: bool) -> Result<Outcome> {
 }
 
 /// What the tests of confinement leave for everybody to see.
-const TABLES: [&str; 2] = ["escape.txt", "containers.txt"];
+const TABLES: [&str; 3] = ["escape.txt", "containers-docker.txt", "containers-podman.txt"];
 
 /// What came of the attempts to get out of a confinement, by mechanism.
 fn show_escapes() {
